@@ -1,0 +1,172 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+)
+
+// Facts is what Ringfence knows about one account on one cluster: the part of
+// the input that does not come from the request. A nil part is not known.
+type Facts struct {
+	Account    *AccountFacts    `json:"account,omitempty"`
+	Vendor     *VendorFacts     `json:"vendor,omitempty"`
+	Engagement *EngagementFacts `json:"engagement,omitempty"`
+	Assignment *AssignmentFacts `json:"assignment,omitempty"`
+	Agreements []AgreementFacts `json:"agreements"` // demanded by the engagement; never null
+	Zone       string           `json:"zone,omitempty"`
+}
+
+// Status values of accounts, vendors and engagements.
+const (
+	StatusActive    = "active"
+	StatusInvited   = "invited"   // account: enrolment not finished
+	StatusDisabled  = "disabled"  // account
+	StatusSuspended = "suspended" // vendor
+	StatusClosed    = "closed"    // engagement
+)
+
+// AccountFacts describes the subject's account.
+type AccountFacts struct {
+	ID     string `json:"id"`
+	Email  string `json:"email"`
+	Status string `json:"status"`
+	Roles  []Role `json:"roles"`
+	EndsNS int64  `json:"ends_ns,omitempty"` // absent: no end
+}
+
+// VendorFacts describes the vendor that the account belongs to.
+type VendorFacts struct {
+	Name   string `json:"name"`
+	Title  string `json:"title"`
+	Status string `json:"status"`
+	Owner  Person `json:"owner"`
+}
+
+// A Person is somebody inside the customer who can help.
+type Person struct {
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// EngagementFacts describes the contract under which the assignment stands.
+type EngagementFacts struct {
+	Name     string   `json:"name"`
+	Status   string   `json:"status"`
+	StartsNS int64    `json:"starts_ns"`
+	EndsNS   int64    `json:"ends_ns"`
+	Clusters []string `json:"clusters"`
+}
+
+// Values of [AssignmentFacts.Access].
+const (
+	AccessRead  = "read"  // GET, HEAD and OPTIONS
+	AccessWrite = "write" // every method
+)
+
+// AssignmentFacts describes what the account was given on this cluster.
+type AssignmentFacts struct {
+	StartsNS int64    `json:"starts_ns"`
+	EndsNS   int64    `json:"ends_ns"`
+	Access   string   `json:"access"`
+	Methods  []string `json:"methods"` // when not empty, only these, within Access
+	// Paths are the prefixes that may be reached, each as segments; [[]] is
+	// everything. A prefix covers whole segments: ["a"] covers /a and /a/b,
+	// not /ab.
+	Paths  [][]string `json:"paths"`
+	Reason string     `json:"reason"`
+}
+
+// AgreementFacts describes one agreement that the engagement demands, and
+// what the account has accepted of it.
+type AgreementFacts struct {
+	Name            string `json:"name"`
+	Version         int    `json:"version"`          // the version in force
+	AcceptedVersion int    `json:"accepted_version"` // 0: none
+	AcceptedNS      int64  `json:"accepted_ns,omitempty"`
+}
+
+// A Document is an immutable facts document with the hash of its JSON form,
+// which an access-log entry names instead of repeating it.
+type Document struct {
+	facts    Facts
+	hash     string
+	json     []byte
+	prepared atomic.Pointer[any]
+}
+
+// NewDocument freezes f. The caller must not change f or what it points to afterwards.
+func NewDocument(f Facts) (*Document, error) {
+	if f.Agreements == nil {
+		f.Agreements = []AgreementFacts{}
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encoding facts: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return &Document{facts: f, hash: "sha256:" + hex.EncodeToString(sum[:]), json: b}, nil
+}
+
+// Facts returns the document's contents, which the caller must not change.
+func (d *Document) Facts() *Facts {
+	if d == nil {
+		return nil
+	}
+	return &d.facts
+}
+
+// Hash returns "sha256:" and the hexadecimal hash of [Document.JSON]; empty for nil.
+func (d *Document) Hash() string {
+	if d == nil {
+		return ""
+	}
+	return d.hash
+}
+
+// JSON returns the document's one encoding, which the caller must not change.
+func (d *Document) JSON() []byte {
+	if d == nil {
+		return nil
+	}
+	return d.json
+}
+
+// MarshalJSON writes the facts themselves.
+func (d *Document) MarshalJSON() ([]byte, error) {
+	if d == nil {
+		return []byte("null"), nil
+	}
+	return d.json, nil
+}
+
+// UnmarshalJSON reads facts, as recorded or written by hand, into a new document.
+func (d *Document) UnmarshalJSON(b []byte) error {
+	var f Facts
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	n, err := NewDocument(f)
+	if err != nil {
+		return err
+	}
+	d.facts, d.hash, d.json = n.facts, n.hash, n.json
+	d.prepared.Store(nil)
+	return nil
+}
+
+// Prepared returns what build made of the facts, building it once: the
+// engine's own form of the document. It is safe for concurrent use; build may
+// run more than once when first uses race, and one result wins.
+func (d *Document) Prepared(build func(*Document) any) any {
+	if p := d.prepared.Load(); p != nil {
+		return *p
+	}
+	v := build(d)
+	if d.prepared.CompareAndSwap(nil, &v) {
+		return v
+	}
+	return *d.prepared.Load()
+}

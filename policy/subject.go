@@ -1,0 +1,71 @@
+package policy
+
+import "slices"
+
+// A Role is what an account may do. The zero Role may nothing.
+type Role string
+
+// The roles. An account may hold several, except that a contractor holds no other.
+const (
+	Contractor    Role = "contractor"
+	Administrator Role = "administrator"
+	Approver      Role = "approver"
+	Reviewer      Role = "reviewer"
+)
+
+// Roles lists every role, in the order in which pages show them.
+var Roles = []Role{Contractor, Administrator, Approver, Reviewer}
+
+// Valid reports whether r is one of [Roles].
+func (r Role) Valid() bool { return slices.Contains(Roles, r) }
+
+// Names of the factors a person can prove, as keys of [Subject.Factors].
+const (
+	FactorPassword = "password"
+	FactorTOTP     = "totp"
+	FactorRecovery = "recovery"
+)
+
+// Names of the credentials that a request can carry, as in [Subject.Credential].
+const (
+	CredentialSession = "session"
+	CredentialToken   = "token"
+)
+
+// A Subject is who asks. The zero Subject is [Anonymous].
+type Subject struct {
+	Account string `json:"account,omitempty"` // opaque, stable account id
+	Email   string `json:"email,omitempty"`
+	Vendor  string `json:"vendor,omitempty"` // vendor name; empty for the customer's own people
+	Roles   []Role `json:"roles,omitempty"`
+	Session string `json:"session,omitempty"` // session id, stable over the session's life
+	// Credential is how the request proved the session: [CredentialSession]
+	// for the cookie, [CredentialToken] for a bearer token.
+	Credential string `json:"credential,omitempty"`
+	// TokenCluster is the one cluster that a bearer token is good for.
+	TokenCluster string `json:"token_cluster,omitempty"`
+	// Factors holds, for each factor proved in this session, the whole
+	// seconds since it was last proved.
+	Factors map[string]int64 `json:"factors,omitempty"`
+}
+
+// Anonymous is the subject of a request without a session: a value, not an error.
+var Anonymous = Subject{}
+
+// IsAnonymous reports whether nobody is signed in.
+func (s Subject) IsAnonymous() bool { return s.Account == "" }
+
+// CodeAge returns the seconds since the newest second factor was proved, and
+// false when none was.
+func (s Subject) CodeAge() (int64, bool) {
+	age, ok := int64(0), false
+	for name, a := range s.Factors {
+		if name != FactorPassword && (!ok || a < age) {
+			age, ok = a, true
+		}
+	}
+	return age, ok
+}
+
+// Has reports whether s holds role r.
+func (s Subject) Has(r Role) bool { return slices.Contains(s.Roles, r) }
