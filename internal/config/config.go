@@ -206,7 +206,8 @@ type Limits struct {
 	// wait unaccepted. Default 10000.
 	Connections int `yaml:"connections"`
 	// ConnectionsPerAddress is the same for one address; more are closed.
-	// Default 256: an office of contractors often shares one address.
+	// Default 256, or Connections where that is less: an office of contractors
+	// often shares one address.
 	ConnectionsPerAddress int `yaml:"connections_per_address"`
 	// StreamsPerConnection is how many requests an HTTP/2 connection may have
 	// open at once. Default 128.

@@ -18,6 +18,7 @@ import (
 type decoder struct {
 	file   string
 	faults Errors
+	unread int            // how many of the faults are about values that could not be read
 	lines  map[string]int // line of every field that was given, by its path
 }
 

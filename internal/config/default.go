@@ -44,6 +44,7 @@ func (c *Config) complete() {
 	if c.Organisation.Name == "" {
 		c.Organisation.Name = c.GateHost()
 	}
+	c.Limits.ConnectionsPerAddress = min(c.Limits.ConnectionsPerAddress, c.Limits.Connections)
 	if c.TLS.Mode == ModeACME {
 		if c.TLS.ACME.HTTPPort == 0 {
 			c.TLS.ACME.HTTPPort = port(c.HTTPListen)

@@ -16,13 +16,22 @@ import (
 )
 
 // bad notes a fault at the line where field, or the nearest group around it,
-// stands in the file.
+// stands in the file. Nothing is said of a value that could not be read.
 func (d *decoder) bad(field, format string, args ...any) {
+	if slices.ContainsFunc(d.faults[:d.unread], func(f Fault) bool { return within(field, f.Field) }) {
+		return
+	}
 	at := field
 	for at != "" && d.lines[at] == 0 {
 		at = at[:max(0, strings.LastIndexAny(at, ".["))]
 	}
 	d.fault(d.lines[at], field, format, args...)
+}
+
+// within says whether field is group, or below it.
+func within(field, group string) bool {
+	rest, ok := strings.CutPrefix(field, group)
+	return ok && group != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 func (d *decoder) given(field string) bool { return d.lines[field] > 0 }
@@ -31,6 +40,7 @@ func (d *decoder) given(field string) bool { return d.lines[field] > 0 }
 // were faulty, so that everything is found at once; a value that could not be
 // read holds its default then.
 func (d *decoder) validate(c *Config) {
+	d.unread = len(d.faults)
 	d.gate(c)
 	d.addresses(c)
 	if c.Data == "" {
@@ -45,7 +55,7 @@ func (d *decoder) validate(c *Config) {
 	between(d, "sessions.idle", c.Sessions.Idle, time.Minute, 24*time.Hour)
 	between(d, "sessions.absolute", c.Sessions.Absolute, time.Minute, 168*time.Hour)
 	if c.Sessions.Absolute < c.Sessions.Idle {
-		d.bad("sessions.absolute", "is %s, shorter than sessions.idle (%s): a session would end before it can be idle", c.Sessions.Absolute, c.Sessions.Idle)
+		d.bad("sessions.absolute", "is %s, shorter than sessions.idle (%s): a session would end before it can be idle", show(c.Sessions.Absolute), show(c.Sessions.Idle))
 	}
 	between(d, "codes.skew", c.Codes.Skew, 0, 2)
 	d.limits(&c.Limits)
@@ -56,27 +66,27 @@ func (d *decoder) validate(c *Config) {
 }
 
 func (d *decoder) gate(c *Config) {
-	const example = "such as https://gate.example.com"
+	const example = "write it as https://gate.example.com"
 	if !d.given("gate") {
-		d.bad("gate", "is missing: give the URL at which people sign in, %s", example)
+		d.bad("gate", "is missing: give the URL at which people sign in, such as https://gate.example.com")
 		return
 	}
 	u, err := url.Parse(c.Gate)
 	switch {
 	case err != nil || u.Host == "":
-		d.bad("gate", "%s is not a URL: write scheme and host, %s", quote(c.Gate), example)
+		d.bad("gate", "%s is not a URL: %s", quote(c.Gate), example)
 		return
 	case u.Scheme != "https":
-		d.bad("gate", "%s is not https: sign-in needs it, write %s", quote(c.Gate), example)
+		d.bad("gate", "%s is not https: sign-in needs it, %s", quote(c.Gate), example)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(c.Gate, "#") || u.Path != "" && u.Path != "/":
 		d.bad("gate", "%s has more than scheme, host and port: the gate has a host of its own, %s", quote(c.Gate), example)
 	}
 	host := strings.ToLower(u.Hostname())
 	switch _, err := netip.ParseAddr(host); {
 	case err == nil:
-		d.bad("gate", "%s is an address: the gate and the clusters are told apart by name, write %s", quote(host), example)
+		d.bad("gate", "%s is an address: the gate and the clusters are told apart by name, %s", quote(host), example)
 	case !hostname(host):
-		d.bad("gate", "%s is not a host name: write letters, digits, hyphens and dots, %s (other scripts in their xn-- form)", quote(host), example)
+		d.bad("gate", "%s is not a host name: it has letters, digits, hyphens and dots (other scripts in their xn-- form)", quote(host))
 	}
 	p := u.Port()
 	if n, err := strconv.Atoi(p); p != "" && (err != nil || n < 1 || n > 65535) || p == "" && strings.HasSuffix(u.Host, ":") {
@@ -163,16 +173,10 @@ func (d *decoder) zones(zones []Zone) {
 			d.bad(at+".name", "%s names two zones: put all networks into one", z.Name)
 		}
 		seen[z.Name] = true
-		if len(z.Networks) == 0 && d.wholeList(at+".networks") {
+		if len(z.Networks) == 0 {
 			d.bad(at+".networks", "is missing: give at least one network, such as 10.0.0.0/8")
 		}
 	}
-}
-
-// wholeList says whether no fault was noted for a list yet, so that a list of
-// the wrong kind is not called empty as well.
-func (d *decoder) wholeList(field string) bool {
-	return !slices.ContainsFunc(d.faults, func(f Fault) bool { return f.Field == field })
 }
 
 func (d *decoder) limits(l *Limits) {
@@ -184,7 +188,7 @@ func (d *decoder) limits(l *Limits) {
 	between(d, "limits.header_timeout", l.HeaderTimeout, time.Second, time.Minute)
 	between(d, "limits.idle_timeout", l.IdleTimeout, 5*time.Second, time.Hour)
 	between(d, "limits.shutdown_timeout", l.ShutdownTimeout, 0, time.Hour)
-	if l.ConnectionsPerAddress > l.Connections {
+	if d.given("limits.connections_per_address") && l.ConnectionsPerAddress > l.Connections {
 		d.bad("limits.connections_per_address", "is %d, more than limits.connections (%d): one address could take them all", l.ConnectionsPerAddress, l.Connections)
 	}
 }
@@ -216,7 +220,7 @@ func (d *decoder) rootKey(k *RootKey) {
 		// Whoever pastes the key itself here must not read it in a log.
 		d.bad("root_key.env", "is not the name of an environment variable: write one such as RINGFENCE_ROOT_KEY, not the key itself")
 	}
-	if d.given("root_key.command") && d.wholeList("root_key.command") && (len(k.Command) == 0 || !filepath.IsAbs(k.Command[0])) {
+	if d.given("root_key.command") && (len(k.Command) == 0 || !filepath.IsAbs(k.Command[0])) {
 		d.bad("root_key.command", "does not begin with a program's full path: write [/usr/bin/program, argument]")
 	}
 }
@@ -224,8 +228,22 @@ func (d *decoder) rootKey(k *RootKey) {
 // between notes a value outside of its range.
 func between[T cmp.Ordered](d *decoder, field string, value, low, high T) {
 	if value < low || value > high {
-		d.bad(field, "is %v, not between %v and %v", value, low, high)
+		d.bad(field, "is %s, not between %s and %s", show(value), show(low), show(high))
 	}
+}
+
+// show writes a length of time as an operator would: 30m, not 30m0s.
+func show(v any) string {
+	text := fmt.Sprint(v)
+	if _, ok := v.(time.Duration); ok && text != "0s" {
+		if cut, ok := strings.CutSuffix(text, "m0s"); ok {
+			text = cut + "m"
+		}
+		if cut, ok := strings.CutSuffix(text, "h0m"); ok {
+			text = cut + "h"
+		}
+	}
+	return text
 }
 
 func oneOf(d *decoder, field, value string, choices ...string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 )
 
 // resolve makes every path of the file absolute, from the file's own folder,
@@ -27,8 +28,9 @@ func (d *decoder) tls(t *TLS, httpListen string) {
 	oneOf(d, "tls.mode", t.Mode, ModeACME, ModeFiles, ModeLocal)
 	// Settings of another mode would be without effect, and somebody meant
 	// something by them.
-	for _, mode := range []string{ModeACME, ModeFiles, ModeLocal} {
-		if field := "tls." + mode; d.given(field) && mode != t.Mode && !d.sayMode() {
+	modes := []string{ModeACME, ModeFiles, ModeLocal}
+	for _, mode := range modes {
+		if field := "tls." + mode; d.given(field) && mode != t.Mode && slices.Contains(modes, t.Mode) {
 			d.bad(field, "is given, but tls.mode is %s: set tls.mode to %s or remove these lines", quote(t.Mode), mode)
 		}
 	}
@@ -46,9 +48,6 @@ func (d *decoder) tls(t *TLS, httpListen string) {
 	}
 }
 
-// sayMode says whether the mode itself is at fault, which is told already.
-func (d *decoder) sayMode() bool { return !d.wholeList("tls.mode") }
-
 func (d *decoder) acme(a *ACME, httpListen string) {
 	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		d.bad("tls.acme.directory", "%s is not an https URL: write that of the authority's directory", quote(a.Directory))
@@ -62,23 +61,20 @@ func (d *decoder) acme(a *ACME, httpListen string) {
 		d.bad("tls.acme.http_port", "is given, but http_listen is off: nothing would answer there")
 	}
 	e := "tls.acme.external_account"
-	if d.given(e) && (a.ExternalAccount.KeyID == "" || a.ExternalAccount.KeyFile == "") && d.wholeList(e) {
+	if d.given(e) && (a.ExternalAccount.KeyID == "" || a.ExternalAccount.KeyFile == "") {
 		d.bad(e, "needs both key_id and key_file, as the authority gave them")
 	}
 }
 
 func (d *decoder) keyPairs(files []KeyPair) {
-	if len(files) == 0 && d.wholeList("tls.files") {
+	if len(files) == 0 {
 		d.bad("tls.files", "is missing: name at least one certificate and its key")
 	}
 	seen := map[string]int{}
 	for i, f := range files {
 		at := fmt.Sprintf("tls.files[%d]", i)
-		if !d.wholeList(at) {
-			continue
-		}
 		for _, part := range []struct{ name, value string }{{"certificate", f.Certificate}, {"key", f.Key}} {
-			if part.value == "" && d.wholeList(at+"."+part.name) {
+			if part.value == "" {
 				d.bad(at+"."+part.name, "is missing: name a PEM file, such as /etc/ringfence/%s.pem", part.name)
 			}
 		}
