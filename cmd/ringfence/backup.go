@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/durable"
+)
+
+// backupParts are the folders of a data folder that a backup copies beside the store.
+var backupParts = []string{"keys", "certs", "log"}
+
+func newBackup() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use: "backup FOLDER", Short: "Copy a deployment's state into a new folder, also while it runs", Args: exactly("a FOLDER"),
+		Long: "Backup copies the store, the keys, the certificates and the access log. The folder\n" +
+			"holds every secret of the deployment: keep it as safe as the deployment itself.",
+		Example: "  ringfence backup /mnt/backup/2026-11-22 --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := openDeployment(cmd.Context(), &t)
+			if err != nil {
+				return err
+			}
+			err = func() error {
+				if err := os.Mkdir(args[0], 0o700); err != nil {
+					return fmt.Errorf("making the backup's folder: %w", err)
+				}
+				if err := d.db.Backup(cmd.Context(), paths{args[0]}.db()); err != nil {
+					return err
+				}
+				for _, part := range backupParts {
+					if err := copyTree(filepath.Join(d.cfg.Data, part), filepath.Join(args[0], part)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+			if err := errors.Join(err, d.close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Backed up %s to %s.\n", d.cfg.Data, args[0])
+			return nil
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func newRestore() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "restore FOLDER", Short: "Put a backup into the empty data folder of a configuration", Args: exactly("a FOLDER"),
+		Long: "Restore copies a backup into the configuration's data folder, which must not exist or\n" +
+			"be empty. The access log goes on after the backup's last entry; entries written after\n" +
+			"the backup are not in it, so keep the old log as well and compare checkpoints.",
+		Example: "  ringfence restore /mnt/backup/2026-11-22 --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if file == "" {
+				return usagef("whose data folder? Name the configuration with --config FILE")
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(paths{args[0]}.db()); err != nil {
+				return fmt.Errorf("reading the backup: %w", err)
+			}
+			if entries, err := os.ReadDir(cfg.Data); err == nil && len(entries) > 0 {
+				return &hintError{fmt.Errorf("restoring: %s is not empty", cfg.Data), "Move it away first; restore never overwrites."}
+			}
+			if err := copyTree(args[0], cfg.Data); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Restored %s to %s.\n", args[0], cfg.Data)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration `file` of the deployment")
+	return cmd
+}
+
+// copyTree copies regular files and folders, private to the owner, synced.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("copying %s: %w", path, err)
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		dst := filepath.Join(to, rel)
+		switch {
+		case e.IsDir():
+			return durable.Mkdir(dst, 0o700)
+		case !e.Type().IsRegular():
+			return nil // locks and sockets are made anew
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("copying %s: %w", path, err)
+		}
+		return durable.WriteFile(dst, b, 0o600)
+	})
+}

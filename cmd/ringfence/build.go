@@ -1,0 +1,399 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/certs"
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/console"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/durable"
+	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+	"github.com/ringfence/ringfence/proxy"
+	"github.com/ringfence/ringfence/rego"
+)
+
+// The parts fit the seams that their consumers declare.
+var (
+	_ proxy.Identifier = (*auth.Service)(nil)
+	_ proxy.Decider    = (*rego.Engine)(nil)
+	_ proxy.Recorder   = (*accesslog.Log)(nil)
+	_ proxy.Asserter   = (*auth.Service)(nil)
+	_ proxy.Refuser    = (*console.Console)(nil)
+	_ auth.Recorder    = (*accesslog.Log)(nil)
+)
+
+// A gateway is all running parts, joined.
+type gateway struct {
+	cfg     atomic.Pointer[config.Config]
+	logger  *slog.Logger
+	metrics *metrics
+
+	db      *store.DB
+	log     *accesslog.Log
+	engine  *rego.Engine
+	auth    *auth.Service
+	certs   *certs.Manager
+	console *console.Console
+	proxy   *proxy.Handler
+
+	// snapshot is what requests read: swapped whole, never changed.
+	snapshot atomic.Pointer[directory.Snapshot]
+
+	// syncing admits one refresh of the state above at a time; requests never take it.
+	syncing sync.Mutex
+	// policyFault is why the newest policies are not in force, for readiness and the console.
+	policyFault atomic.Pointer[string]
+	// stopping makes readiness fail while the gateway drains.
+	stopping atomic.Bool
+}
+
+// build makes every part of a gateway from its configuration and state; it
+// starts nothing. On error everything already opened is closed.
+func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
+	g = &gateway{logger: logger, metrics: newMetrics()}
+	g.cfg.Store(cfg)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), Logger: logger}); err != nil {
+		return g, err
+	}
+	if g.log, err = openLog(ctx, cfg, logger); err != nil {
+		if errors.Is(err, accesslog.ErrLocked) {
+			err = &hintError{err, "Another gateway runs on this data folder."}
+		}
+		return g, err
+	}
+	if err = g.buildPolicy(ctx); err != nil {
+		return g, err
+	}
+	if err = g.buildSignIn(ctx); err != nil {
+		return g, err
+	}
+	if err = g.loadSnapshot(ctx); err != nil {
+		return g, err
+	}
+	if err = g.buildCerts(ctx); err != nil {
+		return g, err
+	}
+	if err = g.buildConsole(); err != nil {
+		return g, err
+	}
+	if err = g.buildProxy(); err != nil {
+		return g, err
+	}
+	g.metrics.observe(g)
+	return g, nil
+}
+
+// close releases what build opened. The log goes last but one, so that what
+// the others still have to say is kept under a signed checkpoint.
+func (g *gateway) close() error {
+	var errs []error
+	if g.log != nil {
+		errs = append(errs, g.log.Close())
+	}
+	if g.db != nil {
+		errs = append(errs, g.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (g *gateway) buildPolicy(ctx context.Context) (err error) {
+	cfg := g.cfg.Load()
+	if g.engine, err = rego.NewEngine(rego.Config{Logger: g.logger}); err != nil {
+		return err
+	}
+	src, err := policySource(ctx, cfg, g.db)
+	if err != nil {
+		return err
+	}
+	if _, err = g.engine.Load(ctx, src); err != nil {
+		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
+	}
+	return nil
+}
+
+// policySource reads the administrators' policies from where the configuration says.
+func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.Source, error) {
+	if cfg.Policies != "" {
+		return rego.ReadFolder(cfg.Policies)
+	}
+	m, err := db.Policies(ctx)
+	return rego.Source(m), err
+}
+
+func (g *gateway) buildSignIn(ctx context.Context) error {
+	cfg := g.cfg.Load()
+	key, err := rootKey(cfg)
+	if err != nil {
+		return err
+	}
+	known := func(host string) bool {
+		s := g.snapshot.Load()
+		if s == nil {
+			return false
+		}
+		_, ok := s.ClusterByHost(host)
+		return ok
+	}
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.logger)
+	return err
+}
+
+func (g *gateway) buildCerts(ctx context.Context) (err error) {
+	cfg := g.cfg.Load()
+	c := certs.Config{Mode: certs.Mode(cfg.TLS.Mode), Dir: paths{cfg.Data}.certs(), Hosts: g.hosts, Domains: cfg.TLS.Local.Domains, Logger: g.logger,
+		ACME: certs.ACME{Directory: cfg.TLS.ACME.Directory, Email: cfg.TLS.ACME.Email, CAFile: cfg.TLS.ACME.CAFile,
+			KeyID: cfg.TLS.ACME.ExternalAccount.KeyID, KeyFile: cfg.TLS.ACME.ExternalAccount.KeyFile,
+			HTTPPort: cfg.TLS.ACME.HTTPPort, TLSPort: cfg.TLS.ACME.TLSPort, NoHTTP: cfg.HTTPListen == ""}}
+	if host, _, err := net.SplitHostPort(cfg.Listen); err == nil {
+		c.ACME.ListenHost = host
+	}
+	for _, f := range cfg.TLS.Files {
+		c.Files = append(c.Files, certs.Pair{Certificate: f.Certificate, Key: f.Key})
+	}
+	g.certs, err = certs.New(c)
+	return err
+}
+
+// hosts are the names that certificates are needed for.
+func (g *gateway) hosts() []string {
+	out := []string{g.cfg.Load().GateHost()}
+	for _, c := range g.snapshot.Load().Directory().Clusters {
+		out = append(out, c.Hosts...)
+	}
+	return out
+}
+
+func (g *gateway) buildConsole() error {
+	cfg := g.cfg.Load()
+	pages, err := ui.New(ui.Config{})
+	if err != nil {
+		return err
+	}
+	g.console, err = console.New(console.Config{
+		Auth: g.auth, Directory: consoleDirectory{g}, Log: consoleLog{g}, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
+		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
+	})
+	return err
+}
+
+func (g *gateway) clientIP(r *http.Request) netip.Addr {
+	return proxy.ClientIP(r, g.cfg.Load().TrustedProxies)
+}
+
+func (g *gateway) buildProxy() (err error) {
+	cfg := g.cfg.Load()
+	g.proxy, err = proxy.New(proxy.Config{
+		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
+		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
+		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	return g.proxy.SetClusters(proxyClusters(g.snapshot.Load().Directory()))
+}
+
+// knower gives the proxy the facts of the snapshot in force.
+type knower struct{ g *gateway }
+
+func (k knower) Facts(account, cluster string, source netip.Addr) *policy.Document {
+	return k.g.snapshot.Load().Facts(account, cluster, source)
+}
+
+func proxyClusters(d *directory.Directory) []proxy.Cluster {
+	out := make([]proxy.Cluster, 0, len(d.Clusters))
+	for _, c := range d.Clusters {
+		p := proxy.Cluster{Name: c.Name, Title: c.Title, Classification: c.Classification, Hosts: c.Hosts, Owner: c.Owner}
+		for _, r := range c.Routes {
+			p.Routes = append(p.Routes, proxy.Route{Name: r.Name, Path: r.Path, Upstreams: r.Upstreams, HealthPath: r.HealthPath,
+				EncodedSlashes: r.EncodedSlashes, Timeout: r.Timeout, UpstreamCA: r.UpstreamCA, PreserveHost: r.PreserveHost})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// loadSnapshot reads the directory and puts it in force.
+func (g *gateway) loadSnapshot(ctx context.Context) error {
+	s, err := readSnapshot(ctx, g.db, g.cfg.Load())
+	if err != nil {
+		return err
+	}
+	g.snapshot.Store(s)
+	return nil
+}
+
+func readSnapshot(ctx context.Context, db *store.DB, cfg *config.Config) (*directory.Snapshot, error) {
+	d, accepted, err := db.Directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	zones := make([]directory.Zone, 0, len(cfg.Zones))
+	for _, z := range cfg.Zones {
+		zones = append(zones, directory.Zone{Name: z.Name, Networks: z.Networks})
+	}
+	return directory.NewSnapshot(d, accepted, zones)
+}
+
+// refresh puts in force what has changed in the store. Records of a change
+// become durable before the change takes effect.
+func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
+	g.syncing.Lock()
+	defer g.syncing.Unlock()
+	if _, err := g.db.Drain(ctx, g.log.Record); err != nil {
+		return fmt.Errorf("recording changes: %w", err)
+	}
+	var errs []error
+	if kinds[store.KindDirectory] {
+		errs = append(errs, g.refreshDirectory(ctx))
+	}
+	if kinds[store.KindDirectory] || kinds[store.KindSession] {
+		errs = append(errs, g.auth.Reload(ctx))
+	}
+	if kinds[store.KindPolicy] {
+		errs = append(errs, g.refreshPolicy(ctx)) // a faulty set never holds up a revocation
+	}
+	g.proxy.Recheck()
+	return errors.Join(errs...)
+}
+
+func (g *gateway) refreshDirectory(ctx context.Context) error {
+	if err := g.loadSnapshot(ctx); err != nil {
+		return err
+	}
+	return errors.Join(g.proxy.SetClusters(proxyClusters(g.snapshot.Load().Directory())), g.certs.SetHosts(g.hosts()))
+}
+
+// refreshPolicy swaps the policy set, or keeps the old one and says why.
+func (g *gateway) refreshPolicy(ctx context.Context) error {
+	src, err := policySource(ctx, g.cfg.Load(), g.db)
+	before := g.engine.Revision()
+	if err == nil {
+		_, err = g.engine.Load(ctx, src)
+	}
+	if err != nil {
+		fault := err.Error()
+		g.policyFault.Store(&fault)
+		g.recordPolicy(ctx, "policy.refused", before, fault)
+		return fmt.Errorf("loading policies, the set in force stays: %w", err)
+	}
+	g.policyFault.Store(nil)
+	if after := g.engine.Revision(); after != before {
+		g.logger.Info("policies in force", "revision", after)
+		g.recordPolicy(ctx, "policy.loaded", after, "")
+	}
+	return nil
+}
+
+func (g *gateway) recordPolicy(ctx context.Context, action, revision, fault string) {
+	r := &policy.Record{Type: policy.RecordPolicy, Time: time.Now().UTC(), Action: action, Result: "ok", Actor: operator.Account, Revision: revision}
+	if fault != "" {
+		r.Result, r.Detail = "refused", map[string]string{"fault": fault}
+	}
+	if _, err := g.log.Record(ctx, r); err != nil {
+		g.logger.Error("recording a policy change", "err", err)
+	}
+}
+
+// rootKey reads the key that encrypts secrets in the store from its source.
+func rootKey(cfg *config.Config) ([]byte, error) {
+	var b []byte
+	var err error
+	switch k := cfg.RootKey; {
+	case k.Env != "":
+		v, ok := os.LookupEnv(k.Env)
+		if !ok {
+			return nil, fmt.Errorf("reading the root key: the environment has no %s", k.Env)
+		}
+		b = []byte(v)
+	case len(k.Command) > 0:
+		b, err = exec.Command(k.Command[0], k.Command[1:]...).Output()
+	case k.File != "":
+		b, err = os.ReadFile(k.File)
+	default:
+		b, err = os.ReadFile(paths{cfg.Data}.rootKey())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the root key: %w", err)
+	}
+	key, err := decodeKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the root key: %w", err)
+	}
+	return key, nil
+}
+
+// prepare makes a data folder's keys where they do not exist yet. It never
+// replaces one.
+func prepare(cfg *config.Config) error {
+	p := paths{cfg.Data}
+	for _, dir := range []string{cfg.Data, p.data + "/keys", p.log(), p.certs()} {
+		if err := durable.Mkdir(dir, 0o700); err != nil {
+			return fmt.Errorf("making the data folder: %w", err)
+		}
+	}
+	if cfg.RootKey.File == "" && cfg.RootKey.Env == "" && len(cfg.RootKey.Command) == 0 {
+		if err := writeNew(p.rootKey(), func() ([]byte, error) {
+			key := make([]byte, 32)
+			rand.Read(key)
+			return []byte(base64.StdEncoding.EncodeToString(key) + "\n"), nil
+		}); err != nil {
+			return err
+		}
+	}
+	return writeNew(p.logKey(), func() ([]byte, error) {
+		skey, vkey, err := accesslog.GenerateKey(logOrigin(cfg))
+		if err != nil {
+			return nil, err
+		}
+		return []byte(skey + "\n"), durable.WriteFile(p.logPublic(), []byte(vkey+"\n"), 0o644)
+	})
+}
+
+// writeNew writes a private file unless it exists.
+func writeNew(path string, make func() ([]byte, error)) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b, err := make()
+	if err != nil {
+		return fmt.Errorf("making %s: %w", path, err)
+	}
+	return durable.WriteFile(path, b, 0o600)
+}
+
+// newLogger makes the operational log. Secrets are types that print a placeholder.
+func newLogger(cfg *config.Config, level *slog.LevelVar) *slog.Logger {
+	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Log.Level))) // validated by config
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}

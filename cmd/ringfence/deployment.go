@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// demoConfig is the file in a demo's data folder that makes --data DIR mean
+// the same as --config DIR/ringfence.yaml.
+const demoConfig = "ringfence.yaml"
+
+// target is where a command finds its deployment.
+type target struct{ config, data string }
+
+func (t *target) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.config, "config", "", "configuration `file` of the deployment")
+	cmd.Flags().StringVar(&t.data, "data", "", "data `folder` of a demo")
+}
+
+// load reads the configuration that the flags name.
+func (t *target) load() (*config.Config, error) {
+	switch {
+	case t.config != "" && t.data != "":
+		return nil, usagef("--config and --data exclude each other")
+	case t.config != "":
+		return config.Load(t.config)
+	case t.data != "":
+		path := filepath.Join(t.data, demoConfig)
+		c, err := config.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &hintError{fmt.Errorf("reading %s: no demo keeps its data here", t.data),
+				"Start one with 'ringfence demo --data " + t.data + "', or name a configuration with --config FILE."}
+		}
+		return c, err
+	}
+	return nil, usagef("which deployment? Name it with --config FILE, or --data DIR for a demo's folder")
+}
+
+// paths are the files inside a data folder.
+type paths struct{ data string }
+
+func (p paths) db() string        { return filepath.Join(p.data, "ringfence.db") }
+func (p paths) log() string       { return filepath.Join(p.data, "log") }
+func (p paths) logPublic() string { return filepath.Join(p.data, "log", "log.pub") }
+func (p paths) logKey() string    { return filepath.Join(p.data, "keys", "log.key") }
+func (p paths) rootKey() string   { return filepath.Join(p.data, "keys", "root.key") }
+func (p paths) certs() string     { return filepath.Join(p.data, "certs") }
+
+// A deployment is a gateway's state, opened by a command on the same machine,
+// whether or not the gateway runs.
+type deployment struct {
+	cfg   *config.Config
+	paths paths
+	db    *store.DB
+	auth  *auth.Service
+}
+
+// operator is who acts in commands: whoever may read the data folder.
+var operator = directory.Actor{Account: "operator"}
+
+var authOperator = auth.Actor{Account: operator.Account}
+
+// openDeployment opens what load names. Close it afterwards.
+func openDeployment(ctx context.Context, t *target) (*deployment, error) {
+	cfg, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	return openConfigured(ctx, cfg)
+}
+
+func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error) {
+	d := &deployment{cfg: cfg, paths: paths{cfg.Data}}
+	if _, err := os.Stat(d.paths.db()); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config FILE'."}
+		}
+		return nil, fmt.Errorf("opening the data folder: %w", err)
+	}
+	var err error
+	quiet := slog.New(slog.DiscardHandler)
+	if d.db, err = store.Open(ctx, store.Config{Path: d.paths.db(), Logger: quiet}); err != nil {
+		return nil, err
+	}
+	key, err := rootKey(cfg)
+	if err != nil {
+		return nil, errors.Join(err, d.db.Close())
+	}
+	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, quiet); err != nil {
+		return nil, errors.Join(err, d.db.Close())
+	}
+	return d, nil
+}
+
+func (d *deployment) close() error { return d.db.Close() }
+
+// enqueuer records by way of the store's outbox: the running gateway, or
+// settle, moves the record to the access log.
+type enqueuer struct{ db *store.DB }
+
+func (e enqueuer) Record(ctx context.Context, r *policy.Record) (uint64, error) {
+	if r.Time.IsZero() {
+		r.Time = time.Now().UTC()
+	}
+	return 0, e.db.Enqueue(ctx, r)
+}
+
+// settleWait is how long a command waits for a running gateway to take over
+// its records and put the change in force.
+const settleWait = 5 * time.Second
+
+// settle sees to it that what the command did is in the access log: it writes
+// there itself when no gateway runs, and waits for the gateway otherwise.
+func (d *deployment) settle(ctx context.Context) error {
+	deadline := time.Now().Add(settleWait)
+	for {
+		n, err := d.db.Pending(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		l, err := openLog(ctx, d.cfg, slog.New(slog.DiscardHandler))
+		if err == nil {
+			return d.drainInto(ctx, l)
+		}
+		if !errors.Is(err, accesslog.ErrLocked) {
+			return fmt.Errorf("recording the change: %w", err)
+		}
+		if time.Now().After(deadline) {
+			return &hintError{errors.New("the change is kept, but the running gateway has not recorded it yet"),
+				"It takes effect once it is recorded. Look at the gateway's /readyz and its log."}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
+	runCtx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- l.Run(runCtx) }()
+	_, err := d.db.Drain(ctx, l.Record)
+	if cerr := l.Close(); err == nil {
+		err = cerr
+	}
+	stop()
+	<-done
+	return err
+}
+
+// newAuth builds the sign-in service on db.
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, logger *slog.Logger) (*auth.Service, error) {
+	return auth.New(auth.Config{
+		Store: db, Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(),
+		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: cfg.Codes.Skew, KnownHost: known, Logger: logger,
+	})
+}
+
+// gateURL is the gate's address without a trailing slash; config has validated it.
+func gateURL(cfg *config.Config) *url.URL {
+	u, err := url.Parse(strings.TrimSuffix(cfg.Gate, "/"))
+	if err != nil {
+		return &url.URL{Scheme: "https", Host: cfg.GateHost()}
+	}
+	return u
+}
+
+// clusterURL is where people reach a cluster's host: the gate's scheme and port.
+func clusterURL(gate *url.URL, host string) string {
+	if p := gate.Port(); p != "" {
+		host += ":" + p
+	}
+	return gate.Scheme + "://" + host + "/"
+}
+
+// openLog opens the access log as its one writer.
+func openLog(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*accesslog.Log, error) {
+	p := paths{cfg.Data}
+	key, err := os.ReadFile(p.logKey())
+	if err != nil {
+		return nil, fmt.Errorf("reading the access log's key: %w", err)
+	}
+	return accesslog.Open(ctx, accesslog.Config{
+		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
+		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
+	})
+}
+
+// logOrigin names the log in its checkpoints; it never changes over a log's life.
+func logOrigin(cfg *config.Config) string { return cfg.GateHost() + "/" + cfg.AccessLog.Node }
+
+// decodeKey reads 32 bytes of base64.
+func decodeKey(b []byte) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(key) != 32 {
+		return nil, errors.New("a root key is 32 bytes in base64")
+	}
+	return key, nil
+}
+
+// hintError is an error with the likely next step.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+func hint(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
+}

@@ -1,0 +1,431 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/policy"
+)
+
+func newLog() *cobra.Command {
+	cmd := group("log", "Search, follow, export and verify the access log",
+		"The access log holds every request, sign-in and change. These commands read its files\n"+
+			"and work whether or not the gateway runs. Reading the log is itself recorded.")
+	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint())
+	return cmd
+}
+
+// filterFlags are the conditions that query, tail and export share.
+type filterFlags struct {
+	f                    accesslog.Filter
+	status, since, until string
+}
+
+func (q *filterFlags) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&q.f.Account, "account", "", "account `id or address`")
+	f.StringVar(&q.f.Vendor, "vendor", "", "vendor `name`")
+	f.StringVar(&q.f.Cluster, "cluster", "", "cluster `name`")
+	f.StringVar(&q.f.Effect, "effect", "", "allow, challenge or deny")
+	f.StringVar(&q.status, "status", "", "response status, such as 403 or 4xx")
+	f.StringVar(&q.f.Path, "path", "", "path `prefix`, or a pattern with *")
+	f.StringVar(&q.f.Type, "type", "", "request, outcome, login, admin, policy or log")
+	f.StringVar(&q.f.Action, "action", "", "`action` of a login, admin, policy or log entry")
+	f.StringVar(&q.f.RequestID, "request-id", "", "one request's `id`")
+	f.StringVar(&q.f.Session, "session", "", "one session's `id`")
+	f.StringVar(&q.f.Text, "text", "", "`words` anywhere in the entry")
+	f.StringVar(&q.since, "since", "", "from this `time` on: 2026-11-22, 2026-11-22T08:00:00Z, or 2h, 7d ago")
+	f.StringVar(&q.until, "until", "", "before this `time`")
+}
+
+// filter reads the flags strictly: what cannot be understood is an error,
+// never a condition left out.
+func (q *filterFlags) filter(now time.Time) (accesslog.Filter, error) {
+	f := q.f
+	if f.Effect != "" {
+		var e policy.Effect
+		if err := e.UnmarshalText([]byte(f.Effect)); err != nil {
+			return f, usagef("--effect %s: there are allow, challenge and deny", f.Effect)
+		}
+	}
+	switch policy.RecordType(f.Type) {
+	case "", policy.RecordRequest, policy.RecordOutcome, policy.RecordLogin, policy.RecordAdmin, policy.RecordPolicy, policy.RecordLog:
+	default:
+		return f, usagef("--type %s: there are request, outcome, login, admin, policy and log", f.Type)
+	}
+	if q.status != "" {
+		n, err := strconv.Atoi(strings.TrimSuffix(strings.ToLower(q.status), "xx"))
+		whole := strings.HasSuffix(strings.ToLower(q.status), "xx")
+		if err != nil || (whole && (n < 1 || n > 5)) || (!whole && (n < 100 || n > 599)) {
+			return f, usagef("--status %s: write a status such as 403, or a class such as 4xx", q.status)
+		}
+		f.Status = n
+	}
+	var err error
+	if f.Since, err = parseWhen(q.since, now); err != nil {
+		return f, usagef("--since %w", err)
+	}
+	if f.Until, err = parseWhen(q.until, now); err != nil {
+		return f, usagef("--until %w", err)
+	}
+	return f, nil
+}
+
+// parseWhen reads a day, an instant, or a span before now.
+func parseWhen(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, fmt.Errorf("%s: write 2026-11-22, 2026-11-22T08:00:00Z, or a span such as 2h or 7d", s)
+}
+
+// recordRead puts the reading of the log into the log before anything is shown.
+func recordRead(ctx context.Context, d *deployment, action string, args []string) error {
+	r := &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: action, Result: "ok", Actor: operator.Account,
+		Detail: map[string]string{"filter": strings.Join(args, " ")}}
+	if err := d.db.Enqueue(ctx, r); err != nil {
+		return err
+	}
+	return d.settle(ctx)
+}
+
+// describe repeats the conditions that were given, for the record of the read.
+func describe(cmd *cobra.Command) []string {
+	var out []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != "config" && f.Name != "data" {
+			out = append(out, f.Name+"="+f.Value.String())
+		}
+	})
+	return out
+}
+
+func newLogQuery() *cobra.Command {
+	var t target
+	var q filterFlags
+	var limit int
+	var asJSON, ascending bool
+	cmd := &cobra.Command{
+		Use: "query", Short: "Find entries, newest first", Args: exactly(),
+		Example: "  ringfence log query --account kim@northwind.example --since 7d --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log query --cluster claims --effect deny --json --data demo\n" +
+			"  ringfence log query --path '/export*' --status 4xx --limit 200 --data demo",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			f, err := q.filter(time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			if limit < 1 {
+				return usagef("--limit %d: at least 1", limit)
+			}
+			f.Limit, f.Ascending = limit, ascending
+			d, err := openDeployment(ctx, &t)
+			if err != nil {
+				return err
+			}
+			size, err := accesslog.CommittedSize(d.paths.log())
+			if err == nil {
+				f.Before = size // the record of this very read is not part of the answer
+				err = recordRead(ctx, d, "log.query", describe(cmd))
+			}
+			if err == nil {
+				err = showEntries(ctx, cmd.OutOrStdout(), asJSON, func(yield func(*accesslog.Entry) bool) error {
+					return accesslog.Query(ctx, d.paths.log(), f, yield)
+				})
+			}
+			return errors.Join(err, d.close())
+		},
+	}
+	t.flags(cmd)
+	q.flags(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many entries")
+	cmd.Flags().BoolVar(&ascending, "ascending", false, "oldest first")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")
+	return cmd
+}
+
+// showEntries prints entries as they come; a write that fails ends the reading.
+func showEntries(_ context.Context, w io.Writer, asJSON bool, each func(func(*accesslog.Entry) bool) error) error {
+	var werr error
+	err := each(func(e *accesslog.Entry) bool {
+		if asJSON {
+			werr = accesslog.WriteJSON(w, e)
+		} else {
+			werr = accesslog.WriteText(w, e)
+		}
+		return werr == nil
+	})
+	return errors.Join(err, werr)
+}
+
+func newLogTail() *cobra.Command {
+	var t target
+	var q filterFlags
+	var follow, asJSON bool
+	var last int
+	cmd := &cobra.Command{
+		Use: "tail", Short: "Show the newest entries, and with -f what comes", Args: exactly(),
+		Example: "  ringfence log tail -f --config /etc/ringfence/config.yaml\n  ringfence log tail -f --effect deny --json --data demo",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			f, err := q.filter(time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			d, err := openDeployment(ctx, &t)
+			if err != nil {
+				return err
+			}
+			err = tailLog(cmd, d, f, last, follow, asJSON)
+			if follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				err = nil // interrupted by the person: that is how following ends
+			}
+			return errors.Join(err, d.close())
+		},
+	}
+	t.flags(cmd)
+	q.flags(cmd)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new entries as they come")
+	cmd.Flags().IntVarP(&last, "lines", "n", 10, "how many of the newest entries to begin with")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")
+	return cmd
+}
+
+func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, follow, asJSON bool) error {
+	ctx, out, dir := cmd.Context(), cmd.OutOrStdout(), d.paths.log()
+	size, err := accesslog.CommittedSize(dir)
+	if err != nil {
+		return err
+	}
+	if err := recordRead(ctx, d, "log.tail", describe(cmd)); err != nil {
+		return err
+	}
+	newest := f
+	newest.Limit, newest.Before = last, size
+	var found []*accesslog.Entry
+	if last > 0 {
+		if err := accesslog.Query(ctx, dir, newest, func(e *accesslog.Entry) bool {
+			found = append(found, e)
+			return true
+		}); err != nil {
+			return err
+		}
+	}
+	if err := showEntries(ctx, out, asJSON, func(yield func(*accesslog.Entry) bool) error {
+		for i := len(found) - 1; i >= 0 && yield(found[i]); i-- {
+		}
+		return nil
+	}); err != nil || !follow {
+		return err
+	}
+	return showEntries(ctx, out, asJSON, func(yield func(*accesslog.Entry) bool) error {
+		return accesslog.Tail(ctx, dir, f, size, yield)
+	})
+}
+
+func newLogExport() *cobra.Command {
+	var t target
+	var q filterFlags
+	var format, file string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write entries as JSON lines or CSV, oldest first", Args: exactly(),
+		Example: "  ringfence log export --since 2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log export --vendor northwind --data demo > northwind.jsonl",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := q.filter(time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			if format != "json" && format != "csv" {
+				return usagef("--format %s: there are json and csv", format)
+			}
+			f.Ascending = true
+			d, err := openDeployment(cmd.Context(), &t)
+			if err != nil {
+				return err
+			}
+			return errors.Join(exportLog(cmd, d, f, format, file), d.close())
+		},
+	}
+	t.flags(cmd)
+	q.flags(cmd)
+	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line) or csv")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write to a new `file` instead of standard output")
+	return cmd
+}
+
+func exportLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, format, file string) (err error) {
+	ctx, dir := cmd.Context(), d.paths.log()
+	size, err := accesslog.CommittedSize(dir)
+	if err != nil {
+		return err
+	}
+	f.Before = size
+	out := cmd.OutOrStdout()
+	if file != "" {
+		w, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fmt.Errorf("creating the export: %w", err)
+		}
+		defer func() { err = errors.Join(err, w.Sync(), w.Close()) }()
+		out = w
+	}
+	if err := recordRead(ctx, d, "log.export", describe(cmd)); err != nil {
+		return err
+	}
+	p := newProgress(cmd.ErrOrStderr(), "Exporting")
+	defer p.end()
+	n := uint64(0)
+	write := func(e *accesslog.Entry) error { return accesslog.WriteJSON(out, e) }
+	if format == "csv" {
+		c := accesslog.NewCSVWriter(out)
+		defer func() { err = errors.Join(err, c.Flush()) }()
+		write = c.Write
+	}
+	var werr error
+	err = accesslog.Query(ctx, dir, f, func(e *accesslog.Entry) bool {
+		n++
+		p.step(n, 0)
+		werr = write(e)
+		return werr == nil
+	})
+	return errors.Join(err, werr)
+}
+
+// logPlace finds the log's folder and public key: of a deployment, or of a copy.
+type logPlace struct {
+	target
+	dir, key string
+}
+
+func (p *logPlace) flags(cmd *cobra.Command) {
+	p.target.flags(cmd)
+	cmd.Flags().StringVar(&p.dir, "log", "", "a copied log `folder`, instead of a deployment's")
+	cmd.Flags().StringVar(&p.key, "key", "", "`file` with the log's public key (default: log.pub in the folder; a key you kept yourself proves more)")
+}
+
+func (p *logPlace) find() (dir, vkey string, err error) {
+	dir = p.dir
+	if dir == "" {
+		cfg, err := p.load()
+		if err != nil {
+			return "", "", err
+		}
+		dir = paths{cfg.Data}.log()
+	}
+	file := p.key
+	if file == "" {
+		file = filepath.Join(dir, "log.pub")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", fmt.Errorf("reading the log's public key: %w", err)
+	}
+	return dir, strings.TrimSpace(string(b)), nil
+}
+
+func newLogVerify() *cobra.Command {
+	var p logPlace
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Check the whole log against its signed checkpoint", Args: exactly(),
+		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
+			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
+			"exit status 1 and names the first entry that does not match.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, vkey, err := p.find()
+			if err != nil {
+				return err
+			}
+			bar := newProgress(cmd.ErrOrStderr(), "Verifying")
+			report, err := accesslog.Verify(cmd.Context(), dir, vkey, bar.step)
+			bar.end()
+			if err != nil {
+				return fmt.Errorf("verifying %s: %w", dir, err)
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), report)
+			return err
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newLogProve() *cobra.Command {
+	var p logPlace
+	cmd := &cobra.Command{
+		Use: "prove INDEX", Short: "Print one entry with the proof that the checkpoint covers it", Args: exactly("an INDEX"),
+		Example: "  ringfence log prove 4711 --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			index, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return usagef("INDEX %s: write the entry's number", args[0])
+			}
+			dir, _, err := p.find()
+			if err != nil {
+				return err
+			}
+			proof, err := accesslog.Prove(cmd.Context(), dir, index)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(proof)
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+func newLogCheckpoint() *cobra.Command {
+	var p logPlace
+	cmd := &cobra.Command{
+		Use: "checkpoint", Short: "Print the newest signed checkpoint, to be kept elsewhere", Args: exactly(),
+		Example: "  ringfence log checkpoint --config /etc/ringfence/config.yaml > checkpoint-of-today",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _, err := p.find()
+			if err != nil {
+				return err
+			}
+			b, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+			if err != nil {
+				return fmt.Errorf("reading the checkpoint: %w", err)
+			}
+			_, err = cmd.OutOrStdout().Write(b)
+			return err
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}

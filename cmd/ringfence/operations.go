@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are what operators scrape. It implements what the proxy reports to.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	outcomes *prometheus.CounterVec
+	duration prometheus.Histogram
+	decision prometheus.Histogram
+	durable  prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ringfence_requests_total", Help: "Decided requests by cluster and effect."}, []string{"cluster", "effect"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ringfence_responses_total", Help: "Finished requests by cluster and class of status."}, []string{"cluster", "class"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ringfence_request_seconds", Help: "Time from a request's arrival to its end, streams included.", Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12)}),
+		decision: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ringfence_decision_seconds", Help: "Time that a decision takes.", Buckets: prometheus.ExponentialBuckets(0.00001, 2.5, 12)}),
+		durable:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ringfence_record_seconds", Help: "Time until a request's record is durable.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12)}),
+	}
+	m.registry.MustRegister(m.requests, m.outcomes, m.duration, m.decision, m.durable, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Decided counts one decision.
+func (m *metrics) Decided(cluster, effect string, took time.Duration) {
+	m.requests.WithLabelValues(cluster, effect).Inc()
+	m.decision.Observe(took.Seconds())
+}
+
+// Recorded measures one durable record.
+func (m *metrics) Recorded(took time.Duration) { m.durable.Observe(took.Seconds()) }
+
+var statusClasses = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// Finished counts one finished request.
+func (m *metrics) Finished(cluster string, status int, took time.Duration) {
+	class := status / 100
+	if class < 1 || class >= len(statusClasses) {
+		class = 0
+	}
+	m.outcomes.WithLabelValues(cluster, statusClasses[class]).Inc()
+	m.duration.Observe(took.Seconds())
+}
+
+// observe adds what is read off the parts at each scrape.
+func (m *metrics) observe(g *gateway) {
+	gauge := func(name, help string, read func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+	}
+	gauge("ringfence_log_entries", "Entries in the access log.", func() float64 { return float64(g.log.Size()) })
+	gauge("ringfence_log_healthy", "1 while the access log can be written.", func() float64 { return yes(g.log.Healthy() == nil) })
+	gauge("ringfence_open_streams", "Requests in flight, long streams included.", func() float64 { return float64(g.proxy.OpenStreams()) })
+	gauge("ringfence_policies_current", "1 while the newest policies are in force, 0 when they were refused.", func() float64 { return yes(g.policyFault.Load() == nil) })
+}
+
+func yes(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// operations is the handler of the operations listener, which is never public.
+func (g *gateway) operations() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeStatus(w, http.StatusOK, map[string]any{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, body := g.readiness()
+		writeStatus(w, status, body)
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// readiness says whether requests are served and what is wrong. Refused
+// policies are reported but leave the gateway ready: the old set is in force.
+func (g *gateway) readiness() (int, map[string]any) {
+	body := map[string]any{"status": "ready", "log_entries": g.log.Size(), "revision": g.engine.Revision()}
+	if f := g.policyFault.Load(); f != nil {
+		body["policies"] = *f
+	}
+	if err := g.log.Healthy(); err != nil {
+		body["status"], body["access_log"] = "unavailable", err.Error()
+		return http.StatusServiceUnavailable, body
+	}
+	if g.stopping.Load() {
+		body["status"] = "stopping"
+		return http.StatusServiceUnavailable, body
+	}
+	return http.StatusOK, body
+}
+
+func writeStatus(w http.ResponseWriter, status int, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a reader that left needs no answer
+}

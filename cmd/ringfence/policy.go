@@ -1,0 +1,189 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringfence/ringfence/policy"
+	"github.com/ringfence/ringfence/rego"
+)
+
+func newPolicy() *cobra.Command {
+	cmd := group("policy", "Test and publish policies",
+		"Policies are Rego modules in a folder: all/*.rego govern every cluster,\nclusters/NAME/*.rego one cluster. They can only narrow what assignments grant.")
+	cmd.AddCommand(newPolicyTest(), newPolicyPublish())
+	return cmd
+}
+
+func newPolicyTest() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "test FOLDER", Short: "Compile a policy folder strictly and run its tests", Args: exactly("a FOLDER"),
+		Example: "  ringfence policy test deploy/policy",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			src, err := rego.ReadFolder(args[0])
+			if err != nil {
+				return err
+			}
+			report, err := rego.Check(cmd.Context(), src)
+			if asJSON {
+				if jerr := json.NewEncoder(cmd.OutOrStdout()).Encode(report); jerr != nil {
+					return jerr
+				}
+			}
+			if err != nil {
+				return printDiagnostics(cmd.ErrOrStderr(), err)
+			}
+			if !asJSON {
+				fmt.Fprintln(cmd.OutOrStdout(), report)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// printDiagnostics prints a compile error's faults one a line, each with its place.
+func printDiagnostics(w io.Writer, err error) error {
+	var c *rego.CompileError
+	if !errors.As(err, &c) {
+		return err
+	}
+	for _, d := range c.Diagnostics {
+		fmt.Fprintln(w, plain(d.String()))
+	}
+	return &hintError{fmt.Errorf("%s in the policies; nothing has been changed", plural(len(c.Diagnostics), "fault")), ""}
+}
+
+func newPolicyPublish() *cobra.Command {
+	var t target
+	var reason string
+	cmd := &cobra.Command{
+		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
+		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
+			"running gateway within a second. A set that does not compile or whose tests fail\n" +
+			"changes nothing. Where the configuration names a policies folder, that folder rules\n" +
+			"and publish refuses.",
+		Example: "  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if reason == "" {
+				return usagef("why? Give the reason with --reason; it is recorded")
+			}
+			src, err := rego.ReadFolder(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := rego.Check(ctx, src); err != nil {
+				return printDiagnostics(cmd.ErrOrStderr(), err)
+			}
+			d, err := openDeployment(ctx, &t)
+			if err != nil {
+				return err
+			}
+			err = func() error {
+				if d.cfg.Policies != "" {
+					return &hintError{fmt.Errorf("publishing: policies come from the folder %s", d.cfg.Policies), "Change the files there, or take 'policies' out of the configuration."}
+				}
+				if _, err := d.db.PublishPolicies(ctx, operator, src, reason); err != nil {
+					return err
+				}
+				return d.settle(ctx)
+			}()
+			if err := errors.Join(err, d.close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", policy.Revision(src), plural(len(src), "file"))
+			return nil
+		},
+	}
+	t.flags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, in a `sentence`")
+	return cmd
+}
+
+func newDecide() *cobra.Command {
+	var t target
+	var file, folder string
+	var explain bool
+	cmd := &cobra.Command{
+		Use: "decide", Short: "Decide one input offline and print the decision", Args: exactly(),
+		Long: "Decide reads one policy input as JSON (go doc ./policy describes it) and prints what\n" +
+			"the gateway would decide: with a deployment's policies, a folder's, or the stock\n" +
+			"policies alone. Nothing is recorded or forwarded.",
+		Example: "  ringfence decide -f input.json --policies deploy/policy\n  ringfence decide --explain --config /etc/ringfence/config.yaml < input.json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			in, err := readInput(file, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			src := rego.Source{}
+			switch {
+			case folder != "":
+				if src, err = rego.ReadFolder(folder); err != nil {
+					return err
+				}
+			case t.config != "" || t.data != "":
+				d, err := openDeployment(ctx, &t)
+				if err != nil {
+					return err
+				}
+				src, err = policySource(ctx, d.cfg, d.db)
+				if err := errors.Join(err, d.close()); err != nil {
+					return err
+				}
+			}
+			e, err := rego.NewEngine(rego.Config{})
+			if err != nil {
+				return err
+			}
+			if _, err := e.Load(ctx, src); err != nil {
+				return printDiagnostics(cmd.ErrOrStderr(), err)
+			}
+			if explain {
+				_, lines, err := e.Explain(ctx, in)
+				if err != nil {
+					return err
+				}
+				for _, l := range lines {
+					fmt.Fprintln(cmd.ErrOrStderr(), plain(l))
+				}
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(e.Decide(ctx, in))
+		},
+	}
+	t.flags(cmd)
+	cmd.Flags().StringVarP(&file, "file", "f", "-", "the input's JSON `file`, - for standard input")
+	cmd.Flags().StringVar(&folder, "policies", "", "decide with this policy `folder`")
+	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which conditions failed")
+	return cmd
+}
+
+func readInput(file string, stdin io.Reader) (*policy.Input, error) {
+	r := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the input: %w", err)
+		}
+		defer f.Close()
+		r = f
+	}
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	var in policy.Input
+	if err := dec.Decode(&in); err != nil {
+		return nil, fmt.Errorf("reading the input: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("reading the input: there is more than one JSON value")
+	}
+	return &in, nil
+}

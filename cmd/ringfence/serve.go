@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/proxy"
+)
+
+const (
+	// streamGrace is how long open streams may end by themselves at shutdown.
+	streamGrace = 2 * time.Second
+	// watchEvery is how often changes by other processes are looked for.
+	watchEvery = 200 * time.Millisecond
+	// filesEvery is how often configuration and policy files are looked at.
+	filesEvery = 500 * time.Millisecond
+)
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the gateway", Args: exactly(),
+		Long: "Serve runs the gateway until it is interrupted. SIGHUP, or a change of the\n" +
+			"configuration file or the policies folder, reloads whole or not at all.",
+		Example: "  ringfence serve --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return usagef("which configuration? Name it with --config FILE")
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(paths{cfg.Data}.db()); err != nil {
+				return &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config " + file + "'."}
+			}
+			level := new(slog.LevelVar)
+			logger := newLogger(cfg, level)
+			return serve(cmd.Context(), cfg, serveOptions{file: file, level: level, logger: logger})
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration `file`")
+	return cmd
+}
+
+// serveOptions are what the demo does differently.
+type serveOptions struct {
+	file   string
+	level  *slog.LevelVar
+	logger *slog.Logger
+	// listener, operations and plain take the place of the configuration's addresses when set.
+	listener, operations net.Listener
+	// ready is called once requests are served.
+	ready func(*gateway) error
+}
+
+// serve runs a gateway until ctx ends. It stops in this order: readiness
+// fails, no new connection is accepted, requests in flight get the configured time,
+// streams are cut, the last entries are recorded and a last checkpoint is
+// signed, the store is closed.
+func serve(ctx context.Context, cfg *config.Config, o serveOptions) (err error) {
+	g, err := build(ctx, cfg, o.logger)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(cfg, o)
+	if err != nil {
+		return errors.Join(err, g.close())
+	}
+	// The log outlives everything that records.
+	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	logDone := make(chan error, 1)
+	fatal, fail := context.WithCancelCause(ctx)
+	go func() {
+		err := g.log.Run(logCtx)
+		if err != nil && logCtx.Err() == nil {
+			fail(fmt.Errorf("writing the access log: %w", err))
+		}
+		logDone <- err
+	}()
+	err = g.run(fatal, listeners, o)
+	if cause := context.Cause(fatal); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	fail(nil)
+	err = errors.Join(err, g.close())
+	stopLog()
+	<-logDone
+	o.logger.Info("stopped")
+	return err
+}
+
+type listeners struct{ public, plain, operations net.Listener }
+
+func (l listeners) close() {
+	for _, x := range []net.Listener{l.public, l.plain, l.operations} {
+		if x != nil {
+			_ = x.Close() // nothing was accepted from it
+		}
+	}
+}
+
+func listen(cfg *config.Config, o serveOptions) (l listeners, err error) {
+	open := func(given net.Listener, addr, what string) (net.Listener, error) {
+		if given != nil || addr == "" {
+			return given, nil
+		}
+		x, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("listening for %s: %w", what, err)
+		}
+		return x, nil
+	}
+	if l.public, err = open(o.listener, cfg.Listen, "requests"); err == nil {
+		if l.plain, err = open(nil, cfg.HTTPListen, "redirects"); err == nil {
+			l.operations, err = open(o.operations, cfg.Operations, "operations")
+		}
+	}
+	if err != nil {
+		l.close()
+	}
+	return l, err
+}
+
+// run serves until ctx ends or a part fails, then drains.
+func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
+	cfg := g.cfg.Load()
+	public := proxy.NewServer(g.proxy, limits(cfg), g.logger)
+	plain := g.plainServer()
+	ops := &http.Server{Handler: g.operations(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug)}
+
+	group, ctx := errgroup.WithContext(ctx)
+	serve := func(s *http.Server, l net.Listener) {
+		if l == nil {
+			return
+		}
+		group.Go(func() error {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	// What was changed while no gateway ran is recorded before the first request.
+	if err := g.refresh(ctx, map[string]bool{store.KindDirectory: true, store.KindSession: true}); err != nil {
+		l.close()
+		return err
+	}
+	serve(public, proxy.NewListener(l.public, g.certs.TLSConfig(), limits(cfg)))
+	serve(plain, l.plain)
+	serve(ops, l.operations)
+	group.Go(func() error { return ended(ctx, g.auth.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.proxy.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.certs.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
+	if o.file != "" {
+		group.Go(func() error { g.reloads(ctx, o); return nil })
+	}
+	group.Go(func() error { <-ctx.Done(); g.drain(ctx, public, plain, ops); return nil })
+	g.logger.Info("serving", "gate", gateURL(cfg).String(), "listen", l.public.Addr().String(), "version", buildVersion(), "revision", g.engine.Revision(), "log_entries", g.log.Size())
+	if o.ready != nil {
+		group.Go(func() error { return o.ready(g) })
+	}
+	return group.Wait()
+}
+
+// ended turns the error of a part that stopped because it was told to into none.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
+	g.stopping.Store(true)
+	wait := g.cfg.Load().Limits.ShutdownTimeout
+	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
+	defer cancel()
+	done := make(chan struct{})
+	go func() { // streams have a moment to end by themselves
+		select {
+		case <-done:
+		case <-time.After(min(streamGrace, wait)):
+			g.proxy.CloseStreams("gateway_stopping")
+		}
+	}()
+	if err := public.Shutdown(ctx); err != nil {
+		g.logger.Warn("cutting requests in flight", "err", err)
+		_ = public.Close() // the process ends anyway
+	}
+	close(done)
+	for _, s := range []*http.Server{plain, ops} {
+		_ = s.Close() // these have nothing worth waiting for
+	}
+}
+
+// watch puts changes by other processes in force.
+func (g *gateway) watch(ctx context.Context) error {
+	return g.db.Watch(ctx, watchEvery, func(kinds map[string]bool) {
+		if err := g.refresh(ctx, kinds); err != nil && ctx.Err() == nil {
+			g.logger.Error("putting a change in force", "err", err)
+		}
+	})
+}
+
+// plainServer answers on the unencrypted port: ACME challenges, and redirects
+// of known hosts to https.
+func (g *gateway) plainServer() *http.Server {
+	redirect := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		gate := gateURL(g.cfg.Load())
+		if _, known := g.snapshot.Load().ClusterByHost(host); !known && host != gate.Hostname() {
+			http.Error(w, "This host is not served here.", http.StatusMisdirectedRequest)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "Use https.", http.StatusForbidden) // what was sent is already in the open
+			return
+		}
+		w.Header().Set("Location", clusterURL(gate, host)+r.URL.RequestURI()[1:])
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
+	return &http.Server{Handler: g.certs.HTTPChallenge(redirect), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug)}
+}
+
+func limits(cfg *config.Config) proxy.Limits {
+	l := cfg.Limits
+	return proxy.Limits{Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress, HeaderBytes: int(l.HeaderBytes), StreamsPerConnection: l.StreamsPerConnection, HandshakeTimeout: l.HandshakeTimeout,
+		HeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout}
+}
+
+// reloads reloads on SIGHUP and when the configuration file or the policies
+// folder changes.
+func (g *gateway) reloads(ctx context.Context, o serveOptions) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(filesEvery)
+	defer tick.Stop()
+	seen := fingerprint(o.file, g.cfg.Load().Policies)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		case <-tick.C:
+			now := fingerprint(o.file, g.cfg.Load().Policies)
+			if now == seen {
+				continue
+			}
+			seen = now
+		}
+		if err := g.reload(ctx, o); err != nil {
+			g.logger.Error("reloading; everything stays as it was", "err", err)
+		}
+		seen = fingerprint(o.file, g.cfg.Load().Policies)
+	}
+}
+
+// reload reads the configuration again and puts it in force whole or not at all.
+func (g *gateway) reload(ctx context.Context, o serveOptions) error {
+	next, err := config.Load(o.file)
+	if err != nil {
+		return err
+	}
+	old := g.cfg.Load()
+	if fixed := needsRestart(old, next); fixed != "" {
+		return fmt.Errorf("%s has changed, which needs a restart", fixed)
+	}
+	src, err := policySource(ctx, next, g.db)
+	if err != nil {
+		return err
+	}
+	snapshot, err := readSnapshot(ctx, g.db, next)
+	if err != nil {
+		return err
+	}
+	before := g.engine.Revision()
+	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
+		fault := err.Error()
+		g.policyFault.Store(&fault)
+		g.recordPolicy(ctx, "policy.refused", before, fault)
+		return err
+	}
+	g.policyFault.Store(nil)
+	g.cfg.Store(next)
+	g.snapshot.Store(snapshot)
+	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
+	if after := g.engine.Revision(); after != before {
+		g.recordPolicy(ctx, "policy.loaded", after, "")
+	}
+	g.proxy.Recheck()
+	g.logger.Info("reloaded", "revision", g.engine.Revision())
+	return nil
+}
+
+// needsRestart names the first setting that differs and cannot change at run time.
+func needsRestart(a, b *config.Config) string {
+	x, y := *a, *b
+	// These are read anew by reload.
+	x.Policies, x.Zones, x.TrustedProxies, x.Log.Level = y.Policies, y.Zones, y.TrustedProxies, y.Log.Level
+	va, vb := reflect.ValueOf(x), reflect.ValueOf(y)
+	for i := range va.NumField() {
+		if f := va.Type().Field(i); f.IsExported() && !reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {
+			if tag := f.Tag.Get("yaml"); tag != "" {
+				return tag
+			}
+			return f.Name
+		}
+	}
+	return ""
+}
