@@ -19,6 +19,9 @@ import (
 
 // A gateway is what serve makes of a Manager: an HTTPS and an HTTP listener.
 type gateway struct {
+	// domain differs from test to test: certmagic keeps challenges by host for
+	// the whole process, and the tests run side by side.
+	domain     string
 	manager    *Manager
 	httpPort   int
 	tlsPort    int
@@ -26,7 +29,7 @@ type gateway struct {
 	log        lockedBuffer
 }
 
-func newGateway(t *testing.T) (g *gateway, httpLn, tlsLn net.Listener) {
+func newGateway(t *testing.T, domain string) (g *gateway, httpLn, tlsLn net.Listener) {
 	t.Helper()
 	var lns [2]net.Listener
 	for i := range lns {
@@ -37,16 +40,16 @@ func newGateway(t *testing.T) (g *gateway, httpLn, tlsLn net.Listener) {
 		t.Cleanup(func() { ln.Close() })
 		lns[i] = ln
 	}
-	return &gateway{httpPort: lns[0].Addr().(*net.TCPAddr).Port, tlsPort: lns[1].Addr().(*net.TCPAddr).Port}, lns[0], lns[1]
+	return &gateway{domain: domain, httpPort: lns[0].Addr().(*net.TCPAddr).Port, tlsPort: lns[1].Addr().(*net.TCPAddr).Port}, lns[0], lns[1]
 }
 
 func (g *gateway) serve(t *testing.T, cfg Config, httpLn, tlsLn net.Listener) {
 	t.Helper()
 	cfg.Mode = ModeACME
-	cfg.ACME.Email = "it@example.test"
+	cfg.ACME.Email = "it@example.com"
 	cfg.ACME.ListenHost, cfg.ACME.HTTPPort, cfg.ACME.TLSPort = "127.0.0.1", g.httpPort, g.tlsPort
 	cfg.Logger = slog.New(slog.NewTextHandler(&g.log, nil))
-	cfg.Hosts = func() []string { return []string{"gate.example.test"} }
+	cfg.Hosts = func() []string { return []string{g.gate()} }
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +87,9 @@ func (g *gateway) serve(t *testing.T, cfg Config, httpLn, tlsLn net.Listener) {
 	})
 }
 
+func (g *gateway) gate() string   { return "gate." + g.domain }
+func (g *gateway) claims() string { return "claims." + g.domain }
+
 // visit shakes hands as a browser that trusts pool would.
 func (g *gateway) visit(host string, pool *x509.CertPool) (*x509.Certificate, error) {
 	c, err := tls.Dial("tcp", addr(g.tlsPort), &tls.Config{ServerName: host, RootCAs: pool, NextProtos: []string{"h2", "http/1.1"}})
@@ -110,7 +116,7 @@ func (g *gateway) await(t *testing.T, host string, pool *x509.CertPool) *x509.Ce
 func TestACME_GateAndLaterClusterAreCertified(t *testing.T) {
 	t.Run("tls-alpn-01", func(t *testing.T) {
 		t.Parallel()
-		g, httpLn, tlsLn := newGateway(t)
+		g, httpLn, tlsLn := newGateway(t, "alpn.test")
 		p := startPebble(t, g.httpPort, g.tlsPort)
 		certify(t, g, p, httpLn, tlsLn, true)
 		if n := g.challenges.Load(); n != 0 {
@@ -119,7 +125,7 @@ func TestACME_GateAndLaterClusterAreCertified(t *testing.T) {
 	})
 	t.Run("http-01", func(t *testing.T) {
 		t.Parallel()
-		g, httpLn, tlsLn := newGateway(t)
+		g, httpLn, tlsLn := newGateway(t, "http.test")
 		// This authority looks for HTTPS where nothing is, so only http-01 can succeed.
 		p := startPebble(t, g.httpPort, freePorts(t, 1)[0])
 		certify(t, g, p, httpLn, tlsLn, false)
@@ -133,36 +139,36 @@ func certify(t *testing.T, g *gateway, p *pebble, httpLn, tlsLn net.Listener, no
 	cfg := Config{Dir: filepath.Join(t.TempDir(), "certs"), ACME: ACME{Directory: p.directory, CAFile: p.caFile, NoHTTP: noHTTP}}
 	g.serve(t, cfg, httpLn, tlsLn)
 
-	gate := g.await(t, "gate.example.test", p.roots)
-	if _, err := g.visit("claims.example.test", p.roots); !refusedName(err) {
+	gate := g.await(t, g.gate(), p.roots)
+	if _, err := g.visit(g.claims(), p.roots); !refusedName(err) {
 		t.Errorf("a cluster that is not known yet: %v", err)
 	}
-	if err := g.manager.SetHosts([]string{"gate.example.test", "claims.example.test"}); err != nil {
+	if err := g.manager.SetHosts([]string{g.gate(), g.claims()}); err != nil {
 		t.Fatal(err)
 	}
-	claims := g.await(t, "claims.example.test", p.roots)
-	if again := g.await(t, "gate.example.test", p.roots); again.SerialNumber.Cmp(gate.SerialNumber) != 0 {
+	claims := g.await(t, g.claims(), p.roots)
+	if again := g.await(t, g.gate(), p.roots); again.SerialNumber.Cmp(gate.SerialNumber) != 0 {
 		t.Error("the gate's certificate was ordered again")
 	}
-	if claims.VerifyHostname("gate.example.test") == nil {
+	if claims.VerifyHostname(g.gate()) == nil {
 		t.Error("the cluster's certificate names the gate as well")
 	}
-	if _, err := g.visit("other.example.test", p.roots); !refusedName(err) {
+	if _, err := g.visit("other."+g.domain, p.roots); !refusedName(err) {
 		t.Errorf("an unknown host: %v", err)
 	}
 	privateFiles(t, cfg.Dir)
 
-	if err := g.manager.SetHosts([]string{"gate.example.test"}); err != nil {
+	if err := g.manager.SetHosts([]string{g.gate()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.visit("claims.example.test", p.roots); !refusedName(err) {
+	if _, err := g.visit(g.claims(), p.roots); !refusedName(err) {
 		t.Errorf("a cluster that left: %v", err)
 	}
 
 	p.stop()
-	after, httpLn2, tlsLn2 := newGateway(t)
+	after, httpLn2, tlsLn2 := newGateway(t, g.domain)
 	after.serve(t, cfg, httpLn2, tlsLn2)
-	if kept := after.await(t, "gate.example.test", p.roots); kept.SerialNumber.Cmp(gate.SerialNumber) != 0 {
+	if kept := after.await(t, g.gate(), p.roots); kept.SerialNumber.Cmp(gate.SerialNumber) != 0 {
 		t.Error("the restart serves another certificate")
 	}
 }
@@ -189,19 +195,19 @@ func privateFiles(t *testing.T, dir string) {
 // and the gateway goes on.
 func TestACME_RefusedOrderIsLogged(t *testing.T) {
 	t.Parallel()
-	g, httpLn, tlsLn := newGateway(t)
+	g, httpLn, tlsLn := newGateway(t, "refused.test")
 	closed := freePorts(t, 2)
 	p := startPebble(t, closed[0], closed[1])
 	g.serve(t, Config{Dir: t.TempDir(), ACME: ACME{Directory: p.directory, CAFile: p.caFile}}, httpLn, tlsLn)
 	eventually(t, 60*time.Second, func() error {
 		for line := range strings.Lines(g.log.String()) {
-			if strings.Contains(line, "level=ERROR") && strings.Contains(line, "gate.example.test") && strings.Contains(line, "component=certificates") {
+			if strings.Contains(line, "level=ERROR") && strings.Contains(line, g.gate()) && strings.Contains(line, "component=certificates") {
 				return nil
 			}
 		}
 		return errors.New("nothing was logged")
 	})
-	if _, err := g.visit("gate.example.test", p.roots); !refusedName(err) {
+	if _, err := g.visit(g.gate(), p.roots); !refusedName(err) {
 		t.Errorf("without a certificate: %v", err)
 	}
 }
