@@ -114,7 +114,7 @@ func (s *acmeSource) start() *magic {
 			}
 			return nil, errors.New("certificates are not managed now")
 		},
-		Logger:           s.logger,
+		Logger: s.logger,
 	})
 	m.config = certmagic.New(m.cache, certmagic.Config{
 		Storage:   s.storage,

@@ -104,7 +104,8 @@ type Manager struct {
 
 // New prepares the certificates of cfg. In mode local it makes the authority
 // when Dir holds none; in mode files it reads every file. It starts nothing:
-// ACME orders and the watch over files begin with [Manager.Run].
+// ACME orders and the watch over files begin with [Manager.Run]. One process
+// must not order for one host through two Managers.
 func New(cfg Config) (*Manager, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
