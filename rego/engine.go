@@ -169,7 +169,8 @@ func (e *Engine) evaluate(ctx context.Context, s *set, input *ast.Term, tracer t
 		WithInput(input).WithCancel(w).WithInterQueryBuiltinValueCache(e.values).
 		WithTime(e.now()).WithSeed(noChance{}).WithStrictBuiltinErrors(true)
 	if tracer != nil {
-		q = q.WithQueryTracer(tracer)
+		// Without the index every rule is entered, and can say why it fails.
+		q = q.WithQueryTracer(tracer).WithIndexing(false)
 	}
 	answers := 0
 	err = q.Iter(ctx, func(r topdown.QueryResult) error {
