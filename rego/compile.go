@@ -85,6 +85,9 @@ func compile(s Source) (*set, error) {
 	if c.Compile(all); c.Failed() {
 		return nil, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
 	}
+	if faults := overweight(c); len(faults) > 0 {
+		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
+	}
 	out := &set{revision: policy.Revision(texts), compiler: c, query: c.QueryCompiler(), clusters: clustersOf(modules), reads: readsOf(c)}
 	if err := out.prepare(); err != nil {
 		return nil, &CompileError{Diagnostics: diagnose("", err)}

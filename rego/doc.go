@@ -33,12 +33,14 @@
 // # Limits of the limits
 //
 // Built-in functions that reach the network, the environment, the clock or
-// chance do not exist, and those that can multiply data work on bounded
-// operands (bound.go). The evaluator looks at the deadline between
-// expressions; the comparison of two values that were nested by hand many
-// levels deep is one expression. Such a policy is found by the trial before it
-// is put in force when the trial's input reaches that comparison, and not
-// otherwise: publishing a policy is a privilege.
+// chance do not exist, and the others work on bounded operands (bound.go); a
+// set is tried before it is put in force. That stops what is clumsy and most
+// of what is meant badly. What remains: the evaluator looks at the deadline
+// between expressions and compares two values in one, on the stack of the
+// goroutine. Two equal values that were built by collecting collections of
+// collections, so that they write out to hundreds of millions of elements, end
+// the process when they are compared. Nobody writes this by accident; publishing
+// a policy is a privilege, with a second pair of eyes, for this reason too.
 //
 // Start with [Engine.Load] and [Engine.Decide].
 package rego
