@@ -1,0 +1,152 @@
+package rego
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+//go:embed lib/*.rego
+var lib embed.FS
+
+// stockPrefix stands before the names of the stock modules, in diagnostics and
+// in the revision.
+const stockPrefix = "stock/"
+
+// stock returns the text of the stock modules, tests included, by name.
+func stock() map[string]string {
+	out := map[string]string{}
+	files, err := fs.Glob(lib, "lib/*.rego")
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	for _, f := range files {
+		b, err := lib.ReadFile(f)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		out[stockPrefix+path.Base(f)] = string(b)
+	}
+	return out
+}
+
+// isTest reports whether a file holds tests.
+func isTest(name string) bool { return strings.HasSuffix(name, "_test.rego") }
+
+const (
+	question  = "data.ringfence.main.decision"
+	answerVar = ast.Var("answer")
+)
+
+// A set is one compiled policy set. It is immutable and safe for concurrent use.
+type set struct {
+	revision string
+	compiler *ast.Compiler
+	query    ast.QueryCompiler
+	body     ast.Body
+	answer   ast.Var // where the body leaves the decision
+	clusters []string
+	reads    reads
+}
+
+// compile makes a set of the stock modules and s. Every fault is in the error,
+// a *CompileError.
+func compile(s Source) (*set, error) {
+	caps := capabilities()
+	modules, faults := parse(s, caps)
+	all := make(map[string]*ast.Module, len(s)+8)
+	texts := map[string]string{}
+	for name, m := range modules {
+		if !m.scope.test {
+			all[name], texts[name] = m.Module, s[name]
+		}
+	}
+	for name, text := range stock() {
+		if isTest(name) {
+			continue
+		}
+		m, ds := parseModule(name, text, caps)
+		faults = append(faults, ds...)
+		all[name], texts[name] = m, text
+	}
+	if len(faults) > 0 {
+		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
+	}
+	all[demandsName] = demands(modules)
+	c := newCompiler(caps)
+	if c.Compile(all); c.Failed() {
+		return nil, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
+	}
+	if faults := overweight(c); len(faults) > 0 {
+		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
+	}
+	out := &set{revision: policy.Revision(texts), compiler: c, query: c.QueryCompiler(), clusters: clustersOf(modules), reads: readsOf(c)}
+	if err := out.prepare(); err != nil {
+		return nil, &CompileError{Diagnostics: diagnose("", err)}
+	}
+	return out, nil
+}
+
+func newCompiler(caps *ast.Capabilities) *ast.Compiler {
+	// The compiler itself must hold the capabilities: those that are given
+	// beside one are not applied to its modules.
+	return ast.NewCompiler().WithCapabilities(caps).WithStrict(true).WithSchemas(inputSchema()).
+		WithEnablePrintStatements(false).SetErrorLimit(0)
+}
+
+// prepare compiles the one question that is asked of every set.
+func (s *set) prepare() error {
+	body, err := s.query.Compile(ast.MustParseBody(fmt.Sprintf("%s = %s", question, answerVar)))
+	if err != nil {
+		return err
+	}
+	s.body, s.answer = body, answerVar
+	for rewritten, v := range s.query.RewrittenVars() {
+		if v == answerVar {
+			s.answer = rewritten
+		}
+	}
+	return nil
+}
+
+const demandsName = stockPrefix + "demands.rego"
+
+// demands returns the module that says which scopes define allow: within the
+// language, a rule that does not exist looks like one that does not hold.
+func demands(modules map[string]module) *ast.Module {
+	var b strings.Builder
+	b.WriteString("package ringfence.demands\n\nimport rego.v2\n\n")
+	said := map[scope]bool{}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		m := modules[name]
+		defines := slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Name == "allow" })
+		if m.scope.test || !defines || said[m.scope] {
+			continue
+		}
+		said[m.scope] = true
+		if m.scope.cluster == "" {
+			b.WriteString("all := true\n")
+		} else {
+			fmt.Fprintf(&b, "clusters[%q] := true\n", m.scope.cluster)
+		}
+	}
+	return ast.MustParseModuleWithOpts(b.String(), ast.ParserOptions{RegoVersion: ast.RegoV1})
+}
+
+func clustersOf(modules map[string]module) []string {
+	names := map[string]bool{}
+	for _, m := range modules {
+		if m.scope.cluster != "" && !m.scope.test {
+			names[m.scope.cluster] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,216 @@
+# What must hold before an account reaches any cluster. No administrator's
+# policy can widen it. Every condition says what must be so, never what must
+# not: a field that is absent or of another type makes it fail.
+package ringfence.guardrails
+
+import rego.v2
+
+now := input.request.time_ns
+
+# Nobody is signed in unless an account is named.
+signed_in if input.subject.account != ""
+
+# Nothing stands against the account, its vendor and the contract. The reasons
+# under deny below explain a failure; they do not decide.
+permitted if {
+	input.version == 1
+	account_in_order
+	vendor_in_order
+	engagement_in_order
+	assignment_in_order
+	credential_in_order
+}
+
+# Nothing is left for the person to do first.
+cleared if {
+	second_factor_given
+	agreements_accepted
+}
+
+account_in_order if {
+	account := input.facts.account
+	account.id == input.subject.account
+	account.status == "active"
+	is_number(now)
+	now < account_ends
+}
+
+# An account without an end has no ends_ns; one whose end cannot be read has ended.
+account_ends := ends if {
+	ends := object.get(input.facts.account, "ends_ns", 9223372036854775807)
+	is_number(ends)
+}
+
+vendor_in_order if {
+	vendor := input.facts.vendor
+	vendor.status == "active"
+	vendor.name == input.subject.vendor
+}
+
+# The customer's own people belong to no vendor. A contractor always does.
+vendor_in_order if {
+	not input.facts.vendor
+	not input.subject.vendor
+	roles := input.facts.account.roles
+	is_array(roles)
+	count(roles) > 0
+	every role in roles {
+		role in {"administrator", "approver", "reviewer"}
+	}
+}
+
+engagement_in_order if {
+	engagement := input.facts.engagement
+	engagement.status == "active"
+	is_number(engagement.starts_ns)
+	is_number(engagement.ends_ns)
+	engagement.starts_ns <= now
+	now < engagement.ends_ns
+	input.resource.cluster in engagement.clusters
+}
+
+assignment_in_order if {
+	assignment := input.facts.assignment
+	is_number(assignment.starts_ns)
+	is_number(assignment.ends_ns)
+	assignment.starts_ns <= now
+	now < assignment.ends_ns
+}
+
+credential_in_order if input.subject.credential == "session"
+
+# A token is good for one cluster only, wherever else it is shown.
+credential_in_order if {
+	input.subject.credential == "token"
+	input.subject.token_cluster == input.resource.cluster
+}
+
+second_factor_given if {
+	some factor, age in input.subject.factors
+	factor != "password"
+	is_number(age)
+	age >= 0
+}
+
+agreements_accepted if {
+	is_array(input.facts.agreements)
+	every agreement in input.facts.agreements {
+		agreement.accepted_version == agreement.version
+	}
+}
+
+sign_in contains {
+	"code": "sign_in_required",
+	"message": "You are not signed in.",
+	"help": "Sign in with your password and a code, then try again.",
+}
+
+challenge contains {
+	"code": "second_factor",
+	"message": "You have not given a second factor in this session.",
+	"help": "Sign in again and give a code from your authenticator app.",
+} if not second_factor_given
+
+challenge contains {
+	"code": "agreement_missing",
+	"message": "An agreement that your engagement demands is not accepted in its current version.",
+	"help": "Read and accept it, then try again.",
+} if not agreements_accepted
+
+# Accounts and vendors
+
+deny contains {
+	"code": "facts_missing",
+	"message": "What must be known about your account is not known.",
+	"help": "Tell an administrator and give them the request number.",
+} if not input.facts.account.id == input.subject.account
+
+deny contains {
+	"code": "account_not_active",
+	"message": "Your account is not active.",
+	"help": "Ask an administrator to enable it.",
+} if input.facts.account.status != "active"
+
+deny contains {
+	"code": "account_ended",
+	"message": "Your account has reached its end date.",
+	"help": "Ask the owner of your vendor inside the customer to have it extended.",
+} if {
+	input.facts.account
+	not now < account_ends
+}
+
+deny contains {
+	"code": "vendor_not_active",
+	"message": "Your company's access is suspended or cannot be confirmed.",
+	"help": "Ask the owner of your vendor inside the customer.",
+} if {
+	input.facts.account
+	not vendor_in_order
+}
+
+# The engagement and the assignment
+
+deny contains {
+	"code": "no_assignment",
+	"message": "You are not assigned to this cluster.",
+	"help": "Ask the owner of the cluster for an assignment.",
+} if {
+	input.facts.account
+	not assigned
+}
+
+assigned if {
+	input.facts.assignment
+	input.facts.engagement
+}
+
+deny contains {
+	"code": "assignment_not_started",
+	"message": "Your assignment to this cluster has not started yet.",
+	"help": "Ask the owner of the cluster when it starts.",
+} if now < input.facts.assignment.starts_ns
+
+deny contains {
+	"code": "assignment_ended",
+	"message": "Your assignment to this cluster has ended.",
+	"help": "Ask the owner of the cluster to have it extended.",
+} if now >= input.facts.assignment.ends_ns
+
+deny contains {
+	"code": "engagement_not_active",
+	"message": "The engagement behind your assignment is closed.",
+	"help": "Ask the owner of your vendor inside the customer.",
+} if input.facts.engagement.status != "active"
+
+deny contains {
+	"code": "engagement_not_started",
+	"message": "The engagement behind your assignment has not started yet.",
+	"help": "Ask the owner of your vendor inside the customer when it starts.",
+} if now < input.facts.engagement.starts_ns
+
+deny contains {
+	"code": "engagement_ended",
+	"message": "The engagement behind your assignment has ended.",
+	"help": "Ask the owner of your vendor inside the customer to have it extended.",
+} if now >= input.facts.engagement.ends_ns
+
+deny contains {
+	"code": "cluster_not_covered",
+	"message": "The engagement behind your assignment does not cover this cluster.",
+	"help": "Ask the owner of the cluster to have the engagement extended to it.",
+} if {
+	input.facts.engagement
+	not input.resource.cluster in input.facts.engagement.clusters
+}
+
+# The credential
+
+deny contains {
+	"code": "token_other_cluster",
+	"message": "This token is not good for this cluster.",
+	"help": "Create a token for this cluster on your page of tokens.",
+} if {
+	input.subject.credential == "token"
+	not credential_in_order
+}
