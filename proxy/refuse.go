@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// A denial is a refusal that the proxy itself decides on.
+type denial struct {
+	status        int
+	code          string
+	message, help string
+	retryAfter    int // seconds, 0: not worth trying again
+}
+
+func ambiguous(message string) *denial {
+	return &denial{http.StatusBadRequest, policy.ReasonRequestAmbiguous, message, "Send the plain form of the address.", 0}
+}
+
+func tooLarge() *denial {
+	return &denial{http.StatusRequestEntityTooLarge, policy.ReasonRequestTooLarge, "The request's body is too large.", "", 0}
+}
+
+func logUnavailable() *denial {
+	return &denial{http.StatusServiceUnavailable, policy.ReasonLogUnavailable,
+		"The access log cannot be written, and nothing is served without it.", "Try again in a moment.", 5}
+}
+
+// deny records that the request is refused for reason d, then refuses it.
+func (x *exchange) deny(d *denial) {
+	x.decision = policy.Decision{Effect: policy.Deny, Revision: x.decision.Revision,
+		Reasons: []policy.Reason{{Code: d.code, Message: d.message, Help: d.help}}}
+	if !x.writeRecord(0) {
+		return
+	}
+	x.refuse(d.status, d.retryAfter)
+}
+
+// decide asks the engine, and refuses the request itself unless it is allowed.
+func (x *exchange) decide() bool {
+	x.fillInput()
+	t := time.Now()
+	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
+	deciding := time.Since(t)
+	if x.decision.Effect == policy.Allow {
+		if d := unenforceable(x.decision.Obligations); d != nil {
+			x.decision.Effect = policy.Deny
+			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], *d)
+		}
+	}
+	if !x.writeRecord(deciding) {
+		return false
+	}
+	switch x.decision.Effect {
+	case policy.Allow:
+		return true
+	case policy.Challenge:
+		x.refuse(http.StatusUnauthorized, 0)
+	default:
+		x.refuse(http.StatusForbidden, 0)
+	}
+	return false
+}
+
+// unenforceable gives the reason to deny a request whose obligations the proxy
+// cannot meet: serving it without them would be wider than the policy wanted.
+func unenforceable(o policy.Obligations) *policy.Reason {
+	if len(o.Mask) == 0 && o.EgressBudget == 0 {
+		return nil
+	}
+	return &policy.Reason{Code: policy.ReasonPolicyError,
+		Message: "A policy obliges the gateway to something that it cannot do yet: mask or egress_budget."}
+}
+
+// writeRecord records the decision durably. When that fails the request is
+// refused, and false returned.
+func (x *exchange) writeRecord(deciding time.Duration) bool {
+	t := time.Now()
+	index, err := x.h.Recorder.Record(x.r.Context(), x.fillRecord())
+	x.h.metrics.Decided(x.request.Cluster, x.decision.Effect, deciding, time.Since(t))
+	if err == nil {
+		x.entry = x.entryName(index)
+		return true
+	}
+	x.h.Logger.ErrorContext(x.r.Context(), "recording decision", "request_id", x.id, "err", err)
+	d := logUnavailable()
+	x.decision = policy.Decision{Effect: policy.Deny, Revision: x.decision.Revision,
+		Reasons: []policy.Reason{{Code: d.code, Message: d.message, Help: d.help}}}
+	x.refuse(d.status, d.retryAfter)
+	return false
+}
+
+// refuse has the refusal of x.decision worded.
+func (x *exchange) refuse(status, retryAfter int) {
+	f := policy.Refusal{Status: status, RequestID: x.id, Decision: x.decision, Subject: x.input.Subject,
+		Facts: x.input.Facts.Facts(), RetryAfter: retryAfter}
+	if x.cluster != nil {
+		f.Cluster, f.Title, f.Owner = x.cluster.Name, x.cluster.Title, x.cluster.Owner
+	}
+	h := x.w.Header()
+	h.Set(HeaderRequestID, x.id)
+	if x.entry != "" {
+		h.Set(HeaderEntry, x.entry)
+	}
+	h.Set("Cache-Control", "no-store")
+	if retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	x.h.Refuser.Refuse(&x.out, x.r, f)
+}
