@@ -1,0 +1,128 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// Base is what every page struct embeds: the frame around the page, filled
+// for one visit by [visit.Titled].
+type Base struct{ ui.Frame }
+
+// A visit is one request at the gate with what is known about it. Handlers
+// read its fields and change none of them.
+type visit struct {
+	Session   *auth.Session // nil: nobody is signed in
+	Origin    auth.Origin
+	Snapshot  *directory.Snapshot // of the moment the request came
+	Now       time.Time           // UTC
+	RequestID string
+
+	c *Console
+	r *http.Request
+}
+
+// Titled returns the frame for a page of the given title, with the
+// navigation that the visitor's roles allow.
+func (v *visit) Titled(title string) Base {
+	b := Base{ui.Frame{Title: title, Organisation: v.c.Organisation}}
+	if v.Session != nil {
+		b.Person = &ui.Person{Name: v.Session.Name, Email: v.Session.Email, Role: v.roleWords()}
+		b.Nav = v.c.navigation(v)
+	}
+	return b
+}
+
+// Alone returns the frame for a page with one task and no navigation.
+func (v *visit) Alone(title string) Base {
+	b := v.Titled(title)
+	b.Narrow, b.Nav = true, nil
+	return b
+}
+
+// Has reports whether the visitor holds one of roles.
+func (v *visit) Has(roles ...policy.Role) bool { return only(roles...).met(v.Session) }
+
+// Actor names the visitor to the directory.
+func (v *visit) Actor() directory.Actor {
+	a := v.AuthActor()
+	return directory.Actor{Account: a.Account, Email: a.Email, RequestID: a.RequestID, IP: a.IP}
+}
+
+// AuthActor names the visitor to package auth.
+func (v *visit) AuthActor() auth.Actor {
+	a := auth.Actor{RequestID: v.RequestID, IP: v.Origin.IP.String()}
+	if v.Session != nil {
+		a.Account, a.Email = v.Session.Account, v.Session.Email
+	}
+	return a
+}
+
+var roleNames = map[policy.Role]string{
+	policy.Contractor: "Contractor", policy.Administrator: "Administrator", policy.Approver: "Approver", policy.Reviewer: "Reviewer",
+}
+
+// roleWords says what the visitor is, in words.
+func (v *visit) roleWords() string {
+	var words []string
+	for _, r := range policy.Roles {
+		if slices.Contains(v.Session.Roles, r) {
+			words = append(words, roleNames[r])
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// menu is the whole navigation. An item is drawn for whoever meets the need of
+// its route, so the menu and the table of routes cannot disagree.
+var menu = []ui.NavGroup{
+	{Title: "My access", Items: []ui.NavItem{
+		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
+	}},
+	{Title: "Console", Items: []ui.NavItem{
+		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
+		{Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
+		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Access log", URL: "/console/log"},
+	}},
+}
+
+// navigation returns the part of the menu that v may see.
+func (c *Console) navigation(v *visit) []ui.NavGroup {
+	var groups []ui.NavGroup
+	for _, g := range menu {
+		var items []ui.NavItem
+		for _, it := range g.Items {
+			if n, ok := c.needOf(it.URL); ok && n.met(v.Session) {
+				it.Current = current(it.URL, v.r.URL.Path)
+				items = append(items, it)
+			}
+		}
+		if items != nil {
+			groups = append(groups, ui.NavGroup{Title: g.Title, Items: items})
+		}
+	}
+	return groups
+}
+
+// needOf finds the need of the page at url.
+func (c *Console) needOf(url string) (need, bool) {
+	if strings.HasSuffix(url, "/") {
+		if n, ok := c.needs["GET "+url+"{$}"]; ok {
+			return n, true
+		}
+	}
+	n, ok := c.needs["GET "+url]
+	return n, ok
+}
+
+// current reports whether the page at path belongs to the item at url.
+func current(url, path string) bool {
+	return path == url || !strings.HasSuffix(url, "/") && strings.HasPrefix(path, url+"/")
+}

@@ -1,0 +1,126 @@
+package ui
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+)
+
+//go:embed layout shared pages static
+var embedded embed.FS
+
+// Config says how a [Renderer] works. The zero value is ready for production.
+type Config struct {
+	// Dev is a folder with the layout, shared, pages and static folders of
+	// this package's source. When set, they are read again for every page:
+	// for development only, never in production.
+	Dev    string
+	Logger *slog.Logger // nil: slog.Default
+}
+
+// A Renderer writes pages. It is safe for concurrent use.
+type Renderer struct {
+	log      *slog.Logger
+	dev      string
+	set      *set
+	fallback []byte // the error page, rendered at start
+	buffers  sync.Pool
+}
+
+// A set is everything that was read from one file system.
+type set struct {
+	pages  map[string]*template.Template
+	assets *assets
+}
+
+// New reads and parses every template and joins styles and scripts. It fails
+// when one of them is broken, so that a started program can show every page.
+func New(c Config) (*Renderer, error) {
+	u := &Renderer{log: c.Logger, dev: c.Dev, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+	if u.log == nil {
+		u.log = slog.Default()
+	}
+	var err error
+	if u.set, err = load(u.source()); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	page := ErrorPage{Frame: Frame{Title: "Something went wrong", Narrow: true}, Status: http.StatusInternalServerError,
+		Detail: "The page could not be made. Nothing was changed. Please try again."}
+	if err := u.set.execute(&b, "error", page); err != nil {
+		return nil, fmt.Errorf("rendering the error page: %w", err)
+	}
+	u.fallback = b.Bytes()
+	return u, nil
+}
+
+func (u *Renderer) source() fs.FS {
+	if u.dev != "" {
+		return os.DirFS(u.dev)
+	}
+	return embedded
+}
+
+// current returns the set to render with: the one made at start, or a fresh
+// one in development.
+func (u *Renderer) current() (*set, error) {
+	if u.dev == "" {
+		return u.set, nil
+	}
+	return load(u.source())
+}
+
+func (s *set) execute(b *bytes.Buffer, page string, data any) error {
+	t := s.pages[page]
+	if t == nil {
+		return fmt.Errorf("no page %q", page)
+	}
+	return t.ExecuteTemplate(b, "base", data)
+}
+
+// Page writes the named page with the given status. data must embed [Frame].
+// The page is complete before its first byte is written: where it cannot be
+// made, the person gets a plain error page with status 500 and the operational
+// log the cause.
+func (u *Renderer) Page(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
+	b := u.buffers.Get().(*bytes.Buffer)
+	defer u.buffers.Put(b)
+	b.Reset()
+	s, err := u.current()
+	if err == nil {
+		err = s.execute(b, page, data)
+	}
+	body := b.Bytes()
+	if err != nil {
+		u.log.ErrorContext(r.Context(), "rendering page", "page", page, "err", err)
+		status, body = http.StatusInternalServerError, u.fallback
+	}
+	var targets []string
+	if f, ok := data.(framed); ok {
+		targets = f.formTargets()
+	}
+	SecureHeaders(w.Header(), targets...)
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+// Pages returns the names of all pages, for tests that visit each.
+func (u *Renderer) Pages() []string {
+	var names []string
+	for n := range u.set.pages {
+		names = append(names, n)
+	}
+	return names
+}
