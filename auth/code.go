@@ -1,0 +1,150 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ringfence/ringfence/auth/totp"
+)
+
+// activeAccount returns the account if it may sign in now. Otherwise the error
+// wraps [ErrAccountInactive] or [ErrNotFound].
+func (s *Service) activeAccount(ctx context.Context, id string) (*Account, error) {
+	a, err := s.cfg.Accounts.Account(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("reading account: %w", err)
+	}
+	if !a.Active(s.now()) {
+		return nil, fmt.Errorf("reading account: %w", ErrAccountInactive)
+	}
+	return &a, nil
+}
+
+// proveCode checks a code of either kind and spends it. Every wrong code
+// counts; right ones never do.
+func (s *Service) proveCode(ctx context.Context, o Origin, a *Account, typed string) (proof, error) {
+	if typed == "" {
+		return proof{}, ErrBadCredentials // nothing was tried
+	}
+	code, factor := normalCode(typed)
+	t, first, err := s.beginTry(ctx, a.ID, o.IP, factor)
+	if refused := throttled(err); refused != nil {
+		if first {
+			r := detail(s.event(actionTOTPSlow, "throttled", a, o), "retry_after", refused.RetryAfter.String())
+			if err := s.record(ctx, r); err != nil {
+				return proof{}, err
+			}
+		}
+		return proof{}, refused
+	}
+	if err != nil {
+		return proof{}, err
+	}
+	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	if err != nil {
+		return proof{}, fmt.Errorf("reading factor: %w", err)
+	}
+	p := proof{codeAt: s.now(), factor: factor, failedCodes: t.unseen, recoveryLeft: recoveryLeft(c.Recovery)}
+	switch factor {
+	case factorTOTP:
+		err = s.spendStep(ctx, a.ID, c, code)
+	case factorRecovery:
+		p.recoveryLeft--
+		err = s.spendRecovery(ctx, a.ID, c, code)
+	default:
+		err = ErrBadCredentials
+	}
+	if err := s.settleTry(ctx, o, a, t, factor, err); err != nil {
+		return proof{}, err
+	}
+	return p, nil
+}
+
+// spendStep spends a code of the authenticator app.
+func (s *Service) spendStep(ctx context.Context, account string, c Credential, code string) error {
+	if c.Confirmed.IsZero() || len(c.TOTP) == 0 {
+		return ErrBadCredentials
+	}
+	plain, err := s.seal.open("credential", "totp", account, c.TOTP)
+	if err != nil {
+		return fmt.Errorf("reading factor: %w", err)
+	}
+	// The wall clock: the telephone's own clock knows no other.
+	step, result, err := totp.Match(plain, code, s.clock.wall(), s.cfg.Skew, c.LastStep)
+	switch {
+	case err != nil:
+		return err
+	case result == totp.Wrong:
+		return ErrBadCredentials
+	case result == totp.Spent:
+		return ErrCodeSpent
+	}
+	won, err := s.cfg.Credentials.UseStep(ctx, account, step)
+	if err != nil {
+		return fmt.Errorf("spending code: %w", err)
+	}
+	if !won {
+		return ErrCodeSpent
+	}
+	return nil
+}
+
+// spendRecovery spends a recovery code.
+func (s *Service) spendRecovery(ctx context.Context, account string, c Credential, code string) error {
+	s.hashes.Add(1)
+	found, ok, err := s.hasher.matchRecovery(ctx, account, code, c.Recovery)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return ErrBadCredentials
+	case !found.Used.IsZero():
+		return ErrCodeSpent
+	}
+	won, err := s.cfg.Credentials.UseRecovery(ctx, account, found.Slot, s.now())
+	if err != nil {
+		return fmt.Errorf("spending recovery code: %w", err)
+	}
+	if !won {
+		return ErrCodeSpent
+	}
+	return nil
+}
+
+// settleTry counts and records how a try went, and returns what to answer.
+func (s *Service) settleTry(ctx context.Context, o Origin, a *Account, t try, factor string, outcome error) error {
+	switch {
+	case outcome == nil:
+		if err := s.succeed(ctx, t, factor); err != nil {
+			return err
+		}
+		if factor == factorRecovery {
+			return s.record(ctx, s.event(actionRecoveryUsed, "ok", a, o))
+		}
+		return nil
+	case errors.Is(outcome, ErrCodeSpent):
+		if err := s.refund(ctx, t); err != nil {
+			return err
+		}
+		r := s.event(actionTOTPReuse, "code_spent", a, o)
+		if err := s.record(ctx, detail(r, "factor", factor)); err != nil {
+			return err
+		}
+		return ErrCodeSpent
+	case errors.Is(outcome, ErrBadCredentials):
+		if err := s.fail(ctx, t); err != nil {
+			return err
+		}
+		action := actionTOTPFail
+		if factor == factorRecovery {
+			action = actionRecoveryFail
+		}
+		if err := s.record(ctx, s.event(action, "bad_credentials", a, o)); err != nil {
+			return err
+		}
+		return ErrBadCredentials
+	}
+	// Nothing was judged: a busy hasher or a broken store is not a failure.
+	return errors.Join(outcome, s.refund(ctx, t))
+}

@@ -1,0 +1,180 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/auth/totp"
+)
+
+// qrSize is the width of the QR code in pixels.
+const qrSize = 264
+
+// An EnrolmentInfo is what an enrolment's page may show. It holds secrets: it
+// belongs on that page, sent with no-store, and nowhere else.
+type EnrolmentInfo struct {
+	Step     string // StepTOTP or StepRecovery
+	Email    string
+	Expires  time.Time
+	Secret   string   // at StepTOTP: base32, to type into an app
+	URI      string   // at StepTOTP: otpauth URI
+	QR       []byte   // at StepTOTP: URI as PNG
+	Recovery []string // at StepRecovery
+}
+
+// String shows nothing of the secrets.
+func (e EnrolmentInfo) String() string { return "enrolment at " + e.Step }
+
+// GoString shows nothing of the secrets.
+func (e EnrolmentInfo) GoString() string { return e.String() }
+
+// LogValue shows nothing of the secrets.
+func (e EnrolmentInfo) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
+// MarshalJSON shows nothing of the secrets.
+func (e EnrolmentInfo) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// Enrolment returns an enrolment under way: the factor's secret until it is
+// confirmed, then the recovery codes until [Service.FinishEnrolment]. One that
+// is not there is [ErrEnrolmentEnded].
+func (s *Service) Enrolment(ctx context.Context, enrol string) (EnrolmentInfo, error) {
+	e, a, err := s.enrolment(ctx, enrol)
+	if err != nil {
+		return EnrolmentInfo{}, err
+	}
+	info := EnrolmentInfo{Step: e.Step, Email: a.Email, Expires: e.Expires}
+	if e.Step == StepRecovery {
+		plain, err := s.seal.open("enrolment", "recovery", e.Hash, e.Recovery)
+		if err != nil {
+			return EnrolmentInfo{}, fmt.Errorf("reading recovery codes: %w", err)
+		}
+		info.Recovery = strings.Fields(string(plain))
+		return info, nil
+	}
+	plain, err := s.seal.open("credential", "totp", a.ID, e.Secret)
+	if err != nil {
+		return EnrolmentInfo{}, fmt.Errorf("reading factor: %w", err)
+	}
+	info.Secret = totp.Encode(plain)
+	info.URI = totp.URI(s.cfg.Organisation, a.Email, plain)
+	if info.QR, err = totp.PNG(info.URI, qrSize); err != nil {
+		return EnrolmentInfo{}, err
+	}
+	return info, nil
+}
+
+func (s *Service) enrolment(ctx context.Context, enrol string) (Enrolment, *Account, error) {
+	e, err := s.cfg.Invitations.Enrolment(ctx, hashSecret(enrol))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Enrolment{}, nil, fmt.Errorf("reading enrolment: %w", err)
+	}
+	if err != nil || !s.now().Before(e.Expires) {
+		return Enrolment{}, nil, ErrEnrolmentEnded
+	}
+	a, err := s.activeAccount(ctx, e.Account)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAccountInactive) {
+		return Enrolment{}, nil, ErrEnrolmentEnded
+	}
+	return e, a, err
+}
+
+// ConfirmTOTP proves that the app has the secret, which makes it the account's
+// factor, and returns the recovery codes. The code's time step is spent. A
+// wrong code is [ErrBadCredentials] and changes nothing; at another step the
+// error is [ErrEnrolmentEnded].
+func (s *Service) ConfirmTOTP(ctx context.Context, o Origin, enrol, code string) (recovery []string, err error) {
+	return s.confirmTOTP(ctx, o, enrol, code, s.clock.wall())
+}
+
+func (s *Service) confirmTOTP(ctx context.Context, o Origin, enrol, typed string, at time.Time) ([]string, error) {
+	e, a, err := s.enrolment(ctx, enrol)
+	if err != nil {
+		return nil, err
+	}
+	if e.Step != StepTOTP {
+		return nil, ErrEnrolmentEnded
+	}
+	plain, err := s.seal.open("credential", "totp", a.ID, e.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("reading factor: %w", err)
+	}
+	code, factor := normalCode(typed)
+	step, result, err := totp.Match(plain, code, at, s.cfg.Skew, 0)
+	if err != nil {
+		return nil, err
+	}
+	if factor != factorTOTP || result != totp.Right {
+		r := detail(s.event(actionTOTPFail, "bad_credentials", a, o), "during", "enrolment")
+		if err := s.record(ctx, r); err != nil {
+			return nil, err
+		}
+		return nil, ErrBadCredentials
+	}
+	return s.confirmed(ctx, o, a, e, step)
+}
+
+// confirmed makes the enrolment's secret the account's factor.
+func (s *Service) confirmed(ctx context.Context, o Origin, a *Account, e Enrolment, step int64) ([]string, error) {
+	codes := newRecoveryCodes()
+	set, err := s.hasher.hashRecovery(ctx, a.ID, codes)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	e.Step, e.Confirmed = StepRecovery, now
+	e.Recovery = s.seal.seal("enrolment", "recovery", e.Hash, []byte(strings.Join(codes, " ")))
+	if err := s.record(ctx, s.event(actionTOTPConfirm, "ok", a, o)); err != nil {
+		return nil, err
+	}
+	err = s.cfg.Invitations.ConfirmEnrolment(ctx, e, Credential{TOTP: e.Secret, Confirmed: now, LastStep: step, Recovery: set})
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrEnrolmentEnded
+	}
+	if err != nil {
+		return nil, fmt.Errorf("confirming factor: %w", err)
+	}
+	return codes, nil
+}
+
+// FinishEnrolment ends an enrolment once its recovery codes were shown, and
+// starts the first session. Before that step it is [ErrEnrolmentEnded].
+func (s *Service) FinishEnrolment(ctx context.Context, o Origin, enrol string) (cookie string, sess *Session, err error) {
+	e, a, err := s.enrolment(ctx, enrol)
+	if err != nil {
+		return "", nil, err
+	}
+	if e.Step != StepRecovery {
+		return "", nil, ErrEnrolmentEnded
+	}
+	err = s.cfg.Invitations.EndEnrolment(ctx, e.Hash)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil, ErrEnrolmentEnded
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("finishing enrolment: %w", err)
+	}
+	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading credential: %w", err)
+	}
+	now := s.now()
+	if err := s.cfg.Logins.EditFailures(ctx, a.ID, func(lanes map[string]Failures) {
+		own := lanes[network(o.IP)]
+		own.Known = now
+		lanes[network(o.IP)] = own
+	}); err != nil {
+		return "", nil, fmt.Errorf("counting tries: %w", err)
+	}
+	return s.startSession(ctx, o, a, c, proof{
+		passwordAt: e.PasswordSet, codeAt: e.Confirmed, factor: factorTOTP, recoveryLeft: recoveryLeft(c.Recovery),
+	})
+}
+
+// hostWords returns the words of the deployment's own names.
+func hostWords(names ...string) []string {
+	return strings.FieldsFunc(strings.Join(names, " "), func(r rune) bool { return r == '.' || r == '-' || r == ' ' })
+}

@@ -1,0 +1,122 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+)
+
+const redacted = "[secret]"
+
+// secret is a value that must reach neither log, error nor record.
+type secret string
+
+func (secret) String() string               { return redacted }
+func (secret) GoString() string             { return redacted }
+func (secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// NewSecret returns 256 random bits in base64url: a value for [StartCookie],
+// an invitation, a flow. Running out of randomness ends the program.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// newID returns 128 random bits after a prefix that says what it names.
+func newID(prefix string) string {
+	var b [16]byte
+	rand.Read(b[:])
+	return prefix + hex.EncodeToString(b[:])
+}
+
+// hashSecret is how a random secret is kept: it has 256 bits, so that a fast
+// hash without salt cannot be reversed.
+func hashSecret(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// minRootKey is the least that a root key must hold.
+const minRootKey = 32
+
+// A sealer encrypts secrets at rest. Each is bound to its place, so that
+// somebody who can write to the database cannot move one person's secret into
+// another's row.
+type sealer struct {
+	current string // key id
+	keys    map[string]cipher.AEAD
+}
+
+func newSealer(root []byte, old ...[]byte) (*sealer, error) {
+	s := &sealer{keys: make(map[string]cipher.AEAD)}
+	for i, k := range append([][]byte{root}, old...) {
+		if len(k) < minRootKey {
+			return nil, fmt.Errorf("reading root key: %d bytes are fewer than %d", len(k), minRootKey)
+		}
+		id, err := deriveKey(k, "key id", 4)
+		if err != nil {
+			return nil, err
+		}
+		key, err := deriveKey(k, "seal", 32)
+		if err != nil {
+			return nil, err
+		}
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, fmt.Errorf("deriving sealing key: %w", err)
+		}
+		if s.keys[hex.EncodeToString(id)], err = cipher.NewGCMWithRandomNonce(block); err != nil {
+			return nil, fmt.Errorf("deriving sealing key: %w", err)
+		}
+		if i == 0 {
+			s.current = hex.EncodeToString(id)
+		}
+	}
+	return s, nil
+}
+
+// deriveKey gives each purpose a key of its own.
+func deriveKey(root []byte, purpose string, n int) ([]byte, error) {
+	k, err := hkdf.Key(sha256.New, root, nil, "ringfence 1 "+purpose, n)
+	if err != nil {
+		return nil, fmt.Errorf("deriving key: %w", err)
+	}
+	return k, nil
+}
+
+// sealedPrefix is the length of the key id before the ciphertext.
+const sealedPrefix = 8
+
+// seal encrypts plain for one place: table, column and row.
+func (s *sealer) seal(table, column, row string, plain []byte) []byte {
+	return s.keys[s.current].Seal([]byte(s.current), nil, plain, place(table, column, row, s.current))
+}
+
+// open decrypts what seal made for the same place, and nothing else.
+func (s *sealer) open(table, column, row string, sealed []byte) ([]byte, error) {
+	if len(sealed) < sealedPrefix {
+		return nil, fmt.Errorf("opening %s.%s: too short", table, column)
+	}
+	id := string(sealed[:sealedPrefix])
+	aead, ok := s.keys[id]
+	if !ok {
+		return nil, fmt.Errorf("opening %s.%s: sealed under the unknown root key %q", table, column, id)
+	}
+	plain, err := aead.Open(nil, nil, sealed[sealedPrefix:], place(table, column, row, id))
+	if err != nil {
+		return nil, fmt.Errorf("opening %s.%s: not sealed for this row", table, column)
+	}
+	return plain, nil
+}
+
+func place(table, column, row, key string) []byte {
+	return []byte(table + "|" + column + "|" + row + "|" + key)
+}
