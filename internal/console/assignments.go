@@ -151,7 +151,7 @@ type assignmentPage struct {
 	Starts, Ends                string
 	Methods, Paths              string
 	Reason, GivenBy             string
-	Known                       []fact
+	Known                       []knownFact
 	Acts                        []act
 	Own                         bool
 	LogURL                      string
@@ -236,21 +236,21 @@ func (c *Console) endAssignment(w http.ResponseWriter, r *http.Request, v *visit
 	return c.seeOther(w, r, v, personURL(account.ID), "The access of "+nameOf(account)+" to "+a.Cluster+" has ended.")
 }
 
-// A fact is one thing that Ringfence knows about an account on a cluster, in
+// A knownFact is one thing that Ringfence knows about an account on a cluster, in
 // words, and whether it stands in the way of access.
-type fact struct {
+type knownFact struct {
 	OK   bool
 	Text string
 }
 
 // factsInWords explains facts as they are at now. Everything must be OK for a
 // request to be allowed; policies may still narrow it.
-func factsInWords(f *policy.Facts, cluster string, now time.Time) []fact {
+func factsInWords(f *policy.Facts, cluster string, now time.Time) []knownFact {
 	if f == nil {
 		return nil
 	}
-	var out []fact
-	add := func(ok bool, text string) { out = append(out, fact{ok, text}) }
+	var out []knownFact
+	add := func(ok bool, text string) { out = append(out, knownFact{ok, text}) }
 	at := func(ns int64) time.Time { return time.Unix(0, ns).UTC() }
 	switch a := f.Account; {
 	case a == nil:
@@ -287,42 +287,42 @@ func factsInWords(f *policy.Facts, cluster string, now time.Time) []fact {
 	return out
 }
 
-func engagementFacts(e *policy.EngagementFacts, cluster string, now time.Time) []fact {
+func engagementFacts(e *policy.EngagementFacts, cluster string, now time.Time) []knownFact {
 	if e == nil {
-		return []fact{{false, "No engagement is known."}}
+		return []knownFact{{false, "No engagement is known."}}
 	}
 	starts, ends := time.Unix(0, e.StartsNS).UTC(), time.Unix(0, e.EndsNS).UTC()
-	first := fact{true, "The engagement " + e.Name + " is in force until " + lastDay(ends) + "."}
+	first := knownFact{true, "The engagement " + e.Name + " is in force until " + lastDay(ends) + "."}
 	switch {
 	case e.Status != policy.StatusActive:
-		first = fact{false, "The engagement " + e.Name + " is " + e.Status + "."}
+		first = knownFact{false, "The engagement " + e.Name + " is " + e.Status + "."}
 	case now.Before(starts):
-		first = fact{false, "The engagement " + e.Name + " begins on " + day(starts) + "."}
+		first = knownFact{false, "The engagement " + e.Name + " begins on " + day(starts) + "."}
 	case !now.Before(ends):
-		first = fact{false, "The engagement " + e.Name + " ended after " + lastDay(ends) + "."}
+		first = knownFact{false, "The engagement " + e.Name + " ended after " + lastDay(ends) + "."}
 	}
-	covers := fact{true, "It covers " + cluster + "."}
+	covers := knownFact{true, "It covers " + cluster + "."}
 	if !slices.Contains(e.Clusters, cluster) {
-		covers = fact{false, "It does not cover " + cluster + "."}
+		covers = knownFact{false, "It does not cover " + cluster + "."}
 	}
-	return []fact{first, covers}
+	return []knownFact{first, covers}
 }
 
-func assignmentFacts(a *policy.AssignmentFacts, now time.Time) []fact {
+func assignmentFacts(a *policy.AssignmentFacts, now time.Time) []knownFact {
 	if a == nil {
-		return []fact{{false, "The cluster is not assigned to the account."}}
+		return []knownFact{{false, "The cluster is not assigned to the account."}}
 	}
 	starts, ends := time.Unix(0, a.StartsNS).UTC(), time.Unix(0, a.EndsNS).UTC()
-	first := fact{true, "The assignment is in force until " + lastDay(ends) + "."}
+	first := knownFact{true, "The assignment is in force until " + lastDay(ends) + "."}
 	switch {
 	case now.Before(starts):
-		first = fact{false, "The assignment begins on " + day(starts) + "."}
+		first = knownFact{false, "The assignment begins on " + day(starts) + "."}
 	case !now.Before(ends):
-		first = fact{false, "The assignment ended on " + clock(ends) + "."}
+		first = knownFact{false, "The assignment ended on " + clock(ends) + "."}
 	}
 	var paths []string
 	for _, p := range a.Paths {
 		paths = append(paths, "/"+strings.Join(p, "/"))
 	}
-	return []fact{first, {true, accessInWords(a.Access, a.Methods, paths)}}
+	return []knownFact{first, {true, accessInWords(a.Access, a.Methods, paths)}}
 }

@@ -61,7 +61,7 @@ func clusterGroups(f *form, isNew bool) []group {
 		what = append(what, controls(nameField(f, "claims"))...)
 	}
 	what = append(what, controls(
-		with(f.choice("classification", "Classification", "Choose how sensitive the data is", options(classifications)), func(u *ui.Field) { u.Required = true }),
+		with(f.choice("classification", "Classification", "Choose how sensitive the data is", options(directory.Classifications)), func(u *ui.Field) { u.Required = true }),
 		with(f.area("hosts", "Host names", 2), func(u *ui.Field) {
 			u.Required, u.Mono, u.Hint, u.Placeholder = true, true, "One a line, of this cluster alone.", "claims.example.com"
 		}),
@@ -106,7 +106,7 @@ func routeGroup(f *form, i int) group {
 // clusterFrom reads what can be edited of a cluster.
 func clusterFrom(f *form, want *directory.Cluster) {
 	want.Title = f.line("title", "a title", 120, true)
-	want.Classification = f.oneOf("classification", "a classification", classifications)
+	want.Classification = f.oneOf("classification", "a classification", directory.Classifications)
 	want.Owner = ownerFrom(f)
 	if want.Hosts = f.lines("hosts"); len(want.Hosts) == 0 {
 		f.fault("hosts", "Give at least one host name.")

@@ -84,6 +84,7 @@ type Console struct {
 	needs    map[string]need
 	handler  http.Handler
 	reserved http.Handler
+	desk     desk // what the administrators' pages keep in memory
 }
 
 // New checks c and builds the table of routes.

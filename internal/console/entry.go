@@ -30,7 +30,7 @@ type entryPage struct {
 	Reasons   []reasonLine
 	Partner   *entryRow // the outcome of a request, or the request of an outcome
 	PartnerIs string
-	Facts     []fact // the facts document in words
+	Facts     []knownFact // the facts document in words
 	FactsJSON string
 	FactsHash ui.Hash
 	JSON      string

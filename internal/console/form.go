@@ -170,7 +170,11 @@ func (f *form) ends(name string, required bool) time.Time {
 	if !ok {
 		return time.Time{}
 	}
-	return endOfDay(t)
+	end, err := directory.ParseDate(t.Format(time.DateOnly), true) // as in files
+	if err != nil {
+		f.fault(name, "%s", faultWords(err.Error()))
+	}
+	return end
 }
 
 func (f *form) date(name string, required bool) (time.Time, bool) {
@@ -238,7 +242,3 @@ func (f *form) taken() bool {
 	f.isTaken = false
 	return was
 }
-
-// endOfDay returns the end of the day that begins at t: what ends then still
-// holds for the whole day.
-func endOfDay(t time.Time) time.Time { return t.AddDate(0, 0, 1) }

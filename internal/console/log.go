@@ -271,9 +271,9 @@ func entryURL(index uint64) string { return "/console/log/" + strconv.FormatUint
 
 func joinReasons(codes []string) string {
 	if len(codes) > 3 {
-		return join(codes[:3]) + " and more"
+		return andWords(codes[:3]) + " and more"
 	}
-	return join(codes)
+	return andWords(codes)
 }
 
 // logPager leads to older entries by index, so that pages stay as they are

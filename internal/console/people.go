@@ -144,7 +144,7 @@ func rolesInWords(roles []policy.Role) string {
 			s = append(s, string(r))
 		}
 	}
-	return join(s)
+	return andWords(s)
 }
 
 // inForce reports whether now lies between two dates; a zero date is no limit.

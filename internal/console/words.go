@@ -115,25 +115,16 @@ func millis(n int64) string {
 	return time.Duration(n * int64(time.Millisecond)).Round(100 * time.Millisecond).String()
 }
 
-// join writes words as a sentence does: a, b and c.
-func join(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " and " + words[last]
-}
-
 // methodsInWords says which methods an assignment allows.
 func methodsInWords(access string, methods []string) string {
 	s := "Any method"
 	if access == policy.AccessRead {
 		s = "Reading only: GET, HEAD and OPTIONS"
 		if len(methods) > 0 {
-			s = "Reading only, and of it only " + join(methods)
+			s = "Reading only, and of it only " + andWords(methods)
 		}
 	} else if len(methods) > 0 {
-		s = "Only " + join(methods)
+		s = "Only " + andWords(methods)
 	}
 	return s
 }
@@ -143,7 +134,7 @@ func pathsInWords(paths []string) string {
 	if len(paths) == 0 || slices.Contains(paths, "/") {
 		return "every path"
 	}
-	return "paths at and below " + join(paths)
+	return "paths at and below " + andWords(paths)
 }
 
 // accessInWords says in one sentence what an assignment allows.
@@ -165,9 +156,6 @@ var roleWords = map[policy.Role]string{
 	policy.Approver:      "is the second pair of eyes for changes",
 	policy.Reviewer:      "reads everything, the access log included, and changes nothing",
 }
-
-// classifications are the classes of data, from open to closed.
-var classifications = []string{"public", "internal", "confidential", "restricted"}
 
 // typeWords names the types of entries.
 var typeWords = map[policy.RecordType]string{
