@@ -85,6 +85,7 @@ type Console struct {
 	paths    paths
 	handler  http.Handler
 	reserved http.Handler
+	desk     desk // what the administrators' pages keep in memory
 }
 
 // New checks c and builds the table of routes.

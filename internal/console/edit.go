@@ -1,0 +1,135 @@
+package console
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+)
+
+// editPage is a form that makes or changes one object.
+type editPage struct {
+	Base
+	Lede   string
+	About  ui.Link // what is changed; empty for something new
+	Faulty int     // how many faults the form shows
+	Faults []string
+	Groups []group
+	Seen   string // which state of the object the form was made from
+	Submit string
+	Routes int    // how many routes the form of a cluster has fields for
+	More   string // a second button that only adds empty fields; empty for none
+	URL    string
+	Back   string
+}
+
+// A group is some controls under a title.
+type group struct {
+	Title, Hint string
+	Controls    []control
+}
+
+// A control is either a field or a set of boxes.
+type control struct {
+	Field   *ui.Field
+	Choices *choices
+}
+
+// choices are boxes to tick, of which several may be.
+type choices struct {
+	Name, Label, Hint, Error string
+	One                      bool // exactly one may be chosen
+	Items                    []choice
+}
+
+type choice struct {
+	Value, Label, Hint string
+	Checked            bool
+}
+
+// controls makes controls of fields and choices.
+func controls(items ...any) []control {
+	var out []control
+	for _, i := range items {
+		switch i := i.(type) {
+		case ui.Field:
+			out = append(out, control{Field: &i})
+		case choices:
+			out = append(out, control{Choices: &i})
+		}
+	}
+	return out
+}
+
+// boxes returns boxes for a field, ticked as the form has them.
+func (f *form) boxes(name, label string, items []choice) choices {
+	for i := range items {
+		items[i].Checked = f.Checked(name, items[i].Value)
+	}
+	return choices{Name: name, Label: label, Error: f.Fault(name), Items: items}
+}
+
+// showEdit shows a form with what was typed into it and what is wrong with it.
+func (c *Console) showEdit(w http.ResponseWriter, r *http.Request, f *form, page editPage) error {
+	page.Faulty, page.Faults = f.Faulty(), f.Notes
+	return c.show(w, r, f.status(), "edit", page)
+}
+
+// Faults of a change that are worth words of their own.
+var (
+	errGone    = errors.New("changing the directory: the object is gone")
+	errChanged = errors.New("changing the directory: the object changed in the meantime")
+	errTaken   = errors.New("changing the directory: the name is taken")
+)
+
+// edit changes the directory in the name of who is signed in, for acts that
+// have no form: every refusal becomes an error page.
+func (c *Console) edit(r *http.Request, v *visit, change func(*directory.Directory) error) error {
+	f := newForm(nil)
+	if err := c.editForm(r, v, f, "", fieldMap(nil), change); err != nil {
+		return err
+	}
+	return f.asError()
+}
+
+// asError returns the faults of a change without a form as an error page; nil
+// when there are none.
+func (f *form) asError() error {
+	if f.OK() {
+		return nil
+	}
+	words := slices.Clone(f.Notes)
+	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
+		words = append(words, f.faults[name])
+	}
+	return &ui.Error{Status: http.StatusConflict, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
+}
+
+// editForm changes the directory in the name of who is signed in. What the
+// directory refuses becomes faults of f: field names the form's field for each
+// of the object's, as faults call it. The change was made when no error is returned and f
+// is OK.
+func (c *Console) editForm(r *http.Request, v *visit, f *form, object string, field func(string) string, change func(*directory.Directory) error) error {
+	_, err := c.Directory.Change(r.Context(), v.Actor(), change)
+	var faults directory.Faults
+	switch {
+	case err == nil:
+	case errors.Is(err, errGone):
+		return ui.NotFound()
+	case errors.Is(err, errChanged):
+		f.note("Somebody else changed this in the meantime. Open it again and repeat your change.")
+	case errors.Is(err, errTaken):
+		f.isTaken = true
+	case errors.As(err, &faults):
+		for _, fault := range faults {
+			f.place(fault, object, field)
+		}
+	default:
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,339 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// endingSoon is how long before its end an engagement needs attention.
+const endingSoon = 30 * 24 * time.Hour
+
+// engagementsPage lists engagements.
+type engagementsPage struct {
+	Base
+	Rows      []engagementRow
+	Pager     ui.Pager
+	Empty     ui.Empty
+	MayChange bool
+	Faults    []string
+}
+
+type engagementRow struct {
+	URL, Name, Title string
+	Vendor           ui.Link
+	State            ui.Badge
+	Starts, Ends     string
+	Left             string
+	Clusters, People int
+	ends             time.Time
+	over             bool
+}
+
+func engagementURL(name string) string { return "/console/engagements/" + url.PathEscape(name) }
+
+// engagementState says how an engagement stands at now.
+func engagementState(e *directory.Engagement, now time.Time) ui.Badge {
+	switch {
+	case e.Closed:
+		return ui.Badge{Kind: ui.Neutral, Text: policy.StatusClosed}
+	case !e.Ends.IsZero() && !now.Before(e.Ends):
+		return ui.Badge{Kind: ui.Neutral, Text: "ended"}
+	case now.Before(e.Starts):
+		return ui.Badge{Kind: ui.Neutral, Text: "not started"}
+	case !e.Ends.IsZero() && e.Ends.Sub(now) <= endingSoon:
+		return ui.Badge{Kind: ui.Warn, Text: "ends soon"}
+	default:
+		return ui.Badge{Kind: ui.Good, Text: policy.StatusActive}
+	}
+}
+
+func newEngagementRow(d *directory.Directory, e *directory.Engagement, now time.Time) engagementRow {
+	row := engagementRow{URL: engagementURL(e.Name), Name: e.Name, Title: cmp.Or(e.Title, e.Name), Vendor: vendorLink(d, e.Vendor),
+		State: engagementState(e, now), Starts: day(e.Starts), Ends: lastDay(e.Ends), Clusters: len(e.Clusters), ends: e.Ends}
+	row.over = e.Closed || !e.Ends.IsZero() && !now.Before(e.Ends)
+	if !row.over && !now.Before(e.Starts) {
+		row.Left = daysLeft(now, e.Ends)
+	}
+	people := map[string]bool{}
+	for _, a := range d.Assignments {
+		if a.Engagement == e.Name && inForce(a.Starts, a.Ends, now) {
+			people[a.Account] = true
+		}
+	}
+	row.People = len(people)
+	return row
+}
+
+// sortEngagements puts those that end first before the others, and those that
+// are over last.
+func sortEngagements(rows []engagementRow) []engagementRow {
+	slices.SortStableFunc(rows, func(a, b engagementRow) int {
+		if a.over != b.over {
+			if a.over {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(a.ends.Compare(b.ends), strings.Compare(a.Name, b.Name))
+	})
+	return rows
+}
+
+func (c *Console) engagements(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	f := newForm(r.URL.Query())
+	f.known("page")
+	number := f.pageNumber("page")
+	page := engagementsPage{Base: v.page("Engagements"), MayChange: v.mayChange(), Faults: f.all()}
+	var rows []engagementRow
+	for _, e := range d.Engagements {
+		rows = append(rows, newEngagementRow(d, &e, v.Now))
+	}
+	page.Rows, page.Pager = paged(sortEngagements(rows), number, "/console/engagements", nil, "engagement")
+	if len(rows) == 0 {
+		page.Empty = ui.Empty{Title: "No engagements yet", Text: "An engagement is a contract with a vendor: from when to when, for which clusters, under which agreements. Access derives from it and ends with it."}
+		if page.MayChange && len(d.Vendors) > 0 {
+			page.Empty.ActionURL, page.Empty.Action = "/console/engagements/new", "Add the first engagement"
+		}
+	}
+	return c.show(w, r, f.status(), "engagements", page)
+}
+
+// engagementPage shows one engagement: what it covers, what it demands and who
+// works under it.
+type engagementPage struct {
+	Base
+	Name, Label   string
+	Vendor        ui.Link
+	State         ui.Badge
+	Starts, Ends  string
+	Left          string
+	Clusters      []ui.Link
+	Agreements    []agreementLine
+	Assignments   []assignmentRow
+	Acts          []act
+	VendorSuspend bool
+}
+
+type agreementLine struct {
+	Name, Title string
+	Version     int
+	Text        string
+}
+
+func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	e := find(d.Engagements, engagementNamed(r.PathValue("name")))
+	if e == nil {
+		return ui.NotFound()
+	}
+	row := newEngagementRow(d, e, v.Now)
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
+	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
+		page.VendorSuspend = vendor.Suspended
+	}
+	for _, name := range e.Clusters {
+		page.Clusters = append(page.Clusters, clusterLink(d, name))
+	}
+	for _, name := range e.Agreements {
+		line := agreementLine{Name: name, Title: name}
+		if a := find(d.Agreements, func(a *directory.Agreement) bool { return a.Name == name }); a != nil {
+			line = agreementLine{Name: name, Title: cmp.Or(a.Title, name), Version: a.Version, Text: a.Text}
+		}
+		page.Agreements = append(page.Agreements, line)
+	}
+	for _, a := range d.Assignments {
+		if a.Engagement == e.Name {
+			page.Assignments = append(page.Assignments, newAssignmentRow(d, &a, v))
+		}
+	}
+	sortAssignments(page.Assignments)
+	if v.mayChange() {
+		page.Acts = []act{{Label: "Edit", URL: engagementURL(e.Name) + "/edit"}}
+		if !row.over {
+			page.Acts = append(page.Acts, act{Label: "Close", URL: engagementURL(e.Name) + "/close", Danger: true})
+		}
+	}
+	return c.show(w, r, http.StatusOK, "engagement", page)
+}
+
+// engagementFields are the form's fields for those of an engagement.
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements"})
+
+func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
+	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
+	if isNew {
+		what = append(controls(with(f.choice("vendor", "Vendor", "Choose a vendor", vendorOptions(d)), func(u *ui.Field) { u.Required = true })), what...)
+		what = append(what, controls(nameField(f, "acme-2026"))...)
+	}
+	var clusters, agreements []choice
+	for _, cl := range d.Clusters {
+		clusters = append(clusters, choice{Value: cl.Name, Label: cmp.Or(cl.Title, cl.Name), Hint: cl.Classification})
+	}
+	for _, a := range d.Agreements {
+		agreements = append(agreements, choice{Value: a.Name, Label: cmp.Or(a.Title, a.Name), Hint: fmt.Sprintf("version %d", a.Version)})
+	}
+	return []group{
+		{Title: "The contract", Controls: what},
+		{Title: "Time", Hint: "Whole days, UTC. Access under the engagement ends with its last day.", Controls: controls(
+			with(f.day("starts", "First day"), func(u *ui.Field) { u.Required = true }),
+			with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required = true }),
+		)},
+		{Title: "Scope", Controls: controls(
+			f.boxes("clusters", "Clusters covered", clusters),
+			f.boxes("agreements", "Agreements to accept before any access", agreements),
+		)},
+	}
+}
+
+// engagementFrom reads what can be edited of an engagement. Dates that were
+// not changed stay as they are, to the second.
+func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement) {
+	want.Title = f.line("title", "a title", 120, true)
+	if f.Value("starts") != dateValue(want.Starts) || want.Starts.IsZero() {
+		want.Starts = f.starts("starts", true)
+	}
+	if f.Value("ends") != lastDayValue(want.Ends) || want.Ends.IsZero() {
+		want.Ends = f.ends("ends", true)
+	}
+	if !want.Starts.IsZero() && !want.Ends.IsZero() && !want.Starts.Before(want.Ends) {
+		f.fault("ends", "The last day is before the first.")
+	}
+	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
+	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
+}
+
+func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f := newForm(url.Values{})
+	if name := r.URL.Query().Get("vendor"); find(v.Snapshot.Directory().Vendors, vendorNamed(name)) != nil {
+		f.values.Set("vendor", name)
+	}
+	return c.showNewEngagement(w, r, v, f)
+}
+
+func (c *Console) showNewEngagement(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
+	return c.showEdit(w, r, f, editPage{Base: v.page("Add an engagement"), Groups: engagementGroups(v.Snapshot.Directory(), f, true),
+		Submit: "Add engagement", URL: "/console/engagements/new", Back: "/console/engagements"})
+}
+
+func (c *Console) newEngagement(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d, f := v.Snapshot.Directory(), posted(r)
+	want := directory.Engagement{Name: f.slug("name"), Vendor: f.oneOf("vendor", "a vendor", names(d.Vendors, vendorName))}
+	engagementFrom(d, f, &want)
+	if f.OK() {
+		err := c.editForm(r, v, f, "engagement "+want.Name, engagementFields, func(d *directory.Directory) error {
+			if find(d.Engagements, engagementNamed(want.Name)) != nil {
+				return errTaken
+			}
+			d.Engagements = append(d.Engagements, want)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if f.taken() {
+			f.fault("name", "This name is taken.")
+		}
+	}
+	if !f.OK() {
+		return c.showNewEngagement(w, r, v, f)
+	}
+	return c.seeOther(w, r, v, engagementURL(want.Name), want.Title+" is added.")
+}
+
+func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	e := find(v.Snapshot.Directory().Engagements, engagementNamed(r.PathValue("name")))
+	if e == nil {
+		return ui.NotFound()
+	}
+	return c.showEditEngagement(w, r, v, e, newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
+		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}}))
+}
+
+func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {
+	page := editPage{Base: v.page("Edit " + cmp.Or(e.Title, e.Name)), About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
+		Groups: engagementGroups(v.Snapshot.Directory(), f, false), Seen: f.Value("seen"), Submit: "Save", URL: engagementURL(e.Name) + "/edit", Back: engagementURL(e.Name)}
+	if e.Closed {
+		page.Lede = "This engagement is closed. Saving does not open it again."
+	}
+	return c.showEdit(w, r, f, page)
+}
+
+func (c *Console) editEngagement(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d, f := v.Snapshot.Directory(), posted(r)
+	e := find(d.Engagements, engagementNamed(r.PathValue("name")))
+	if e == nil {
+		return ui.NotFound()
+	}
+	want := *e
+	engagementFrom(d, f, &want)
+	if f.OK() {
+		err := c.changeEngagement(r, v, f, e.Name, func(have *directory.Engagement) error {
+			if fingerprint(have) != f.Value("seen") {
+				return errChanged
+			}
+			*have = want
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !f.OK() {
+		return c.showEditEngagement(w, r, v, e, f)
+	}
+	return c.seeOther(w, r, v, engagementURL(e.Name), want.Title+" is saved.")
+}
+
+// changeEngagement changes one engagement that must be there.
+func (c *Console) changeEngagement(r *http.Request, v *visit, f *form, name string, change func(*directory.Engagement) error) error {
+	return c.editForm(r, v, f, "engagement "+name, engagementFields, func(d *directory.Directory) error {
+		have := find(d.Engagements, engagementNamed(name))
+		if have == nil {
+			return errGone
+		}
+		return change(have)
+	})
+}
+
+// askClose asks before an engagement is closed for good.
+func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	e := find(d.Engagements, engagementNamed(r.PathValue("name")))
+	if e == nil {
+		return ui.NotFound()
+	}
+	row := newEngagementRow(d, e, v.Now)
+	return c.show(w, r, http.StatusOK, "ask", askPage{
+		Base: v.page("Close " + row.Title), Question: "Close " + row.Title + "?", About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
+		Effects: []string{
+			count(row.People, "person") + " working under it will lose access to " + count(row.Clusters, "cluster") + " at once, unless another engagement gives it.",
+			"A closed engagement cannot be opened again here; make a new one instead.",
+		},
+		Action: "Close engagement", URL: engagementURL(e.Name) + "/close", Back: engagementURL(e.Name), Danger: true,
+	})
+}
+
+func (c *Console) closeEngagement(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f, name := newForm(nil), r.PathValue("name")
+	err := c.changeEngagement(r, v, f, name, func(have *directory.Engagement) error {
+		have.Closed = true
+		return nil
+	})
+	if err == nil {
+		err = f.asError()
+	}
+	if err != nil {
+		return err
+	}
+	return c.seeOther(w, r, v, engagementURL(name), "The engagement is closed.")
+}

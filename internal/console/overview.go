@@ -1,0 +1,285 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// overviewPage shows what needs attention and how the gateway fares.
+type overviewPage struct {
+	Base
+	Attention []attention
+	Figures   []figure
+	Log       logHealth
+	Revision  ui.Hash
+	Streams   int
+	Hour, Day traffic
+	TrafficAt string
+	LogURL    string // empty when the log may not be read
+}
+
+// An attention is one thing that somebody should look at.
+type attention struct {
+	Kind  ui.Badge
+	About ui.Link
+	Text  string
+}
+
+type figure struct {
+	Value string
+	Label string
+	URL   string
+}
+
+type logHealth struct {
+	State     ui.Badge
+	Error     string
+	Size      uint64
+	Origin    string
+	TreeSize  string
+	Root      ui.Hash
+	Signature bool
+}
+
+// traffic is how many requests were decided, and how, by cluster.
+type traffic struct {
+	Title   string
+	Rows    []trafficRow
+	Total   tally
+	Partial string
+}
+
+type trafficRow struct {
+	Cluster ui.Link
+	tally
+	Denied []deniedLink
+}
+
+type deniedLink struct{ Label, URL string }
+
+// A tally counts decisions by effect.
+type tally struct{ Allow, Challenge, Deny int }
+
+// Sum returns how many decisions were counted.
+func (t tally) Sum() int { return t.Allow + t.Challenge + t.Deny }
+
+func (t *tally) add(effect string) {
+	switch effect {
+	case policy.Allow.String():
+		t.Allow++
+	case policy.Challenge.String():
+		t.Challenge++
+	case policy.Deny.String():
+		t.Deny++
+	}
+}
+
+func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	page := overviewPage{Base: v.page("Overview"), Attention: c.attentions(d, v), Log: c.logHealth()}
+	active := 0
+	for _, a := range d.Accounts {
+		if standing(d, &a, v.Now).Kind == ui.Good {
+			active++
+		}
+	}
+	current := 0
+	for _, e := range d.Engagements {
+		if !e.Closed && inForce(e.Starts, e.Ends, v.Now) {
+			current++
+		}
+	}
+	page.Figures = []figure{
+		{count(active, "person"), "can sign in", "/console/people?status=active"},
+		{count(len(d.Vendors), "vendor"), count(current, "engagement") + " in force", "/console/vendors"},
+		{count(len(d.Clusters), "cluster"), count(len(c.upstreams()), "cluster") + " with health checks", "/console/clusters"},
+	}
+	if c.Status != nil {
+		page.Streams = c.Status.OpenStreams()
+	}
+	if c.Policies != nil {
+		page.Revision = ui.Hash{Value: c.Policies.Revision(), Short: 16}
+	}
+	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
+	page.Hour, page.Day = newTraffic("Last hour", d, counted.hour, counted.partial), newTraffic("Last 24 hours", d, counted.day, counted.partial)
+	page.TrafficAt = clock(counted.at)
+	if v.mayReadLog() {
+		page.LogURL = "/console/log"
+	}
+	return c.show(w, r, http.StatusOK, "overview", page)
+}
+
+// attentions lists what needs somebody, the gravest first.
+func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
+	var out []attention
+	if err := c.Log.Healthy(); err != nil {
+		out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "access log"}, ui.Link{}, "The access log cannot be written. Nothing is served until it can."})
+	}
+	if c.Status != nil {
+		for _, s := range c.Status.Clusters() {
+			if !s.Healthy {
+				out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "unreachable"}, clusterLink(d, s.Name), "The upstream " + s.Upstream + " does not answer" + sinceWords(s.Since) + "."})
+			}
+		}
+	}
+	for _, have := range d.Vendors {
+		if have.Suspended {
+			out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "suspended"}, vendorLink(d, have.Name), cmp.Or(have.SuspendedReason, "No reason was given.")})
+		}
+	}
+	var ending []attention
+	for _, row := range currentEngagements(d, v.Now) {
+		ending = append(ending, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: row.Title, URL: row.URL},
+			row.Vendor.Label + ", last day " + row.Ends + ", " + count(row.People, "person") + " at work under it."})
+	}
+	out = append(out, ending...)
+	return append(out, c.invited(d, v)...)
+}
+
+func sinceWords(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " since " + clock(t)
+}
+
+// currentEngagements returns those that end soon.
+func currentEngagements(d *directory.Directory, now time.Time) []engagementRow {
+	var rows []engagementRow
+	for _, e := range d.Engagements {
+		if !e.Closed && inForce(e.Starts, e.Ends, now) && e.Ends.Sub(now) <= endingSoon {
+			rows = append(rows, newEngagementRow(d, &e, now))
+		}
+	}
+	return sortEngagements(rows)
+}
+
+// invited says who has not finished enrolment: each while they are few.
+func (c *Console) invited(d *directory.Directory, v *visit) []attention {
+	const few = 5
+	badge := ui.Badge{Kind: ui.Neutral, Text: "invited"}
+	var waiting []directory.Account
+	for _, a := range d.Accounts {
+		if standing(d, &a, v.Now).Text == policy.StatusInvited {
+			waiting = append(waiting, a)
+		}
+	}
+	if len(waiting) > few {
+		return []attention{{badge, ui.Link{Label: count(len(waiting), "person"), URL: "/console/people?status=invited"}, "Invited, but not enrolled yet."}}
+	}
+	slices.SortFunc(waiting, byName)
+	var out []attention
+	for _, a := range waiting {
+		out = append(out, attention{badge, ui.Link{Label: nameOf(&a), URL: personURL(a.ID)}, "Invited " + ago(v.Now, a.Created) + ", but not enrolled yet."})
+	}
+	return out
+}
+
+// logHealth tells how the access log fares, with its last checkpoint.
+func (c *Console) logHealth() logHealth {
+	h := logHealth{State: ui.Badge{Kind: ui.Good, Text: "healthy"}, Size: c.Log.Size()}
+	if err := c.Log.Healthy(); err != nil {
+		h.State, h.Error = ui.Badge{Kind: ui.Bad, Text: "not writable"}, "New entries cannot be kept. The operational log says why."
+	}
+	// A signed note: origin, size and root a line each, then signatures
+	// after an empty line.
+	text, signatures, _ := strings.Cut(string(c.Log.Checkpoint()), "\n\n")
+	if lines := strings.Split(text, "\n"); len(lines) >= 3 {
+		h.Origin, h.TreeSize, h.Root = lines[0], lines[1], ui.Hash{Value: lines[2], Short: 24}
+		h.Signature = strings.HasPrefix(signatures, "— ")
+	}
+	return h
+}
+
+func newTraffic(title string, d *directory.Directory, counts map[string]tally, partial bool) traffic {
+	t := traffic{Title: title}
+	for name, n := range counts {
+		row := trafficRow{Cluster: clusterLink(d, name), tally: n}
+		if name == "" {
+			row.Cluster = ui.Link{Label: "no cluster"}
+		}
+		t.Rows = append(t.Rows, row)
+		t.Total.Allow, t.Total.Challenge, t.Total.Deny = t.Total.Allow+n.Allow, t.Total.Challenge+n.Challenge, t.Total.Deny+n.Deny
+	}
+	slices.SortFunc(t.Rows, func(a, b trafficRow) int {
+		return cmp.Or(b.Sum()-a.Sum(), strings.Compare(a.Cluster.Label, b.Cluster.Label))
+	})
+	if partial {
+		t.Partial = "There are more decisions than are counted here: the newest were."
+	}
+	return t
+}
+
+// tallied is what was counted of the log at one moment.
+type tallied struct {
+	at        time.Time
+	hour, day map[string]tally // by cluster
+	partial   bool
+}
+
+// tallies keeps what was counted for some seconds, so that a page that
+// everybody opens does not read a day of the log each time. It names nobody,
+// so that it is no reading of the log in the sense of what is recorded.
+type tallies struct {
+	mu   sync.Mutex
+	last tallied
+}
+
+const (
+	talliesFor = 15 * time.Second
+	tallyTime  = 2 * time.Second
+	tallyMost  = 250_000
+)
+
+// get returns counts that are at most some seconds old. Callers that come
+// while it counts wait for the same result.
+func (t *tallies) get(ctx context.Context, now time.Time, counts func(context.Context, time.Time) tallied) tallied {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last.at.IsZero() || now.Sub(t.last.at) >= talliesFor || now.Before(t.last.at) {
+		t.last = counts(ctx, now)
+	}
+	return t.last
+}
+
+// countDecisions counts the decisions of the last hour and day by cluster, as
+// far as time and number allow.
+func (c *Console) countDecisions(ctx context.Context, now time.Time) tallied {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTime)
+	defer cancel()
+	t := tallied{at: now, hour: map[string]tally{}, day: map[string]tally{}}
+	n := 0
+	hour := now.Add(-time.Hour)
+	add := func(to map[string]tally, cluster, effect string) {
+		have := to[cluster]
+		have.add(effect)
+		to[cluster] = have
+	}
+	err := c.Log.Query(ctx, accesslog.Filter{Type: string(policy.RecordRequest), Since: now.Add(-24 * time.Hour)}, func(e *accesslog.Entry) bool {
+		add(t.day, e.Cluster, e.Effect)
+		if e.Time.After(hour) {
+			add(t.hour, e.Cluster, e.Effect)
+		}
+		n++
+		t.partial = n >= tallyMost
+		return !t.partial
+	})
+	if err != nil {
+		t.partial = true
+		if !errors.Is(err, context.DeadlineExceeded) {
+			c.Logger.WarnContext(ctx, "counting decisions", "err", err)
+		}
+	}
+	return t
+}

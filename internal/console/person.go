@@ -1,0 +1,309 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// personPage shows one account: who it is, how it stands, where it may go,
+// where it is signed in and what it did last.
+type personPage struct {
+	Base
+	Name, Email string
+	URL         string
+	Standing    ui.Badge
+	Explained   string // what the standing means
+	Vendor      ui.Link
+	Roles       []roleLine
+	Created     string
+	Ends        string
+	LastLogin   string
+	Account     ui.Hash
+	Assignments []assignmentRow
+	GiveAccess  string // address of the form, empty when it may not be used
+	Sessions    []personSession
+	Recent      []entryRow
+	RecentURL   string // empty when the log may not be read
+	Acts        []act
+	Self        bool
+	MayChange   bool
+	MayReadLog  bool
+	Contractor  bool
+}
+
+type roleLine struct{ Name, Text string }
+
+type personSession struct {
+	ID, Started, LastSeen, IP, UserAgent, Ends string
+	EndURL                                     string
+}
+
+// An act is something that can be done to an object: a link to a page that
+// asks first, or a button that does it.
+type act struct {
+	Label  string
+	URL    string
+	Post   bool // a button that posts at once
+	Danger bool
+}
+
+// recentEntries is how many entries a page about one object shows.
+const recentEntries = 10
+
+func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	a := find(d.Accounts, accountWithID(r.PathValue("id")))
+	if a == nil {
+		return ui.NotFound()
+	}
+	page := personPage{
+		Base: v.page(cmp.Or(a.Name, a.Email)),
+		Name:  cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
+		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
+		Created: clock(a.Created), Ends: lastDay(a.Ends), LastLogin: ago(v.Now, a.LastLogin),
+		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReadLog(),
+		Contractor: slices.Contains(a.Roles, policy.Contractor),
+	}
+	page.Explained = standingWords[page.Standing.Text]
+	for _, role := range policy.Roles {
+		if slices.Contains(a.Roles, role) {
+			page.Roles = append(page.Roles, roleLine{string(role), roleWords[role]})
+		}
+	}
+	for _, as := range d.Assignments {
+		if as.Account == a.Email {
+			page.Assignments = append(page.Assignments, newAssignmentRow(d, &as, v))
+		}
+	}
+	if page.MayChange && page.Contractor && !page.Self {
+		page.GiveAccess = "/console/assignments/new?account=" + url.QueryEscape(a.Email)
+	}
+	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	}
+	if page.MayChange {
+		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))
+	}
+	if page.MayReadLog {
+		page.RecentURL = "/console/log?account=" + url.QueryEscape(a.ID)
+		filter := accesslog.Filter{Account: a.ID, Limit: recentEntries}
+		if page.Recent, err = c.readRecent(r, v, filter, map[string]string{searchAccount: a.ID, searchLimit: "10"}); err != nil {
+			return err
+		}
+	}
+	return c.show(w, r, http.StatusOK, "person", page)
+}
+
+var standingWords = map[string]string{
+	policy.StatusActive:   "Can sign in.",
+	policy.StatusInvited:  "Has not finished enrolment: the invitation waits to be accepted, or has run out.",
+	policy.StatusDisabled: "Cannot sign in, and every session has ended.",
+	standingEnded:         "The account's last day is over: nobody can sign in with it.",
+	standingSuspended:     "The vendor is suspended, so nobody of it can sign in.",
+}
+
+func newPersonSession(account string, s *auth.Session, v *visit) personSession {
+	row := personSession{ID: s.ID, Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
+	ends := s.IdleEnds
+	if s.AbsoluteEnds.Before(ends) || ends.IsZero() {
+		ends = s.AbsoluteEnds
+	}
+	row.Ends = clock(ends)
+	if v.mayChange() {
+		row.EndURL = personURL(account) + "/sessions/" + url.PathEscape(s.ID) + "/end"
+	}
+	return row
+}
+
+// personActs are what an administrator may do to an account as it stands. One's
+// own account is left to another administrator.
+func personActs(a *directory.Account, standing string, self bool, sessions int) []act {
+	at := personURL(a.ID)
+	acts := []act{{Label: "Edit", URL: at + "/edit"}}
+	if self {
+		return acts
+	}
+	if !a.Disabled {
+		if a.Status == policy.StatusInvited {
+			acts = append(acts, act{Label: "New invitation link", URL: at + "/invite"})
+		} else {
+			acts = append(acts, act{Label: "Reset sign-in", URL: at + "/reset", Danger: true})
+		}
+	}
+	if sessions > 0 {
+		acts = append(acts, act{Label: "End all sessions", URL: at + "/sessions/end", Post: true})
+	}
+	if a.Disabled {
+		return append(acts, act{Label: "Enable", URL: at + "/enable", Post: true})
+	}
+	return append(acts, act{Label: "Disable", URL: at + "/disable", Danger: true})
+}
+
+// askPage asks before something is done, and says what it will do.
+type askPage struct {
+	Base
+	Question string
+	About   ui.Link
+	Effects []string // what will happen, a sentence each
+	Fields  []ui.Field
+	Faults  []string
+	Action  string // the button
+	URL     string // where the button posts
+	Back    string
+	Danger  bool
+}
+
+// otherPerson returns the account that an administrator is about to change;
+// one's own is refused in words.
+func (c *Console) otherPerson(d *directory.Directory, r *http.Request, v *visit, what string) (*directory.Account, error) {
+	a := find(d.Accounts, accountWithID(r.PathValue("id")))
+	if a == nil {
+		return nil, ui.NotFound()
+	}
+	if a.ID == v.Session.Account {
+		return nil, &ui.Error{Status: http.StatusForbidden, Code: "own_account", Title: "Not for yourself",
+			Detail: "You cannot " + what + " your own account. Ask another administrator."}
+	}
+	return a, nil
+}
+
+// askDisable asks before an account is disabled.
+func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "disable")
+	if err != nil {
+		return err
+	}
+	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
+	if err != nil {
+		return err
+	}
+	assigned := 0
+	for _, as := range v.Snapshot.Directory().Assignments {
+		if as.Account == a.Email && inForce(as.Starts, as.Ends, v.Now) {
+			assigned++
+		}
+	}
+	return c.show(w, r, http.StatusOK, "ask", askPage{
+		Base: v.page("Disable "+a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
+		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
+		Effects: []string{
+			count(len(sessions), "session") + " will end at once, with every open connection.",
+			"Access to " + count(assigned, "cluster") + " stops until somebody enables the account again.",
+			"Nothing is deleted: assignments and entries in the access log stay.",
+		},
+		Action: "Disable", URL: personURL(a.ID) + "/disable", Back: personURL(a.ID), Danger: true,
+	})
+}
+
+func (c *Console) disable(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.setDisabled(w, r, v, "disable", true)
+}
+
+func (c *Console) enable(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.setDisabled(w, r, v, "enable", false)
+}
+
+func (c *Console) setDisabled(w http.ResponseWriter, r *http.Request, v *visit, what string, disabled bool) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, what)
+	if err != nil {
+		return err
+	}
+	if err := c.edit(r, v, func(d *directory.Directory) error {
+		have := find(d.Accounts, accountWithID(a.ID))
+		if have == nil {
+			return errGone
+		}
+		have.Disabled = disabled
+		return nil
+	}); err != nil {
+		return err
+	}
+	return c.seeOther(w, r, v, personURL(a.ID), a.Email+" is "+what+"d.")
+}
+
+// askReset asks before a second factor and password are made void.
+func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "reset the sign-in of")
+	if err != nil {
+		return err
+	}
+	return c.show(w, r, http.StatusOK, "ask", askPage{
+		Base: v.page("Reset sign-in of "+a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
+		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
+		Effects: []string{
+			"Password, authenticator and recovery codes become void, and all sessions end.",
+			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
+			"Assignments stay as they are.",
+		},
+		Action: "Reset and make a link", URL: personURL(a.ID) + "/reset", Back: personURL(a.ID), Danger: true,
+	})
+}
+
+func (c *Console) reset(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "reset the sign-in of")
+	if err != nil {
+		return err
+	}
+	link, expires, err := c.Auth.ResetFactor(r.Context(), v.AuthActor(), a.ID)
+	if err != nil {
+		return err
+	}
+	return c.reveal(w, r, v, a.ID, link, expires)
+}
+
+// endPersonSessions ends all sessions of an account.
+func (c *Console) endPersonSessions(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "end all sessions of")
+	if err != nil {
+		return err
+	}
+	n, err := c.Auth.EndSessions(r.Context(), v.AuthActor(), a.ID)
+	if err != nil {
+		return err
+	}
+	return c.seeOther(w, r, v, personURL(a.ID), count(n, "session")+" of "+a.Email+" ended.")
+}
+
+// endPersonSession ends one session of an account.
+func (c *Console) endPersonSession(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a := find(v.Snapshot.Directory().Accounts, accountWithID(r.PathValue("id")))
+	if a == nil {
+		return ui.NotFound()
+	}
+	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
+	if err != nil {
+		return err
+	}
+	// The session must belong to the account in the address, so that the
+	// page one acts from is the one that is changed.
+	id := r.PathValue("session")
+	if !slices.ContainsFunc(sessions, func(s auth.Session) bool { return s.ID == id }) {
+		return c.seeOther(w, r, v, personURL(a.ID), "That session had already ended.")
+	}
+	if err := c.Auth.EndSession(r.Context(), v.AuthActor(), id); err != nil {
+		return err
+	}
+	return c.seeOther(w, r, v, personURL(a.ID), "The session ended.")
+}
+
+// beyondContractor reports whether roles reach beyond a contractor's own
+// clusters. Giving them demands a fresh code.
+func beyondContractor(roles []policy.Role) bool {
+	return slices.ContainsFunc(roles, func(r policy.Role) bool { return r != policy.Contractor })
+}
+
+// nameOf is how a person is called in a sentence.
+func nameOf(a *directory.Account) string { return cmp.Or(strings.TrimSpace(a.Name), a.Email) }

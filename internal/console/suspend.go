@@ -1,0 +1,109 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+)
+
+// askSuspend asks before a vendor is suspended, and counts what it will cut.
+func (c *Console) askSuspend(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.showSuspend(w, r, v, newForm(nil))
+}
+
+func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
+	d := v.Snapshot.Directory()
+	have := find(d.Vendors, vendorNamed(r.PathValue("name")))
+	if have == nil {
+		return ui.NotFound()
+	}
+	if have.Suspended {
+		return c.seeOther(w, r, v, vendorURL(have.Name), cmp.Or(have.Title, have.Name)+" is suspended already.")
+	}
+	people, sessions := 0, 0
+	for _, a := range d.Accounts {
+		if a.Vendor != have.Name || a.Disabled {
+			continue
+		}
+		people++
+		s, err := c.Auth.SessionsOf(r.Context(), a.ID)
+		if err != nil {
+			return err
+		}
+		sessions += len(s)
+	}
+	title := cmp.Or(have.Title, have.Name)
+	return c.show(w, r, f.status(), "ask", askPage{
+		Base: v.page("Suspend " + title), Question: "Suspend " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+		Effects: []string{
+			count(people, "person") + " of this vendor will lose access to every cluster.",
+			count(sessions, "session") + " will end at once, with every open connection.",
+			"Nothing is deleted: when the vendor is resumed, everybody has the access that stands then, after signing in again.",
+		},
+		Fields: []ui.Field{with(f.text("reason", "Reason"), func(u *ui.Field) {
+			u.Required, u.MaxLength, u.Autofocus, u.Hint = true, 300, true, "It is kept in the access log and shown on the vendor's page."
+		})},
+		Faults: f.Notes, Action: "Suspend", URL: vendorURL(have.Name) + "/suspend", Back: vendorURL(have.Name), Danger: true,
+	})
+}
+
+func (c *Console) suspend(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f := posted(r)
+	name := r.PathValue("name")
+	reason := f.line("reason", "a reason", 300, true)
+	if f.OK() {
+		err := c.changeVendor(r, v, f, name, func(have *directory.Vendor) error {
+			have.Suspended, have.SuspendedReason = true, reason
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !f.OK() {
+		return c.showSuspend(w, r, v, f)
+	}
+	return c.seeOther(w, r, v, vendorURL(name), "The vendor is suspended. Its people have no access.")
+}
+
+// askResume asks before a vendor's people get their access back.
+func (c *Console) askResume(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	have := find(d.Vendors, vendorNamed(r.PathValue("name")))
+	if have == nil {
+		return ui.NotFound()
+	}
+	people := 0
+	for _, a := range d.Accounts {
+		if a.Vendor == have.Name && !a.Disabled && inForce(a.Created, a.Ends, v.Now) {
+			people++
+		}
+	}
+	title := cmp.Or(have.Title, have.Name)
+	effects := []string{count(people, "person") + " can sign in again and reach what is assigned to them."}
+	if have.SuspendedReason != "" {
+		effects = append(effects, "The reason for suspending was: "+have.SuspendedReason)
+	}
+	return c.show(w, r, http.StatusOK, "ask", askPage{
+		Base: v.page("Resume " + title), Question: "Resume " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+		Effects: effects, Action: "Resume", URL: vendorURL(have.Name) + "/resume", Back: vendorURL(have.Name),
+	})
+}
+
+func (c *Console) resume(w http.ResponseWriter, r *http.Request, v *visit) error {
+	name := r.PathValue("name")
+	f := newForm(nil)
+	err := c.changeVendor(r, v, f, name, func(have *directory.Vendor) error {
+		have.Suspended, have.SuspendedReason = false, ""
+		return nil
+	})
+	if err == nil {
+		err = f.asError()
+	}
+	if err != nil {
+		return err
+	}
+	return c.seeOther(w, r, v, vendorURL(name), "The vendor is resumed.")
+}

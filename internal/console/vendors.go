@@ -1,0 +1,244 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// vendorsPage lists vendors.
+type vendorsPage struct {
+	Base
+	Rows      []vendorRow
+	Empty     ui.Empty
+	MayChange bool
+}
+
+type vendorRow struct {
+	URL, Name, Title   string
+	Owner              policy.Person
+	State              ui.Badge
+	People, Engagement int
+}
+
+func vendorState(v *directory.Vendor) ui.Badge {
+	if v.Suspended {
+		return ui.Badge{Kind: ui.Bad, Text: policy.StatusSuspended}
+	}
+	return ui.Badge{Kind: ui.Good, Text: policy.StatusActive}
+}
+
+func vendorURL(name string) string { return "/console/vendors/" + url.PathEscape(name) }
+
+func (c *Console) vendors(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	page := vendorsPage{Base: v.page("Vendors"), MayChange: v.mayChange()}
+	people, engagements := map[string]int{}, map[string]int{}
+	for _, a := range d.Accounts {
+		people[a.Vendor]++
+	}
+	for _, e := range d.Engagements {
+		if !e.Closed && inForce(e.Starts, e.Ends, v.Now) {
+			engagements[e.Vendor]++
+		}
+	}
+	for _, have := range d.Vendors {
+		page.Rows = append(page.Rows, vendorRow{URL: vendorURL(have.Name), Name: have.Name, Title: cmp.Or(have.Title, have.Name), Owner: have.Owner,
+			State: vendorState(&have), People: people[have.Name], Engagement: engagements[have.Name]})
+	}
+	slices.SortFunc(page.Rows, func(a, b vendorRow) int {
+		return strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))
+	})
+	if len(page.Rows) == 0 {
+		page.Empty = ui.Empty{Title: "No vendors yet", Text: "A vendor is a company whose people work on your clusters. Each has one owner inside your organisation."}
+		if page.MayChange {
+			page.Empty.ActionURL, page.Empty.Action = "/console/vendors/new", "Add the first vendor"
+		}
+	}
+	return c.show(w, r, http.StatusOK, "vendors", page)
+}
+
+// vendorPage shows one vendor with its engagements and people.
+type vendorPage struct {
+	Base
+	Name, Label string
+	Owner       policy.Person
+	State       ui.Badge
+	Reason      string // why it is suspended
+	Engagements []engagementRow
+	People      []personRow
+	PeopleURL   string
+	PeopleText  string
+	Acts        []act
+	MayChange   bool
+	InviteURL   string
+	EngageURL   string
+}
+
+func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d := v.Snapshot.Directory()
+	have := find(d.Vendors, vendorNamed(r.PathValue("name")))
+	if have == nil {
+		return ui.NotFound()
+	}
+	page := vendorPage{
+		Base: v.page(cmp.Or(have.Title, have.Name)), Name: have.Name, Label: cmp.Or(have.Title, have.Name), Owner: have.Owner,
+		State: vendorState(have), Reason: have.SuspendedReason, MayChange: v.mayChange(), PeopleURL: "/console/people?vendor=" + url.QueryEscape(have.Name),
+	}
+	for _, e := range d.Engagements {
+		if e.Vendor == have.Name {
+			page.Engagements = append(page.Engagements, newEngagementRow(d, &e, v.Now))
+		}
+	}
+	page.Engagements = sortEngagements(page.Engagements)
+	var people []directory.Account
+	for _, a := range d.Accounts {
+		if a.Vendor == have.Name {
+			people = append(people, a)
+		}
+	}
+	slices.SortFunc(people, byName)
+	page.PeopleText = count(len(people), "account")
+	for _, a := range people[:min(len(people), rowsAPage)] {
+		page.People = append(page.People, newPersonRow(d, &a, v.Now))
+	}
+	if page.MayChange {
+		at := vendorURL(have.Name)
+		page.InviteURL = "/console/people/invite?vendor=" + url.QueryEscape(have.Name)
+		page.EngageURL = "/console/engagements/new?vendor=" + url.QueryEscape(have.Name)
+		page.Acts = []act{{Label: "Edit", URL: at + "/edit"}}
+		if have.Suspended {
+			page.Acts = append(page.Acts, act{Label: "Resume", URL: at + "/resume"})
+		} else {
+			page.Acts = append(page.Acts, act{Label: "Suspend", URL: at + "/suspend", Danger: true})
+		}
+	}
+	return c.show(w, r, http.StatusOK, "vendor", page)
+}
+
+// vendorFields are the form's fields for those of a vendor.
+var vendorFields = fieldMap(map[string]string{"name": "name", "title": "title", "owner.name": "owner_name", "owner.email": "owner_email", "owner": "owner_email", "suspended_reason": "reason"})
+
+func vendorForm(have *directory.Vendor) *form {
+	return newForm(url.Values{"title": {have.Title}, "owner_name": {have.Owner.Name}, "owner_email": {have.Owner.Email}, "seen": {fingerprint(have)}})
+}
+
+// vendorGroups are the controls of a vendor's form; the name can be chosen
+// only when the vendor is new.
+func vendorGroups(f *form, isNew bool) []group {
+	what := controls(with(f.text("title", "Title"), func(u *ui.Field) {
+		u.Required, u.MaxLength, u.Hint = true, 120, "The company as people call it."
+	}))
+	if isNew {
+		what = append(what, controls(nameField(f, "acme-analytics"))...)
+	}
+	return []group{{Title: "The company", Controls: what}, ownerGroup(f, "the vendor")}
+}
+
+// nameField is the field for the name of a new object.
+func nameField(f *form, example string) ui.Field {
+	return with(f.text("name", "Name"), func(u *ui.Field) {
+		u.Required, u.MaxLength, u.Mono, u.Placeholder = true, 63, true, example
+		u.Hint = "How policies, addresses and the access log name it. It cannot be changed later."
+	})
+}
+
+// ownerGroup are the fields for who is accountable inside the organisation.
+func ownerGroup(f *form, of string) group {
+	return group{Title: "Owner", Hint: "Who is accountable for " + of + " inside your organisation. Contractors are told whom to ask.", Controls: controls(
+		with(f.text("owner_name", "Name of the owner"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }),
+		with(f.text("owner_email", "E-mail of the owner"), func(u *ui.Field) { u.Required, u.MaxLength, u.Type = true, 254, "email" }),
+	)}
+}
+
+func ownerFrom(f *form) policy.Person {
+	return policy.Person{Name: f.line("owner_name", "the owner's name", 120, true), Email: f.address("owner_email")}
+}
+
+func (c *Console) newVendorForm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.showNewVendor(w, r, v, newForm(nil))
+}
+
+func (c *Console) showNewVendor(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
+	return c.showEdit(w, r, f, editPage{Base: v.page("Add a vendor"), Lede: "After this, give the vendor an engagement, then invite its people.",
+		Groups: vendorGroups(f, true), Submit: "Add vendor", URL: "/console/vendors/new", Back: "/console/vendors"})
+}
+
+func (c *Console) newVendor(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f := posted(r)
+	want := directory.Vendor{Name: f.slug("name"), Title: f.line("title", "a title", 120, true), Owner: ownerFrom(f)}
+	if f.OK() {
+		err := c.editForm(r, v, f, "vendor "+want.Name, vendorFields, func(d *directory.Directory) error {
+			if find(d.Vendors, vendorNamed(want.Name)) != nil {
+				return errTaken
+			}
+			d.Vendors = append(d.Vendors, want)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if f.taken() {
+			f.fault("name", "This name is taken.")
+		}
+	}
+	if !f.OK() {
+		return c.showNewVendor(w, r, v, f)
+	}
+	return c.seeOther(w, r, v, vendorURL(want.Name), want.Title+" is added.")
+}
+
+func (c *Console) editVendorForm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	have := find(v.Snapshot.Directory().Vendors, vendorNamed(r.PathValue("name")))
+	if have == nil {
+		return ui.NotFound()
+	}
+	return c.showEditVendor(w, r, v, have, vendorForm(have))
+}
+
+func (c *Console) showEditVendor(w http.ResponseWriter, r *http.Request, v *visit, have *directory.Vendor, f *form) error {
+	return c.showEdit(w, r, f, editPage{Base: v.page("Edit " + cmp.Or(have.Title, have.Name)), About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+		Groups: vendorGroups(f, false), Seen: f.Value("seen"), Submit: "Save", URL: vendorURL(have.Name) + "/edit", Back: vendorURL(have.Name)})
+}
+
+func (c *Console) editVendor(w http.ResponseWriter, r *http.Request, v *visit) error {
+	have := find(v.Snapshot.Directory().Vendors, vendorNamed(r.PathValue("name")))
+	if have == nil {
+		return ui.NotFound()
+	}
+	f := posted(r)
+	title, owner := f.line("title", "a title", 120, true), ownerFrom(f)
+	if f.OK() {
+		err := c.changeVendor(r, v, f, have.Name, func(v *directory.Vendor) error {
+			if fingerprint(v) != f.Value("seen") {
+				return errChanged
+			}
+			v.Title, v.Owner = title, owner
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !f.OK() {
+		return c.showEditVendor(w, r, v, have, f)
+	}
+	return c.seeOther(w, r, v, vendorURL(have.Name), title+" is saved.")
+}
+
+// changeVendor changes one vendor that must be there.
+func (c *Console) changeVendor(r *http.Request, v *visit, f *form, name string, change func(*directory.Vendor) error) error {
+	return c.editForm(r, v, f, "vendor "+name, vendorFields, func(d *directory.Directory) error {
+		have := find(d.Vendors, vendorNamed(name))
+		if have == nil {
+			return errGone
+		}
+		return change(have)
+	})
+}

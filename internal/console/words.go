@@ -1,0 +1,204 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// clock writes a moment for people, in UTC.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
+}
+
+// day writes a date for people.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 Jan 2006")
+}
+
+// lastDay writes the last day on which something that ends at t still holds.
+func lastDay(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return day(t.Add(-time.Nanosecond))
+}
+
+// lastDayValue is lastDay as a date field shows it.
+func lastDayValue(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return dateValue(t.Add(-time.Nanosecond))
+}
+
+// daysLeft says how long there is until t.
+func daysLeft(now, t time.Time) string {
+	d := t.Sub(now)
+	switch days := int(d / (24 * time.Hour)); {
+	case d <= 0:
+		return "ended"
+	case d < time.Hour:
+		return "ends within the hour"
+	case days < 1:
+		return "ends today"
+	case days == 1:
+		return "1 day left"
+	default:
+		return fmt.Sprintf("%d days left", days)
+	}
+}
+
+// ago says how long it is since t.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return count(int(d/time.Minute), "minute") + " ago"
+	case d < 48*time.Hour:
+		return count(int(d/time.Hour), "hour") + " ago"
+	default:
+		return count(int(d/(24*time.Hour)), "day") + " ago"
+	}
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	switch {
+	case noun == "person":
+		noun = "people"
+	case strings.HasSuffix(noun, "y"):
+		noun = strings.TrimSuffix(noun, "y") + "ies"
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return count(int(n), "byte")
+	}
+	f, i := float64(n), -1
+	for f >= unit && i < 4 {
+		f, i = f/unit, i+1
+	}
+	return fmt.Sprintf("%.1f %s", f, [...]string{"KiB", "MiB", "GiB", "TiB", "PiB"}[i])
+}
+
+// millis writes a number of milliseconds for people.
+func millis(n int64) string {
+	if n < 10_000 {
+		return fmt.Sprintf("%d ms", n)
+	}
+	return time.Duration(n * int64(time.Millisecond)).Round(100 * time.Millisecond).String()
+}
+
+// methodsInWords says which methods an assignment allows.
+func methodsInWords(access string, methods []string) string {
+	s := "Any method"
+	if access == policy.AccessRead {
+		s = "Reading only: GET, HEAD and OPTIONS"
+		if len(methods) > 0 {
+			s = "Reading only, and of it only " + andWords(methods)
+		}
+	} else if len(methods) > 0 {
+		s = "Only " + andWords(methods)
+	}
+	return s
+}
+
+// pathsInWords says which paths an assignment covers.
+func pathsInWords(paths []string) string {
+	if len(paths) == 0 || slices.Contains(paths, "/") {
+		return "every path"
+	}
+	return "paths at and below " + andWords(paths)
+}
+
+// accessInWords says in one sentence what an assignment allows.
+func accessInWords(access string, methods, paths []string) string {
+	return methodsInWords(access, methods) + ", on " + pathsInWords(paths) + "."
+}
+
+// effectWords names what each effect did.
+var effectWords = map[string]string{
+	policy.Allow.String():     "allowed",
+	policy.Challenge.String(): "challenged",
+	policy.Deny.String():      "denied",
+}
+
+// roleWords says what each role may do.
+var roleWords = map[policy.Role]string{
+	policy.Contractor:    "works on the clusters that are assigned",
+	policy.Administrator: "changes people, vendors, clusters and assignments",
+	policy.Approver:      "is the second pair of eyes for changes",
+	policy.Reviewer:      "reads everything, the access log included, and changes nothing",
+}
+
+// typeWords names the types of entries.
+var typeWords = map[policy.RecordType]string{
+	policy.RecordRequest: "Request",
+	policy.RecordOutcome: "Outcome",
+	policy.RecordLogin:   "Sign-in",
+	policy.RecordAdmin:   "Change",
+	policy.RecordPolicy:  "Policy",
+	policy.RecordLog:     "Log",
+}
+
+// reasonWords says what the reasons mean that Ringfence itself gives, to
+// whoever reads the log. Administrators' policies add codes that are not here.
+var reasonWords = map[string]string{
+	policy.ReasonSignIn:             "Nobody was signed in.",
+	policy.ReasonCodeStale:          "The last code was too old for this cluster.",
+	policy.ReasonAgreementMissing:   "An agreement that the engagement demands was not accepted.",
+	policy.ReasonSecondFactor:       "The session had no second factor.",
+	policy.ReasonAccountNotActive:   "The account was not active.",
+	policy.ReasonAccountEnded:       "The account had ended.",
+	policy.ReasonVendorNotActive:    "The vendor was suspended.",
+	policy.ReasonNoAssignment:       "The cluster was not assigned to this account.",
+	policy.ReasonAssignmentPending:  "The assignment had not begun.",
+	policy.ReasonAssignmentEnded:    "The assignment had ended.",
+	policy.ReasonEngagementInactive: "The engagement was closed.",
+	policy.ReasonEngagementPending:  "The engagement had not begun.",
+	policy.ReasonEngagementEnded:    "The engagement had ended.",
+	policy.ReasonClusterNotCovered:  "The engagement did not cover the cluster.",
+	policy.ReasonMethodOutOfScope:   "The assignment did not allow the method.",
+	policy.ReasonPathOutOfScope:     "The assignment did not cover the path.",
+	policy.ReasonTokenOtherCluster:  "The token was made for another cluster.",
+	policy.ReasonFactsMissing:       "Something that must be known was not.",
+	policy.ReasonPolicyNotAllowed:   "A policy of the administrators did not allow it.",
+	policy.ReasonPolicyUndefined:    "The policies gave no answer.",
+	policy.ReasonPolicyError:        "The policies could not be evaluated.",
+	policy.ReasonPolicyTimeout:      "The policies took too long.",
+	policy.ReasonRequestAmbiguous:   "The request could be read in more than one way.",
+	policy.ReasonRequestTooLarge:    "The request was too large.",
+	policy.ReasonCrossOrigin:        "Another site sent the request.",
+	policy.ReasonUnknownHost:        "No cluster has that host.",
+	policy.ReasonUnknownRoute:       "The cluster has no route for that path.",
+	policy.ReasonLogUnavailable:     "The access log could not be written.",
+	policy.ReasonUpstreamDown:       "No upstream could be reached.",
+	policy.ReasonResponseTooLarge:   "The response was larger than the policies allow.",
+	policy.ReasonRateLimited:        "Too many requests.",
+}
