@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/store"
@@ -30,9 +29,15 @@ func (d consoleDirectory) Accept(ctx context.Context, actor directory.Actor, a d
 	return d.g.refresh(ctx, map[string]bool{store.KindDirectory: true})
 }
 
-// consoleLog is the access log as the pages read it.
-type consoleLog struct{ g *gateway }
+// consoleStatus is how the gateway fares, for the overview.
+type consoleStatus struct{ g *gateway }
 
-func (l consoleLog) Query(ctx context.Context, f accesslog.Filter, yield func(*accesslog.Entry) bool) error {
-	return accesslog.Query(ctx, paths{l.g.cfg.Load().Data}.log(), f, yield)
+func (s consoleStatus) OpenStreams() int { return s.g.proxy.OpenStreams() }
+
+func (s consoleStatus) Clusters() []console.ClusterStatus {
+	var out []console.ClusterStatus
+	for _, u := range s.g.proxy.Upstreams() {
+		out = append(out, console.ClusterStatus{Name: u.Cluster, Upstream: u.Upstream, Healthy: u.Healthy, Since: u.Since, Error: u.Error})
+	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -45,22 +46,40 @@ func chromium(t testing.TB) *window {
 	t.Cleanup(cancelAlloc)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
-	if err := chromedp.Run(ctx); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("starting the browser: %v", err)
 	}
 	return &window{t, ctx}
 }
 
-func (w *window) run(actions ...chromedp.Action) {
+// do runs actions, and says on which page it failed.
+func (w *window) do(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		var at, text string
-		_ = chromedp.Run(w.ctx, chromedp.Location(&at), chromedp.Text("body", &text))
-		w.shoot("failure")
-		w.t.Fatalf("in the browser at %s: %v\n%s", at, err, text)
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		w.fail(err)
 	}
+}
+
+func (w *window) fail(err error) {
+	w.t.Helper()
+	at, _ := chromedp.Run(w.ctx, chromedp.Location())
+	text, _ := chromedp.Run(w.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	w.shoot("failure")
+	w.t.Fatalf("in the browser at %s: %v\n%s", at, err, text)
+}
+
+// ask evaluates a JavaScript expression on the page.
+func ask[T any](w *window, expression string) T {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		w.fail(err)
+	}
+	return v
 }
 
 // shoot keeps a picture of the page among the test's artifacts: wide, narrow, light and dark.
@@ -71,70 +90,80 @@ func (w *window) shoot(name string) {
 		dir = w.t.ArtifactDir()
 	}
 	for _, v := range []struct {
-		suffix string
-		width  int64
-		height int64
-		scheme string
+		suffix        string
+		width, height int64
+		scheme        string
 	}{{"wide-light", 1280, 900, "light"}, {"wide-dark", 1280, 900, "dark"}, {"narrow-light", 390, 844, "light"}, {"narrow-dark", 390, 844, "dark"}} {
-		var png []byte
-		if err := chromedp.Run(w.ctx,
-			emulation.SetDeviceMetricsOverride(v.width, v.height, 1, false),
-			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}}),
-			chromedp.FullScreenshot(&png, 100)); err != nil {
-			w.t.Logf("picture of %s: %v", name, err)
-			continue
+		_, err := chromedp.Call(w.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: v.width, Height: v.height, DeviceScaleFactor: 1})
+		if err == nil {
+			_, err = chromedp.Call(w.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}}})
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.suffix+".png"), png, 0o600); err != nil {
-			w.t.Log(err)
+		var png []byte
+		if err == nil {
+			png, err = chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+"-"+v.suffix+".png"), png, 0o600)
+		}
+		if err != nil {
+			w.t.Logf("picture of %s: %v", name, err)
 		}
 	}
-	_ = chromedp.Run(w.ctx, emulation.ClearDeviceMetricsOverride())
+	_, _ = chromedp.Call(w.ctx, emulation.ClearDeviceMetricsOverride, cdp.Empty{}) // a picture alone depends on it
 }
 
 // fitsPhone fails when the page is wider than a phone.
 func (w *window) fitsPhone(name string) {
 	w.t.Helper()
-	var width int64
-	w.run(emulation.SetDeviceMetricsOverride(360, 740, 1, true), chromedp.Evaluate(`document.documentElement.scrollWidth`, &width), emulation.ClearDeviceMetricsOverride())
-	if width > 360 {
+	if _, err := chromedp.Call(w.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 360, Height: 740, DeviceScaleFactor: 1, Mobile: true}); err != nil {
+		w.fail(err)
+	}
+	if width := ask[int64](w, `document.documentElement.scrollWidth`); width > 360 {
 		w.t.Errorf("%s is %d pixels wide on a phone of 360", name, width)
+	}
+	if _, err := chromedp.Call(w.ctx, emulation.ClearDeviceMetricsOverride, cdp.Empty{}); err != nil {
+		w.fail(err)
 	}
 }
 
 func (w *window) at() *url.URL {
 	w.t.Helper()
-	var s string
-	w.run(chromedp.Location(&s))
-	return mustURL(w.t, s)
+	return mustURL(w.t, ask[string](w, "location.href"))
 }
 
 func (w *window) text() string {
 	w.t.Helper()
-	var s string
-	w.run(chromedp.Text("body", &s, chromedp.ByQuery))
-	return s
+	return ask[string](w, "document.body.innerText")
 }
 
-// submit fills in fields of the page's form by name and presses Enter in the last.
+// submit types into fields of the page's form by name and presses Enter in the last.
 func (w *window) submit(fields ...string) {
 	w.t.Helper()
-	var actions []chromedp.Action
+	var sel chromedp.CSS
 	for i := 0; i+1 < len(fields); i += 2 {
-		sel := fmt.Sprintf(`main [name=%q]`, fields[i])
-		actions = append(actions, chromedp.WaitVisible(sel, chromedp.ByQuery), chromedp.SetValue(sel, "", chromedp.ByQuery), chromedp.SendKeys(sel, fields[i+1], chromedp.ByQuery))
+		sel = chromedp.CSS(fmt.Sprintf(`main [name=%q]`, fields[i]))
+		w.do(chromedp.WaitVisible(sel), chromedp.SetValue(sel, ""), chromedp.SendKeys(sel, fields[i+1]))
 	}
-	w.run(actions...)
-	w.follow(chromedp.SendKeys(fmt.Sprintf(`main [name=%q]`, fields[len(fields)-2]), kb.Enter, chromedp.ByQuery))
+	w.follow(chromedp.SendKeys(sel, kb.Enter))
 }
 
 // follow does something that loads another page, and waits for it.
-func (w *window) follow(action chromedp.Action) {
+func (w *window) follow(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, action); err != nil {
-		w.t.Fatalf("loading the next page: %v", err)
+	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+		w.fail(fmt.Errorf("loading the next page: %w", err))
 	}
+}
+
+// press clicks the element that a JavaScript expression names, and waits for the next page.
+func (w *window) press(expression string) {
+	w.t.Helper()
+	w.follow(func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[any]("void ("+expression+").click()"))
+		return chromedp.Void{}, err
+	})
 }
 
 func (w *window) open(target string) {
@@ -201,15 +230,13 @@ func TestBrowser_Enrolment(t *testing.T) {
 		t.Fatalf("a common password was accepted: at %s", w.at())
 	}
 	w.submit("password", "wide river, slow clock", "again", "wide river, slow clock")
-	var secret string
 	w.shoot("authenticator")
 	w.fitsPhone("the authenticator page")
-	w.run(chromedp.AttributeValue(`a[href^="otpauth:"]`, "href", &secret, nil, chromedp.ByQuery))
-	me := demoAccount{OTPAuth: secret}
+	me := demoAccount{OTPAuth: ask[string](w, `document.querySelector('a[href^="otpauth:"]').href`)}
 	w.submit("code", code(t, me, 0))
 	w.shoot("recovery")
-	w.run(chromedp.Click(`main [name="kept"]`, chromedp.ByQuery))
-	w.follow(chromedp.Click(`main form [type="submit"]`, chromedp.ByQuery))
+	w.do(chromedp.Click(chromedp.CSS(`main [name="kept"]`)))
+	w.press(`document.querySelector('main [name="kept"]').form.querySelector('button:not([type="button"])')`)
 	if w.at().Path != "/agreements" {
 		t.Fatalf("after the recovery codes at %s", w.at())
 	}
@@ -260,12 +287,10 @@ func TestBrowser_Console(t *testing.T) {
 		w.fitsPhone(page)
 	}
 	// Disabling an account by keyboard and form ends its session at once.
-	var href string
 	w.open(p.ready.Gate + "/console/people")
-	w.run(chromedp.Evaluate(`[...document.querySelectorAll('main a')].find(a => a.textContent.includes('Kim Larsen')).href`, &href))
-	w.open(href)
+	w.press(`[...document.querySelectorAll('main a')].find(a => a.textContent.includes('Kim Larsen'))`)
 	w.shoot("console-person")
-	w.follow(chromedp.Evaluate(`document.querySelector('form[action$="/disable"] button, button[formaction$="/disable"]').click()`, nil))
+	w.press(`document.querySelector('form[action$="/disable"] button, button[formaction$="/disable"]')`)
 	w.shoot("console-person-disabled")
 	kim.accept = "application/json"
 	eventually(t, 2*time.Second, "the disabled account is refused", func() bool { return kim.get(p.cluster(t, "claims")+"/").status == 401 })
@@ -277,12 +302,9 @@ func TestBrowser_Console(t *testing.T) {
 	if !strings.Contains(r.text(), "/invoices") {
 		t.Errorf("the denied request is not listed:\n%s", r.text())
 	}
-	var entry, title string
-	r.run(chromedp.Evaluate(`[...document.querySelectorAll('main a[href^="/console/log/"]')].map(a => a.href).find(h => /\/log\/\d+$/.test(h)) || ''`, &entry))
-	r.open(entry)
+	r.press(`[...document.querySelectorAll('main a')].find(a => /\/console\/log\/\d+$/.test(a.href))`)
 	r.shoot("console-entry")
-	r.run(chromedp.Title(&title))
-	if title == "owned" {
+	if ask[string](r, "document.title") == "owned" {
 		t.Error("a recorded user agent ran as a script")
 	}
 	if !strings.Contains(r.text(), "no_assignment") {

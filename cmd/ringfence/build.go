@@ -40,6 +40,8 @@ var (
 	_ proxy.Asserter   = (*auth.Service)(nil)
 	_ proxy.Refuser    = (*console.Console)(nil)
 	_ auth.Recorder    = (*accesslog.Log)(nil)
+	_ console.Log      = (*accesslog.Log)(nil)
+	_ proxy.Metrics    = (*metrics)(nil)
 )
 
 // A gateway is all running parts, joined.
@@ -77,7 +79,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), Logger: logger}); err != nil {
+	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), GateHost: cfg.GateHost(), Logger: logger}); err != nil {
 		return g, err
 	}
 	if g.log, err = openLog(ctx, cfg, logger); err != nil {
@@ -159,7 +161,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.logger)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
 	return err
 }
 
@@ -195,7 +197,7 @@ func (g *gateway) buildConsole() error {
 		return err
 	}
 	g.console, err = console.New(console.Config{
-		Auth: g.auth, Directory: consoleDirectory{g}, Log: consoleLog{g}, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
 	})
 	return err
@@ -217,6 +219,13 @@ func (g *gateway) buildProxy() (err error) {
 		return err
 	}
 	return g.proxy.SetClusters(proxyClusters(g.snapshot.Load().Directory()))
+}
+
+// recheck has open streams decided again; before the proxy is built there are none.
+func (g *gateway) recheck() {
+	if g.proxy != nil {
+		g.proxy.Recheck()
+	}
 }
 
 // knower gives the proxy the facts of the snapshot in force.

@@ -94,21 +94,15 @@ func check(cmd *cobra.Command, file string) (steps []string, err error) {
 	if err != nil {
 		return steps, err
 	}
-	return append(steps, "policies: "+report.String()), nil
+	return append(steps, "policies: "+describeReport(report)), nil
 }
 
 // faults lists what an error says, one fault a line.
 func faults(err error) []string {
-	var c *rego.CompileError
-	if errors.As(err, &c) {
-		out := make([]string, len(c.Diagnostics))
-		for i, d := range c.Diagnostics {
-			out[i] = d.String()
-		}
-		return out
+	if lines := policyFaults(err); lines != nil {
+		return lines
 	}
-	var f config.Errors
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[config.Errors](err); ok {
 		out := make([]string, len(f))
 		for i, x := range f {
 			out[i] = x.String()

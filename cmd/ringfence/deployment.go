@@ -97,14 +97,14 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	}
 	var err error
 	quiet := slog.New(slog.DiscardHandler)
-	if d.db, err = store.Open(ctx, store.Config{Path: d.paths.db(), Logger: quiet}); err != nil {
+	if d.db, err = store.Open(ctx, store.Config{Path: d.paths.db(), GateHost: cfg.GateHost(), Logger: quiet}); err != nil {
 		return nil, err
 	}
 	key, err := rootKey(cfg)
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, quiet); err != nil {
+	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
@@ -169,11 +169,20 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, logger *slog.Logger) (*auth.Service, error) {
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger) (*auth.Service, error) {
 	return auth.New(auth.Config{
-		Store: db, Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(),
-		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: cfg.Codes.Skew, KnownHost: known, Logger: logger,
+		Accounts: db, Credentials: db, Invitations: db, Logins: db, Sessions: db, Tokens: db, Keys: db,
+		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
+		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
 	})
+}
+
+// skew is the configured number of steps in auth's words, where 0 is the default and -1 is none.
+func skew(cfg *config.Config) int {
+	if cfg.Codes.Skew == 0 {
+		return -1
+	}
+	return cfg.Codes.Skew
 }
 
 // gateURL is the gate's address without a trailing slash; config has validated it.

@@ -25,6 +25,7 @@ func TestKilled_LosesNoAcknowledgedRequest(t *testing.T) {
 	for round := range rounds {
 		p := startDemo(t, "--data", data, "--listen", listen)
 		listen = "127.0.0.1:" + mustURL(t, p.ready.Gate).Port()
+		ringfence(t, "log", "verify", "--data", data)
 		if b == nil {
 			b = p.signIn(t, "kim@northwind.example", 0)
 		}
@@ -35,7 +36,6 @@ func TestKilled_LosesNoAcknowledgedRequest(t *testing.T) {
 		for id := range loadAndKill(t, p, b, round) {
 			acknowledged[id] = true
 		}
-		ringfence(t, "log", "verify", "--data", data)
 	}
 	p := startDemo(t, "--data", data)
 	ringfence(t, "log", "verify", "--data", data)

@@ -126,6 +126,16 @@ func describe(cmd *cobra.Command) []string {
 	return out
 }
 
+// logEnd returns the index that the next entry will have.
+func logEnd(ctx context.Context, dir string) (uint64, error) {
+	end := uint64(0)
+	err := accesslog.Query(ctx, dir, accesslog.Filter{Limit: 1}, func(e *accesslog.Entry) bool {
+		end = e.Index + 1
+		return true
+	})
+	return end, err
+}
+
 func newLogQuery() *cobra.Command {
 	var t target
 	var q filterFlags
@@ -150,7 +160,7 @@ func newLogQuery() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			size, err := accesslog.CommittedSize(d.paths.log())
+			size, err := logEnd(ctx, d.paths.log())
 			if err == nil {
 				f.Before = size // the record of this very read is not part of the answer
 				err = recordRead(ctx, d, "log.query", describe(cmd))
@@ -178,7 +188,7 @@ func showEntries(_ context.Context, w io.Writer, asJSON bool, each func(func(*ac
 		if asJSON {
 			werr = accesslog.WriteJSON(w, e)
 		} else {
-			werr = accesslog.WriteText(w, e)
+			_, werr = fmt.Fprintln(w, accesslog.Line(e))
 		}
 		return werr == nil
 	})
@@ -220,7 +230,7 @@ func newLogTail() *cobra.Command {
 
 func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, follow, asJSON bool) error {
 	ctx, out, dir := cmd.Context(), cmd.OutOrStdout(), d.paths.log()
-	size, err := accesslog.CommittedSize(dir)
+	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -283,7 +293,7 @@ func newLogExport() *cobra.Command {
 
 func exportLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, format, file string) (err error) {
 	ctx, dir := cmd.Context(), d.paths.log()
-	size, err := accesslog.CommittedSize(dir)
+	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -374,7 +384,8 @@ func newLogVerify() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), report)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
+				plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
 			return err
 		},
 	}

@@ -8,16 +8,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // metrics are what operators scrape. It implements what the proxy reports to.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	outcomes *prometheus.CounterVec
-	duration prometheus.Histogram
-	decision prometheus.Histogram
-	durable  prometheus.Histogram
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	outcomes  *prometheus.CounterVec
+	duration  prometheus.Histogram
+	decision  prometheus.Histogram
+	durable   prometheus.Histogram
+	bytes     *prometheus.CounterVec
+	cut       *prometheus.CounterVec
+	upstreams *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -29,29 +34,40 @@ func newMetrics() *metrics {
 		decision: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ringfence_decision_seconds", Help: "Time that a decision takes.", Buckets: prometheus.ExponentialBuckets(0.00001, 2.5, 12)}),
 		durable:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ringfence_record_seconds", Help: "Time until a request's record is durable.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12)}),
 	}
-	m.registry.MustRegister(m.requests, m.outcomes, m.duration, m.decision, m.durable, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.bytes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ringfence_bytes_total", Help: "Body bytes by cluster and direction."}, []string{"cluster", "direction"})
+	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ringfence_cut_total", Help: "Requests that were cut short, by cluster and cause."}, []string{"cluster", "cause"})
+	m.upstreams = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ringfence_upstream_healthy", Help: "1 while an upstream answers."}, []string{"cluster", "route", "upstream"})
+	m.registry.MustRegister(m.bytes, m.cut, m.upstreams, m.requests, m.outcomes, m.duration, m.decision, m.durable, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Decided counts one decision.
-func (m *metrics) Decided(cluster, effect string, took time.Duration) {
-	m.requests.WithLabelValues(cluster, effect).Inc()
-	m.decision.Observe(took.Seconds())
+func (m *metrics) Decided(cluster string, effect policy.Effect, deciding, recording time.Duration) {
+	m.requests.WithLabelValues(cluster, effect.String()).Inc()
+	m.decision.Observe(deciding.Seconds())
+	m.durable.Observe(recording.Seconds())
 }
 
-// Recorded measures one durable record.
-func (m *metrics) Recorded(took time.Duration) { m.durable.Observe(took.Seconds()) }
-
-var statusClasses = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+var statusClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // Finished counts one finished request.
-func (m *metrics) Finished(cluster string, status int, took time.Duration) {
+func (m *metrics) Finished(cluster, _ string, status int, in, out int64, took time.Duration, ended string) {
 	class := status / 100
-	if class < 1 || class >= len(statusClasses) {
+	if class < 0 || class >= len(statusClasses) {
 		class = 0
 	}
 	m.outcomes.WithLabelValues(cluster, statusClasses[class]).Inc()
 	m.duration.Observe(took.Seconds())
+	m.bytes.WithLabelValues(cluster, "in").Add(float64(in))
+	m.bytes.WithLabelValues(cluster, "out").Add(float64(out))
+	if ended != "" {
+		m.cut.WithLabelValues(cluster, ended).Inc()
+	}
+}
+
+// Upstream notes an upstream's health.
+func (m *metrics) Upstream(cluster, route, upstream string, healthy bool) {
+	m.upstreams.WithLabelValues(cluster, route, upstream).Set(yes(healthy))
 }
 
 // observe adds what is read off the parts at each scrape.

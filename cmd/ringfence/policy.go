@@ -40,7 +40,7 @@ func newPolicyTest() *cobra.Command {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
 			if !asJSON {
-				fmt.Fprintln(cmd.OutOrStdout(), report)
+				fmt.Fprintln(cmd.OutOrStdout(), describeReport(report))
 			}
 			return nil
 		},
@@ -51,14 +51,34 @@ func newPolicyTest() *cobra.Command {
 
 // printDiagnostics prints a compile error's faults one a line, each with its place.
 func printDiagnostics(w io.Writer, err error) error {
-	var c *rego.CompileError
-	if !errors.As(err, &c) {
+	lines := policyFaults(err)
+	if lines == nil {
 		return err
 	}
-	for _, d := range c.Diagnostics {
-		fmt.Fprintln(w, plain(d.String()))
+	for _, l := range lines {
+		fmt.Fprintln(w, plain(l))
 	}
-	return &hintError{fmt.Errorf("%s in the policies; nothing has been changed", plural(len(c.Diagnostics), "fault")), ""}
+	return fmt.Errorf("%s in the policies; nothing has been changed", plural(len(lines), "fault"))
+}
+
+// policyFaults lists what was found in a policy set, one fault a line; nil for
+// an error of another kind.
+func policyFaults(err error) (out []string) {
+	if c, ok := errors.AsType[*rego.CompileError](err); ok {
+		for _, d := range c.Diagnostics {
+			out = append(out, d.String())
+		}
+	}
+	if t, ok := errors.AsType[*rego.TestError](err); ok {
+		for _, f := range t.Failures {
+			out = append(out, f.String())
+		}
+	}
+	return out
+}
+
+func describeReport(r rego.Report) string {
+	return fmt.Sprintf("revision %s, %s passed, those of the stock policies among them", r.Revision, plural(r.Tests-r.Failed, "test"))
 }
 
 func newPolicyPublish() *cobra.Command {

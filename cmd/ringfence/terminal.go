@@ -44,6 +44,14 @@ func lastDay(end time.Time) string {
 	return end.Add(-time.Nanosecond).UTC().Format(time.DateOnly)
 }
 
+// stamp writes an instant for people.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
 // isTerminal reports whether w is a terminal, where colours and progress belong.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
