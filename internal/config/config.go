@@ -222,6 +222,13 @@ type Limits struct {
 	// IdleTimeout closes a connection on which no request came for so long.
 	// Default 2m.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// StallTimeout cuts a request whose client takes nothing of the response,
+	// or gives nothing of the body that it announced, for so long. Default 5m.
+	// Quiet WebSockets and gRPC streams are not stalled.
+	StallTimeout time.Duration `yaml:"stall_timeout"`
+	// RequestsPerAccount is how many requests of one account may be under way
+	// at once, open streams among them; more get 429. Default 512.
+	RequestsPerAccount int `yaml:"requests_per_account"`
 	// ShutdownTimeout is how long requests may go on once the gateway was told
 	// to stop; then they are cut. Default 20s. The service manager's own limit
 	// must be longer, or the last checkpoint is not signed.
