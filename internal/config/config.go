@@ -258,10 +258,12 @@ type Log struct {
 }
 
 // RootKey says where the root key is: 32 random bytes in base64. At most one
-// of its fields is given. Without the key the store's secrets (one-time-code
-// seeds and signing keys) cannot be read, so a backup needs it, kept apart.
+// of its fields is given, and the key must be there then. Default none: the key
+// is keys/root.key in the data folder, made together with the deployment.
+// Danger: without the key the store's secrets (one-time-code seeds and signing
+// keys) cannot be read again, so it must be in a backup.
 type RootKey struct {
-	// File holds the key. Default "keys/root.key" in the data folder.
+	// File holds the key, readable by the service alone.
 	File string `yaml:"file"`
 	// Env names an environment variable that holds the key.
 	Env string `yaml:"env"`

@@ -58,9 +58,6 @@ func (c *Config) complete() {
 	if c.TLS.Mode == ModeLocal && len(c.TLS.Local.Domains) == 0 {
 		c.TLS.Local.Domains = []string{parentDomain(c.GateHost())}
 	}
-	if c.RootKey.File == "" && c.RootKey.Env == "" && len(c.RootKey.Command) == 0 {
-		c.RootKey.File = c.Path("keys", "root.key")
-	}
 }
 
 // GateHost returns the gate's host, in lower case and without a port.
