@@ -120,7 +120,7 @@ func TestFiles_ReloadIsWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestFiles_EndedOrNamelessCertificateIsRefused(t *testing.T) {
+func TestFiles_EndedOrFutureCertificateIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	p := writePair(t, dir, "a", time.Now().Add(-31*24*time.Hour), "a.example.com")
 	if _, err := New(Config{Mode: ModeFiles, Files: []Pair{p}}); err == nil || !strings.Contains(err.Error(), "it ended on") {
@@ -140,6 +140,20 @@ func TestFiles_BestOfSeveralForOneHost(t *testing.T) {
 	n := newTest(t, Config{Mode: ModeFiles, Files: []Pair{older, newer}}, "a.example.com")
 	if served(t, m, "a.example.com") != served(t, n, "a.example.com") {
 		t.Error("the order of the files decides which certificate is served")
+	}
+}
+
+// A common name alone is what old tools make and what no browser accepts.
+func TestFiles_CertificateWithoutNamesIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	a, err := openAuthority(dir, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The authority's own certificate names no host.
+	p := Pair{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key")}
+	if _, err := New(Config{Mode: ModeFiles, Files: []Pair{p}}); err == nil || !strings.Contains(err.Error(), "names no host") {
+		t.Errorf("%s: error %v", a.cert.Subject, err)
 	}
 }
 

@@ -222,6 +222,13 @@ type Limits struct {
 	// IdleTimeout closes a connection on which no request came for so long.
 	// Default 2m.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// StallTimeout cuts a request whose client takes nothing of the response,
+	// or gives nothing of the body that it announced, for so long. Default 5m.
+	// Quiet WebSockets and gRPC streams are not stalled.
+	StallTimeout time.Duration `yaml:"stall_timeout"`
+	// RequestsPerAccount is how many requests of one account may be under way
+	// at once, open streams among them; more get 429. Default 512.
+	RequestsPerAccount int `yaml:"requests_per_account"`
 	// ShutdownTimeout is how long requests may go on once the gateway was told
 	// to stop; then they are cut. Default 20s. The service manager's own limit
 	// must be longer, or the last checkpoint is not signed.
@@ -251,10 +258,12 @@ type Log struct {
 }
 
 // RootKey says where the root key is: 32 random bytes in base64. At most one
-// of its fields is given. Without the key the store's secrets (one-time-code
-// seeds and signing keys) cannot be read, so a backup needs it, kept apart.
+// of its fields is given, and the key must be there then. Default none: the key
+// is keys/root.key in the data folder, made together with the deployment.
+// Danger: without the key the store's secrets (one-time-code seeds and signing
+// keys) cannot be read again, so it must be in a backup.
 type RootKey struct {
-	// File holds the key. Default "keys/root.key" in the data folder.
+	// File holds the key, readable by the service alone.
 	File string `yaml:"file"`
 	// Env names an environment variable that holds the key.
 	Env string `yaml:"env"`

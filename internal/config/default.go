@@ -31,6 +31,8 @@ func Default() *Config {
 			HandshakeTimeout:      10 * time.Second,
 			HeaderTimeout:         10 * time.Second,
 			IdleTimeout:           2 * time.Minute,
+			StallTimeout:          5 * time.Minute,
+			RequestsPerAccount:    512,
 			ShutdownTimeout:       20 * time.Second,
 		},
 		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second},
@@ -55,9 +57,6 @@ func (c *Config) complete() {
 	}
 	if c.TLS.Mode == ModeLocal && len(c.TLS.Local.Domains) == 0 {
 		c.TLS.Local.Domains = []string{parentDomain(c.GateHost())}
-	}
-	if c.RootKey.File == "" && c.RootKey.Env == "" && len(c.RootKey.Command) == 0 {
-		c.RootKey.File = c.Path("keys", "root.key")
 	}
 }
 

@@ -187,6 +187,8 @@ func (d *decoder) limits(l *Limits) {
 	between(d, "limits.handshake_timeout", l.HandshakeTimeout, time.Second, time.Minute)
 	between(d, "limits.header_timeout", l.HeaderTimeout, time.Second, time.Minute)
 	between(d, "limits.idle_timeout", l.IdleTimeout, 5*time.Second, time.Hour)
+	between(d, "limits.stall_timeout", l.StallTimeout, 5*time.Second, 24*time.Hour)
+	between(d, "limits.requests_per_account", l.RequestsPerAccount, 1, 1_000_000)
 	between(d, "limits.shutdown_timeout", l.ShutdownTimeout, 0, time.Hour)
 	if d.given("limits.connections_per_address") && l.ConnectionsPerAddress > l.Connections {
 		d.bad("limits.connections_per_address", "is %d, more than limits.connections (%d): one address could take them all", l.ConnectionsPerAddress, l.Connections)
