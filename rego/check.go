@@ -57,7 +57,7 @@ func Check(ctx context.Context, src Source) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	s, err := compile(src)
+	s, err := compileWithin(ctx, src)
 	if err != nil {
 		return Report{Diagnostics: diagnosticsOf(err)}, err
 	}

@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -57,6 +59,32 @@ type set struct {
 	reads    reads
 }
 
+// compileLimit is how long a set may take to compile. A thousand clusters take
+// a second or two; the compiler cannot be stopped.
+const compileLimit = time.Minute
+
+// compileWithin compiles s and gives up on it with ctx or at the limit.
+func compileWithin(ctx context.Context, s Source) (*set, error) {
+	type result struct {
+		set *set
+		err error
+	}
+	done := make(chan result, 1)
+	s = maps.Clone(s) // the caller may go on to change it when we give up
+	go func() {
+		set, err := compile(s)
+		done <- result{set, err}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, compileLimit)
+	defer cancel()
+	select {
+	case r := <-done:
+		return r.set, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("compiling policies: %w", ctx.Err())
+	}
+}
+
 // compile makes a set of the stock modules and s. Every fault is in the error,
 // a *CompileError.
 func compile(s Source) (*set, error) {
@@ -85,9 +113,6 @@ func compile(s Source) (*set, error) {
 	if c.Compile(all); c.Failed() {
 		return nil, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
 	}
-	if faults := overweight(c); len(faults) > 0 {
-		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
-	}
 	out := &set{revision: policy.Revision(texts), compiler: c, query: c.QueryCompiler(), clusters: clustersOf(modules), reads: readsOf(c)}
 	if err := out.prepare(); err != nil {
 		return nil, &CompileError{Diagnostics: diagnose("", err)}
@@ -99,7 +124,10 @@ func newCompiler(caps *ast.Capabilities) *ast.Compiler {
 	// The compiler itself must hold the capabilities: those that are given
 	// beside one are not applied to its modules.
 	return ast.NewCompiler().WithCapabilities(caps).WithStrict(true).WithSchemas(inputSchema()).
-		WithEnablePrintStatements(false).SetErrorLimit(0)
+		WithEnablePrintStatements(false).SetErrorLimit(0).
+		WithStageAfterID(ast.StageRewriteLocalVars, ast.CompilerStageDefinition{
+			Name: "RingfenceOverweight", MetricName: "ringfence_overweight", Stage: overweight,
+		})
 }
 
 // prepare compiles the one question that is asked of every set.

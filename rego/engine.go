@@ -83,7 +83,7 @@ func (e *Engine) Revision() string { return e.current.Load().revision }
 func (e *Engine) Load(ctx context.Context, src Source) (string, error) {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	s, err := compile(src)
+	s, err := compileWithin(ctx, src)
 	if err != nil {
 		return "", err
 	}

@@ -1,31 +1,31 @@
 package rego
 
 import (
-	"github.com/open-policy-agent/opa/v1/ast"
+	"maps"
+	"slices"
 
-	"github.com/ringfence/ringfence/policy"
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // maxWeight bounds the values that one value may be written out to.
 const maxWeight = 10_000
 
-// overweight finds rules that nest values by name, such as
+// overweight refuses rules that nest values by name, such as
 //
 //	b := [a, a]; c := [b, b]; d := [c, c]
 //
 // The evaluator writes such a value out in one step that it cannot stop, and
-// 34 lines of this kind are more than any memory holds.
-func overweight(c *ast.Compiler) []policy.Diagnostic {
-	var out []policy.Diagnostic
-	for name, m := range c.Modules {
-		for _, r := range m.Rules {
+// 34 lines of this kind are more than any memory holds. The type checker is no
+// better, so it is a stage of the compiler that runs before.
+func overweight(c *ast.Compiler) *ast.Error {
+	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
+		for _, r := range c.Modules[name].Rules {
 			if weigh(r) > maxWeight {
-				out = append(out, policy.Diagnostic{File: name, Line: r.Location.Row, Column: r.Location.Col, Code: codeRule,
-					Message: "values are nested by name to more than a rule may hold"})
+				return ast.NewError(codeRule, r.Location, "values are nested by name to more than a rule may hold")
 			}
 		}
 	}
-	return out
+	return nil
 }
 
 // weigh returns how many values the largest value that r writes holds, and
