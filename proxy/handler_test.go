@@ -200,7 +200,9 @@ func TestHandler_HostSpellings(t *testing.T) {
 	}
 }
 
-func itoa(n int) string { return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)}) }
+func itoa(n int) string {
+	return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)})
+}
 
 func TestHandler_AbsoluteTarget(t *testing.T) {
 	up := upstream(t, echo)
