@@ -12,6 +12,7 @@ import (
 type guard struct {
 	limit int // bytes of a head
 
+	heads   int // whole ones so far
 	state   guardState
 	line    []byte // of a head, as far as it has come without its line feed
 	size    int    // of the head so far
@@ -186,11 +187,11 @@ func (g *guard) field(line []byte) bool {
 
 // endHead judges the head as a whole and settles where the next one starts.
 func (g *guard) endHead() bool {
+	if g.chunked && (g.length >= 0 || g.old) || g.target != "" && !sameAuthority(g.target, g.host) {
+		return false
+	}
+	g.heads++
 	switch {
-	case g.chunked && (g.length >= 0 || g.old):
-		return false
-	case g.target != "" && !sameAuthority(g.target, g.host):
-		return false
 	case g.chunked:
 		g.state, g.digits, g.left = inChunkSize, 0, 0
 	case g.length > 0:
@@ -206,7 +207,7 @@ func (g *guard) nextHead() {
 	if cap(line) > 4<<10 {
 		line = nil // a long line once must not cost memory for ever
 	}
-	*g = guard{limit: g.limit, line: line, first: true, length: -1}
+	*g = guard{limit: g.limit, heads: g.heads, line: line, first: true, length: -1}
 }
 
 // scanChunkLine follows a chunk's size, or the end of its data. Extensions,
