@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/policy"
@@ -81,7 +82,7 @@ func (c *checker) transition(have *Directory, now time.Time) {
 		a := &c.d.Agreements[i]
 		old := agreements[a.Name]
 		switch {
-		case old == nil:
+		case old == nil || a.Version < 1 || strings.TrimSpace(a.Text) == "": // told already
 		case a.Version < old.Version:
 			c.agreement(i).fault("version", "%d is below the version in force, %d: versions only rise", a.Version, old.Version)
 		case a.Version == old.Version && a.Text != old.Text:

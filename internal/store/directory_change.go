@@ -172,6 +172,13 @@ func settleAccounts(have, want *directory.Directory, now time.Time) error {
 			emails[a.Email] = a
 		}
 	}
+	if bare { // an account that has taken another address has given up its old one
+		for i := range want.Accounts {
+			if old := ids[want.Accounts[i].ID]; old != nil {
+				delete(emails, old.Email)
+			}
+		}
+	}
 	var faults directory.Faults
 	for i := range want.Accounts {
 		a := &want.Accounts[i]
