@@ -43,7 +43,7 @@ type personPage struct {
 type roleLine struct{ Name, Text string }
 
 type personSession struct {
-	ID, Started, LastSeen, IP, UserAgent, Ends string
+	Client, Started, LastSeen, IP, UserAgent, Ends string
 	EndURL                                     string
 }
 
@@ -116,7 +116,7 @@ var standingWords = map[string]string{
 }
 
 func newPersonSession(account string, s *auth.Session, v *visit) personSession {
-	row := personSession{ID: s.ID, Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
+	row := personSession{Client: clientWords(s.UserAgent), Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
 	ends := s.IdleEnds
 	if s.AbsoluteEnds.Before(ends) || ends.IsZero() {
 		ends = s.AbsoluteEnds
