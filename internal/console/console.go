@@ -82,6 +82,7 @@ type Console struct {
 	gate     *url.URL
 	gateHost string // canonical, without port
 	needs    map[string]need
+	paths    paths
 	handler  http.Handler
 	reserved http.Handler
 	desk     desk // what the administrators' pages keep in memory
@@ -174,6 +175,35 @@ func (n need) met(s *auth.Session) bool {
 // own pages is consoleRoutes.
 func (c *Console) gateRoutes() []route {
 	return []route{
-		{pattern: "GET /.well-known/security.txt", need: anyone, handle: c.missing},
+		{pattern: "GET /login", need: anyone, handle: c.showLogin},
+		{pattern: "POST /login", need: anyone, handle: c.login},
+		{pattern: "GET /login/code", need: anyone, handle: c.showCode},
+		{pattern: "POST /login/code", need: anyone, handle: c.loginCode},
+		{pattern: "POST /logout", need: anyone, handle: c.logout},
+
+		// Enrolment is open to whoever has the invitation or the enrolment's cookie.
+		{pattern: "GET /enrol", need: anyone, handle: c.showInvite},
+		{pattern: "POST /enrol", need: anyone, handle: c.acceptInvite},
+		{pattern: "GET /enrol/authenticator", need: anyone, handle: c.showAuthenticator},
+		{pattern: "POST /enrol/authenticator", need: anyone, handle: c.confirmTOTP},
+		{pattern: "GET /enrol/qr.png", need: anyone, handle: c.showQR},
+		{pattern: "GET /enrol/recovery", need: anyone, handle: c.showRecovery},
+		{pattern: "GET /enrol/recovery.txt", need: anyone, handle: c.downloadRecovery},
+		{pattern: "POST /enrol/recovery", need: anyone, handle: c.finishEnrolment},
+
+		{pattern: "GET /{$}", need: signedIn, handle: c.portal},
+		{pattern: "GET /agreements", need: signedIn, handle: c.showAgreements},
+		{pattern: "GET /agreements/{name}", need: signedIn, handle: c.showAgreement},
+		{pattern: "POST /agreements", need: signedIn, handle: c.acceptAgreement},
+		{pattern: "GET /confirm", need: signedIn, handle: c.showConfirm},
+		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
+		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},
+		{pattern: "POST /sessions/end", need: signedIn, handle: c.endSession},
+		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
+		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
+		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
+
+		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
+		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},
 	}
 }

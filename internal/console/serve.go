@@ -67,7 +67,7 @@ func (c *Console) serve(rt route) http.Handler {
 		id := requestID(r)
 		w.Header().Set("X-Ringfence-Request-Id", id)
 		v := &visit{c: c, r: r, RequestID: id, Now: c.Now().UTC(), Snapshot: c.Directory.Snapshot(),
-			Origin: auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: id, Host: c.gateHost}}
+			Origin: auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: id, Host: c.gateHost, Device: cookie(r, auth.DeviceCookie)}}
 		err := c.enter(w, r, v, rt)
 		if err == nil {
 			err = rt.handle(w, r, v)
@@ -129,6 +129,9 @@ var errSignIn = &ui.Error{Status: http.StatusUnauthorized, Code: "sign_in_requir
 
 // fail answers a request that was not served.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, rt route, err error) {
+	if _, ok := errors.AsType[*needsCode](err); ok && (rt.json || wantsJSON(r)) {
+		err = &ui.Error{Status: http.StatusUnauthorized, Code: "code_stale", Detail: "Give a fresh code at the gate first."}
+	}
 	e := ui.AsError(err)
 	if rt.json || wantsJSON(r) {
 		c.UI.LogError(r, v.RequestID, e)
@@ -137,13 +140,26 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, rt rout
 		return
 	}
 	if errors.Is(err, errSignIn) {
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		http.Redirect(w, r, c.comeBack(r).to("/login"), http.StatusSeeOther)
+		return
+	}
+	if n, ok := errors.AsType[*needsCode](err); ok {
+		http.Redirect(w, r, c.remember(n.back).to("/confirm"), http.StatusSeeOther)
 		return
 	}
 	frame := v.Titled(e.Title).Frame
 	frame.RequestID = v.RequestID
 	frame.Narrow = v.Session == nil
 	c.UI.ShowError(w, r, frame, e)
+}
+
+// comeBack remembers the page that an anonymous visitor asked for. The start
+// page needs no remembering, and a form that was sent is not sent again.
+func (c *Console) comeBack(r *http.Request) returning {
+	if uri := r.URL.RequestURI(); r.Method == http.MethodGet && uri != "/" {
+		return c.remember(uri)
+	}
+	return returning{}
 }
 
 func (c *Console) jsonError(e *ui.Error, id string) map[string]any {
@@ -175,10 +191,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-func (c *Console) missing(http.ResponseWriter, *http.Request, *visit) error { return ui.NotFound() }
-
 // requestID names one request in answers and logs. An id from the client is
 // never taken: it could name the request of somebody else.
 func requestID(*http.Request) string { return strings.ToLower(rand.Text()) }
-
-func (c *Console) reservedHandler() http.Handler { return http.NotFoundHandler() }

@@ -1,0 +1,48 @@
+package console
+
+import (
+	"net/http"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/ui"
+)
+
+// confirmPage is the data of the page "confirm".
+type confirmPage struct {
+	Base
+	Action string
+	Headed string
+	Code   ui.Field
+}
+
+func (c *Console) confirmForm(v *visit, back returning) *confirmPage {
+	p := &confirmPage{Base: v.Alone("Confirm that it is you"), Action: back.to("/confirm"), Headed: back.host(c), Code: codeField("Fresh code")}
+	back.aim(c, &p.Base)
+	return p
+}
+
+func (c *Console) showConfirm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	c.UI.Page(w, r, http.StatusOK, "confirm", c.confirmForm(v, c.returning(r)))
+	return nil
+}
+
+func (c *Console) confirm(w http.ResponseWriter, r *http.Request, v *visit) error {
+	back := c.returning(r)
+	value, err := c.Auth.Confirm(r.Context(), v.Origin, v.Session, r.PostForm.Get("code"))
+	if err != nil {
+		t, ok := triedCode(err, "That code is not right. Read the newest one for this address in your app.")
+		if !ok {
+			return authError(err, "confirming a session")
+		}
+		page := c.confirmForm(v, back)
+		page.Code.Error = t.text
+		ui.SetRetryAfter(w.Header(), t.wait)
+		c.UI.Page(w, r, t.status, "confirm", page)
+		return nil
+	}
+	setCookie(w, auth.SessionCookie, value, 0)
+	// The session has changed under this request: the next one, with the new
+	// cookie, goes on to the target.
+	http.Redirect(w, r, back.to("/login"), http.StatusSeeOther)
+	return nil
+}

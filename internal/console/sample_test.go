@@ -1,0 +1,131 @@
+package console
+
+import (
+	"time"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// sampleNow is the moment that all samples are told from.
+var sampleNow = time.Date(2026, 3, 12, 9, 30, 0, 0, time.UTC)
+
+// A sample is a page with data, as its handler would show it.
+type sample struct {
+	name string // of the sample
+	page string
+	data any
+}
+
+// sampleText stands for everything that people or clients may write into a
+// page; tests replace it by what an attacker would write.
+type sampleText func(ordinary string) string
+
+func plainText(s string) string { return s }
+
+// gateSamples returns every page of the gate and the portal, empty and full.
+func gateSamples(say sampleText) []sample {
+	alone := func(title string) Base {
+		return Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"), Narrow: true}}
+	}
+	full := func(title string) Base {
+		b := Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"),
+			Person: &ui.Person{Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Role: "Contractor"}}}
+		for _, g := range menu[:1] {
+			b.Nav = append(b.Nav, ui.NavGroup{Title: g.Title, Items: append([]ui.NavItem(nil), g.Items...)})
+		}
+		for i := range b.Nav[0].Items {
+			b.Nav[0].Items[i].Current = b.Nav[0].Items[i].Label == title
+		}
+		return b
+	}
+	email := ui.Field{Name: "email", Label: "E-mail address", Type: "email", Value: say("kim.larsen@acme.example"), Autocomplete: "username", Required: true}
+	password := ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Required: true}
+	code := codeField("Code")
+	wrong := code
+	wrong.Error = "That code is not right. Check that you read the entry for this address, and that your phone's clock is set automatically."
+	flashed := alone("Sign in")
+	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: say("The e-mail address or the password is not right, or the account is not active.")}
+	chosen := ui.Field{Name: "password", Label: "Choose a password", Type: "password", Required: true,
+		Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."}
+	again := ui.Field{Name: "again", Label: "The same password again", Type: "password", Required: true}
+	agreement := &directory.Agreement{Name: "nda", Title: say("Non-disclosure agreement"), Version: 3, Text: say(sampleAgreement)}
+	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: say("As it stands in your account: Kim Larsen"), Required: true}
+	made := &madeToken{Name: say("Importing the March batch"), Cluster: say("Claims archive"), Secret: "rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Expires: sampleNow.Add(time.Hour),
+		Export: "export RINGFENCE_TOKEN=rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Authority: true,
+		Curl: `curl --cacert ca.pem -H "Authorization: Bearer $RINGFENCE_TOKEN" https://claims.localhost:8443/`,
+		Git:  `git -c http.sslCAInfo=ca.pem -c http.extraHeader="Authorization: Bearer $RINGFENCE_TOKEN" clone https://claims.localhost:8443/PATH/OF/REPOSITORY.git`}
+	clusters := ui.Field{Name: "cluster", Label: "Cluster", Required: true, Options: []ui.Option{{Value: "claims", Label: say("Claims archive"), Selected: true}, {Value: "maps", Label: say("Flood maps")}}}
+	minutes := ui.Field{Name: "minutes", Label: "Good for", Required: true, Options: []ui.Option{{Value: "15", Label: "15 minutes"}, {Value: "60", Label: "60 minutes", Selected: true}}}
+	owner := policy.Person{Name: say("Ines Okafor"), Email: say("ines.okafor@northwind.example")}
+	refused := Base{ui.Frame{Title: "You cannot open this in Claims archive", Organisation: say("Northwind Mutual"), Narrow: true, Gate: "https://gate.localhost:8443",
+		RequestID: say("kq3v7m2xw5hbn4tz"), Person: &ui.Person{Name: say("kim.larsen@acme.example")}}}
+
+	return []sample{
+		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Required: true}, Password: password}},
+		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
+		{"code", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code}},
+		{"code-full", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong,
+			Warning: say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password.")}},
+		{"confirm", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Code: codeField("Fresh code")}},
+		{"confirm-full", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: wrong}},
+		{"invite", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Password: chosen, Again: again}},
+		{"invite-empty", "invite", &invitePage{Base: Base{ui.Frame{Title: "Welcome", Narrow: true}}, Email: say("kim.larsen@acme.example"), Password: chosen, Again: again}},
+		{"authenticator", "authenticator", &authenticatorPage{Base: alone("Connect your authenticator app"), Email: say("kim.larsen@acme.example"),
+			Secret: groups("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", 4), Whole: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: "otpauth://totp/Northwind:kim?secret=JBSWY3DPEHPK3PXP", Code: codeField("Code from the app")}},
+		{"recovery", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Email: say("kim.larsen@acme.example"), Host: "gate.localhost:8443", Date: sampleNow,
+			Codes: []string{"7Q4M-K2XW-9HBN-4TZ", "PV3C-8RJD-LFYS-2GA", "WX6N-5TQE-ZB7H-KM4", "H2DV-JR9P-4CLX-8YF", "S8GK-TN3W-QE5Z-B6M", "C4XJ-7HLP-V2RD-9FY", "N6TB-M8SQ-3KWG-E5Z", "F9YR-4DCX-J7VH-2LP", "E3ZM-6WKB-8NGT-Q5S", "L7PF-2XHJ-C9DR-V4Y"}}},
+		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{say("a")}, Fault: "Tick the box once you have put the codes in a safe place. They are not shown again."}},
+		{"agreements-due", "agreements", &agreementsPage{Base: alone("Agreements"), Action: "/agreements", Headed: say("claims.localhost"), Number: 1, Count: 2,
+			Due: &dueAgreement{Name: "nda", Title: agreement.Title, Text: agreement.Text, Version: 3, Before: 2, TypedName: typed, Fault: "Tick the box to accept."}}},
+		{"agreements", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"},
+			Accepted: []acceptedAgreement{{Name: "nda", Title: agreement.Title, Version: 3, At: sampleNow}, {Name: "access", Title: say("Rules for working with claims data"), Version: 1, At: sampleNow.Add(-900 * time.Hour)}}}},
+		{"agreements-none", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"}}},
+		{"agreement", "agreement", agreementPage{Base: full("Agreements"), Agreement: *agreement, Accepted: acceptedAgreement{Version: 3, At: sampleNow}}},
+		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Here: "198.51.100.24", Recovery: 10, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
+			{Name: "claims", Title: say("Claims archive"), Classification: classBadge("confidential"), URL: "https://claims.localhost:8443/", Host: "claims.localhost", Until: sampleNow.Add(240 * time.Hour), Left: "9 days left", Soon: true,
+				May: scopeWords(directory.Assignment{Access: policy.AccessRead, Paths: []string{say("/reports"), "/api/v2"}}), Reason: say("Migrating the 2019 to 2022 claims into the new archive, ticket DATA-114."), Engagement: say("Claims migration 2026"), Ask: owner},
+			{Name: "maps", Title: say("Flood maps"), Classification: classBadge("internal"), URL: "https://maps.localhost:8443/", Host: "maps.localhost", Until: sampleNow.Add(2900 * time.Hour), Left: "4 months left",
+				May: scopeWords(directory.Assignment{Access: policy.AccessWrite, Methods: []string{"GET", "POST"}}), Reason: say("Rebuilding the map tiles for the coast."), Engagement: say("Geodata support"), Ask: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}},
+			{Name: "payroll", Title: say("Payroll test copy"), Classification: classBadge("restricted"), URL: "https://payroll.localhost:8443/", Host: "payroll.localhost",
+				May: scopeWords(directory.Assignment{Access: policy.AccessRead}), Engagement: say("Payroll audit"), Ask: owner}}}},
+		{"portal-warnings", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow, LastIP: "198.51.100.24", Failed: 4, Due: 2, FewCodes: true, Recovery: 2, Ask: &owner, Vendor: say("Acme Analytics")}},
+		{"portal-empty", "portal", &portalPage{Base: full("My clusters"), Recovery: 10}},
+		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 1, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Sessions: []sessionRow{
+			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
+			{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), Ends: sampleNow.Add(9 * time.Hour)}}}},
+		{"sessions-empty", "sessions", &sessionsPage{Base: full("My sessions")}},
+		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "Importing the March batch", Required: true}, Made: made,
+			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
+		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
+		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
+		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: say("Your account does not hold the role that this page needs."), Back: ui.Link{Label: say("Back"), URL: "/"}}},
+		{"refused", "refused", refusedPage{Base: refused, Heading: say("You cannot open this in Claims archive"), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
+			Reasons: []policy.Reason{{Code: say("method_out_of_scope"), Message: say("Your assignment allows reading only, and this request would change something."), Help: say("Whoever gave you the assignment can widen it.")},
+				{Code: "engagement_ended", Message: say("The engagement Claims migration 2026 ended on 1 March 2026.")}},
+			Ask:    []helper{{Person: owner, For: say("answers for your company, Acme Analytics"), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: say("owns Claims archive"), Mail: "mailto:tom@northwind.example"}},
+			Facts:  []fact{{"Request", say("DELETE /reports/2025/q4")}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", say("kq3v7m2xw5hbn4tz")}},
+			Action: ui.Link{Label: "To my clusters", URL: "https://gate.localhost:8443/"}}},
+		{"refused-bare", "refused", refusedPage{Base: Base{ui.Frame{Title: "x", Narrow: true}}, Heading: "No cluster has this name", Lede: "The address leads to Ringfence, but no cluster of that name is behind it."}},
+	}
+}
+
+const sampleAgreement = `Between **Northwind Mutual** and the person who accepts it.
+
+## 1. What is confidential
+
+Everything that you see on a cluster is confidential: records of customers, documents, figures, and the fact that they exist.
+
+- You read what your task needs, and nothing else.
+- You copy nothing to a machine that is not named in your contract.
+- You tell nobody what you have seen, also after the contract has ended.
+
+## 2. What is recorded
+
+Each of your requests is recorded, with time, address and result. What you send and receive is not.
+
+## 3. How long it lasts
+
+This agreement holds while your contract does, and for five years afterwards. See [the full terms](https://example.com/terms).
+`

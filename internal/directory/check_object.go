@@ -1,0 +1,395 @@
+package directory
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+const (
+	maxTitle = 200
+	maxText  = 1 << 20 // of an agreement or a certificate bundle
+)
+
+// objects checks each object by itself and that no key is there twice.
+func (c *checker) objects(gateHost string) {
+	for i := range c.d.Vendors {
+		v, o := &c.d.Vendors[i], c.vendor(i)
+		unique(o, "name", v.Name, c.vendors, v)
+		c.oneVendor(o, v)
+	}
+	for i := range c.d.Agreements {
+		a, o := &c.d.Agreements[i], c.agreement(i)
+		unique(o, "name", a.Name, c.agreements, a)
+		c.oneAgreement(o, a)
+	}
+	for i := range c.d.Engagements {
+		e, o := &c.d.Engagements[i], c.engagement(i)
+		unique(o, "name", e.Name, c.engagements, e)
+		c.oneEngagement(o, e)
+	}
+	hosts := map[string]string{}
+	if gateHost != "" {
+		hosts[gateHost] = ""
+	}
+	for i := range c.d.Clusters {
+		k, o := &c.d.Clusters[i], c.cluster(i)
+		unique(o, "name", k.Name, c.clusters, k)
+		c.oneCluster(o, k, hosts)
+	}
+	ids := make(map[string]bool, len(c.d.Accounts))
+	for i := range c.d.Accounts {
+		a, o := &c.d.Accounts[i], c.account(i)
+		unique(o, "email", a.Email, c.accounts, a)
+		c.oneAccount(o, a, ids)
+	}
+	type key struct{ account, cluster string }
+	keys := make(map[key]bool, len(c.d.Assignments))
+	for i := range c.d.Assignments {
+		a, o := &c.d.Assignments[i], c.assignment(i)
+		if k := (key{a.Account, a.Cluster}); keys[k] {
+			o.fault("", "is there twice: an account has at most one assignment on a cluster")
+		} else {
+			keys[k] = true
+		}
+		c.oneAssignment(o, a)
+	}
+}
+
+func unique[T any](o object, field, key string, seen map[string]*T, v *T) {
+	if key == "" {
+		return
+	}
+	if seen[key] != nil {
+		o.fault(field, "%q is there twice", key)
+		return
+	}
+	seen[key] = v
+}
+
+func (c *checker) oneVendor(o object, v *Vendor) {
+	o.name63(v.Name)
+	o.text("title", v.Title, maxTitle)
+	o.text("owner.name", v.Owner.Name, maxTitle)
+	o.email("owner.email", v.Owner.Email)
+	switch {
+	case v.SuspendedReason != "" && !v.Suspended:
+		o.fault("suspended_reason", "is given, but the vendor is not suspended")
+	case v.SuspendedReason != "":
+		o.text("suspended_reason", v.SuspendedReason, maxTitle*5)
+	}
+}
+
+func (c *checker) oneAgreement(o object, a *Agreement) {
+	o.name63(a.Name)
+	o.text("title", a.Title, maxTitle)
+	if a.Version < 1 || a.Version > 1<<20 {
+		o.fault("version", "must be a whole number from 1")
+	}
+	switch bad := badRune(a.Text, "\n\t"); {
+	case strings.TrimSpace(a.Text) == "":
+		o.fault("text", "is missing")
+	case bad != "":
+		o.fault("text", "contains %s", bad)
+	case len(a.Text) > maxText:
+		o.fault("text", "is longer than %d bytes", maxText)
+	}
+}
+
+func (c *checker) oneEngagement(o object, e *Engagement) {
+	o.name63(e.Name)
+	o.text("title", e.Title, maxTitle)
+	if e.Vendor == "" {
+		o.fault("vendor", "is missing")
+	}
+	o.period(e.Starts, e.Ends)
+	if len(e.Clusters) == 0 {
+		o.fault("clusters", "is missing: an engagement covers at least one cluster")
+	}
+	o.each("clusters", e.Clusters, func(string, string) {})
+	o.each("agreements", e.Agreements, func(string, string) {})
+}
+
+func (c *checker) oneCluster(o object, k *Cluster, hosts map[string]string) {
+	o.name63(k.Name)
+	o.text("title", k.Title, maxTitle)
+	if !slices.Contains(Classifications, k.Classification) {
+		o.fault("classification", "%q must be one of %s", k.Classification, strings.Join(Classifications, ", "))
+	}
+	o.text("owner.name", k.Owner.Name, maxTitle)
+	o.email("owner.email", k.Owner.Email)
+	if len(k.Hosts) == 0 {
+		o.fault("hosts", "is missing: a cluster has at least one host name")
+	}
+	for i, h := range k.Hosts {
+		at := fmt.Sprintf("hosts[%d]", i)
+		canonical, err := CanonicalHost(h)
+		if err != nil {
+			o.fault(at, "%v", err)
+			continue
+		}
+		if canonical != h {
+			o.fault(at, "%q must be written %q", h, canonical)
+		}
+		switch of, taken := hosts[canonical]; {
+		case taken && of == "":
+			o.fault(at, "%q is the gate's own host", h)
+		case taken:
+			o.fault(at, "%q is a host of cluster %s already", h, of)
+		default:
+			hosts[canonical] = k.Name
+		}
+	}
+	if len(k.Routes) == 0 {
+		o.fault("routes", "is missing: a cluster has at least one route")
+	}
+	for i := range k.Routes {
+		c.oneRoute(o, k.Routes[:i], &k.Routes[i], fmt.Sprintf("routes[%d].", i))
+	}
+}
+
+func (c *checker) oneRoute(o object, before []Route, r *Route, at string) {
+	if !ValidName(r.Name) {
+		o.fault(at+"name", "%q must be 1 to 63 of a-z, 0-9 and -, not beginning with -", r.Name)
+	}
+	if why := badPrefix(r.Path); why != "" {
+		o.fault(at+"path", "%q %s", r.Path, why)
+	}
+	for _, b := range before {
+		if b.Name == r.Name {
+			o.fault(at+"name", "%q is there twice", r.Name)
+		}
+		if b.Path == r.Path {
+			o.fault(at+"path", "%q is the path of route %s already", r.Path, b.Name)
+		}
+	}
+	if len(r.Upstreams) == 0 {
+		o.fault(at+"upstreams", "is missing: a route has at least one upstream")
+	}
+	o.each(at+"upstreams", r.Upstreams, func(field, s string) {
+		if why := badUpstream(s); why != "" {
+			o.fault(field, "%s", why)
+		}
+	})
+	if r.HealthPath != "" {
+		if why := badPrefix(strings.TrimSuffix(r.HealthPath, "/") + "/x"); why != "" {
+			o.fault(at+"health_path", "%q %s", r.HealthPath, why)
+		}
+	}
+	if r.Timeout < 0 || r.Timeout > time.Hour {
+		o.fault(at+"timeout", "must be between 0 and 1h")
+	}
+	if r.UpstreamCA != "" {
+		if why := badCertificates(r.UpstreamCA); why != "" {
+			o.fault(at+"upstream_ca", "%s", why)
+		}
+	}
+}
+
+func (c *checker) oneAccount(o object, a *Account, ids map[string]bool) {
+	o.email("email", a.Email)
+	o.text("name", a.Name, maxTitle)
+	switch {
+	case a.ID == "":
+	case a.ID == Operator || !validID(a.ID):
+		o.fault("id", "%q cannot be an account's id", a.ID)
+	case ids[a.ID]:
+		o.fault("id", "%q is the id of another account", a.ID)
+	default:
+		ids[a.ID] = true
+	}
+	if len(a.Roles) == 0 {
+		o.fault("roles", "is missing: an account has at least one role")
+	}
+	for i, r := range a.Roles {
+		switch {
+		case !r.Valid():
+			o.fault(fmt.Sprintf("roles[%d]", i), "%q must be one of %s", r, roleList())
+		case slices.Contains(a.Roles[:i], r):
+			o.fault(fmt.Sprintf("roles[%d]", i), "%q is there twice", r)
+		}
+	}
+	if !a.Ends.IsZero() {
+		o.time("ends", a.Ends)
+	}
+	if !a.Has(policy.Contractor) {
+		if a.Vendor != "" {
+			o.fault("vendor", "is given, but only contractors belong to a vendor")
+		}
+		return
+	}
+	if len(a.Roles) > 1 {
+		o.fault("roles", "a contractor holds no other role")
+	}
+	if a.Vendor == "" {
+		o.fault("vendor", "is missing: a contractor belongs to a vendor")
+	}
+	if a.Ends.IsZero() {
+		o.fault("ends", "is missing: a contractor's account has an end")
+	}
+}
+
+func (c *checker) oneAssignment(o object, a *Assignment) {
+	for _, f := range [...]struct{ field, value string }{{"account", a.Account}, {"cluster", a.Cluster}, {"engagement", a.Engagement}} {
+		if f.value == "" {
+			o.fault(f.field, "is missing")
+		}
+	}
+	o.period(a.Starts, a.Ends)
+	if a.Access != policy.AccessRead && a.Access != policy.AccessWrite {
+		o.fault("access", "%q must be read or write", a.Access)
+	}
+	o.each("methods", a.Methods, func(field, m string) {
+		switch {
+		case !slices.Contains(methods, m):
+			o.fault(field, "%q must be one of %s", m, strings.Join(methods, ", "))
+		case a.Access == policy.AccessRead && !slices.Contains(methods[:readMethods], m):
+			o.fault(field, "%q is not within read access", m)
+		}
+	})
+	o.each("paths", a.Paths, func(field, p string) {
+		if why := badPrefix(p); why != "" {
+			o.fault(field, "%q %s", p, why)
+		}
+	})
+	o.text("reason", a.Reason, maxTitle*5)
+}
+
+// methods an assignment can name; the first readMethods are within read access.
+var methods = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE",
+	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH"}
+
+const readMethods = 3
+
+func roleList() string {
+	s := make([]string, len(policy.Roles))
+	for i, r := range policy.Roles {
+		s[i] = string(r)
+	}
+	return strings.Join(s, ", ")
+}
+
+func validID(s string) bool {
+	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+}
+
+// badRune names the first character that a text must not hold. Control and
+// formatting characters could make a page or a terminal show what is not there.
+func badRune(s, allowed string) string {
+	if !utf8.ValidString(s) {
+		return "bytes that are not UTF-8"
+	}
+	for _, r := range s {
+		if strings.ContainsRune(allowed, r) {
+			continue
+		}
+		// U+200C and U+200D join letters in several scripts.
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' ||
+			r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar {
+			return fmt.Sprintf("the character %U", r)
+		}
+	}
+	return ""
+}
+
+// badPrefix says what is wrong with a path prefix. It must have one reading
+// only, as the paths it is held against: decoded, canonical, whole segments.
+func badPrefix(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "must begin with /"
+	case p == "/":
+		return ""
+	case strings.HasSuffix(p, "/"):
+		return "must not end with /: it covers whatever is below it"
+	case strings.ContainsAny(p, `%?#;\*`):
+		return `must be plain: without % ? # ; \ and *`
+	case badRune(p, "") != "":
+		return "contains " + badRune(p, "")
+	case len(p) > 2048:
+		return "is longer than 2048 bytes"
+	}
+	for s := range strings.SplitSeq(p[1:], "/") {
+		if s == "" || s == "." || s == ".." {
+			return "must not hold empty, . or .. segments"
+		}
+	}
+	return ""
+}
+
+// badUpstream says what is wrong with an upstream's URL. The path that policy
+// judged is the path that is forwarded, so an upstream has none of its own.
+func badUpstream(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || badRune(s, "") != "":
+		return fmt.Sprintf("%q is no URL", s)
+	case u.User != nil:
+		return "an upstream's URL holds no name or password" // not repeated here: it is a secret
+	case !slices.Contains([]string{"http", "https", "h2c"}, u.Scheme):
+		return fmt.Sprintf("%q must begin with http://, https:// or h2c://", s)
+	case u.Hostname() == "" || u.Opaque != "":
+		return fmt.Sprintf("%q names no host", s)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(s, "#"):
+		return fmt.Sprintf("%q must be scheme, host and port alone", s)
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Sprintf("%q has no valid port", s)
+		}
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ""
+	}
+	if h, err := upstreamHost(u.Hostname()); err != nil || h != u.Hostname() {
+		return fmt.Sprintf("%q has no valid host name", s)
+	}
+	return ""
+}
+
+// upstreamHost is wider than [CanonicalHost]: service names inside container
+// networks may hold an underscore.
+func upstreamHost(h string) (string, error) {
+	c, err := CanonicalHost(strings.ReplaceAll(h, "_", "x"))
+	if err != nil || len(c) != len(h) {
+		return "", fmt.Errorf("%q is no host name", h)
+	}
+	return strings.ToLower(h), nil
+}
+
+func badCertificates(s string) string {
+	if len(s) > maxText {
+		return fmt.Sprintf("is longer than %d bytes", maxText)
+	}
+	if bad := badRune(s, "\n\t"); bad != "" {
+		return "contains " + bad
+	}
+	rest, n := []byte(s), 0
+	for {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+		if b.Type != "CERTIFICATE" {
+			return fmt.Sprintf("holds a %s: only certificates belong here", b.Type)
+		}
+		if _, err := x509.ParseCertificate(b.Bytes); err != nil {
+			return fmt.Sprintf("certificate %d cannot be read: %v", n+1, err)
+		}
+		n++
+	}
+	if n == 0 {
+		return "holds no certificate in PEM form"
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// drainBatch is how many records Drain hands over between two deletions.
+const drainBatch = 256
+
+// enqueue adds a record to the outbox within the transaction of what it
+// records, so that neither can exist without the other.
+func (db *DB) enqueue(tx *sql.Tx, r *policy.Record) error {
+	if err := db.insertRecord(tx, r); err != nil {
+		return err
+	}
+	return db.notify(tx, KindOutbox, "")
+}
+
+// insertRecord adds to the outbox without telling of it.
+func (db *DB) insertRecord(tx *sql.Tx, r *policy.Record) error {
+	if r.Time.IsZero() {
+		r.Time = db.now()
+	}
+	r.Time = r.Time.UTC().Round(0)
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding record: %w", err)
+	}
+	if _, err := tx.Exec(`INSERT INTO outbox (record) VALUES (?)`, string(b)); err != nil {
+		return fmt.Errorf("adding record to the outbox: %w", err)
+	}
+	return nil
+}
+
+// Enqueue adds one record to the outbox, for what changes nothing else, such
+// as a command that reads the access log.
+func (db *DB) Enqueue(ctx context.Context, r *policy.Record) error {
+	return db.write(ctx, func(tx *sql.Tx) error { return db.enqueue(tx, r) })
+}
+
+// Pending returns how many records wait in the outbox.
+func (db *DB) Pending(ctx context.Context) (int, error) {
+	var n int
+	if err := db.read().QueryRowContext(ctx, `SELECT count(*) FROM outbox`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the outbox: %w", err)
+	}
+	return n, nil
+}
+
+// Drain hands the outbox's records to record, oldest first, until it is empty,
+// and returns how many were recorded. A row is deleted only after record has
+// returned without error, so a crash between the two hands it over again: the
+// same record with the same time. At the first error Drain stops, and that
+// record and all after it stay. The caller must be the access log's writer.
+func (db *DB) Drain(ctx context.Context, record func(context.Context, *policy.Record) (uint64, error)) (int, error) {
+	db.drain.Lock()
+	defer db.drain.Unlock()
+	done := 0
+	for {
+		rows, err := db.waiting(ctx)
+		if err != nil || len(rows) == 0 {
+			return done, err
+		}
+		last, n := int64(0), 0
+		var failed error
+		for _, w := range rows {
+			var r policy.Record
+			if failed = json.Unmarshal(w.record, &r); failed != nil {
+				failed = fmt.Errorf("reading record %d of the outbox: %w", w.id, failed)
+				break
+			}
+			if _, failed = record(ctx, &r); failed != nil {
+				failed = fmt.Errorf("recording: %w", failed)
+				break
+			}
+			last, n = w.id, n+1
+		}
+		if n > 0 {
+			// What is recorded is deleted even when ctx has ended meanwhile.
+			err := db.write(context.WithoutCancel(ctx), func(tx *sql.Tx) error {
+				_, err := tx.Exec(`DELETE FROM outbox WHERE id <= ?`, last)
+				return err
+			})
+			if err != nil {
+				return done, fmt.Errorf("emptying the outbox: %w", err)
+			}
+			done += n
+		}
+		if failed != nil {
+			return done, failed
+		}
+	}
+}
+
+type waiting struct {
+	id     int64
+	record []byte
+}
+
+// waiting returns the oldest records of the outbox.
+func (db *DB) waiting(ctx context.Context) ([]waiting, error) {
+	rows, err := db.read().QueryContext(ctx, `SELECT id, record FROM outbox ORDER BY id LIMIT ?`, drainBatch)
+	if err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	defer rows.Close()
+	var all []waiting
+	for rows.Next() {
+		var w waiting
+		if err := rows.Scan(&w.id, &w.record); err != nil {
+			return nil, fmt.Errorf("reading the outbox: %w", err)
+		}
+		all = append(all, w)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return all, nil
+}

@@ -1,0 +1,8 @@
+for (const place of document.querySelectorAll("[data-print]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet";
+  button.textContent = "Print";
+  button.addEventListener("click", () => print());
+  place.replaceWith(button);
+}
