@@ -1,0 +1,387 @@
+package accesslog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// maxBatch bounds how many records share a sync, and so how long the first waits.
+const maxBatch = 4096
+
+// A committer is the state of the one goroutine that writes. All of it is
+// that goroutine's own.
+type committer struct {
+	seg   *segment
+	tree  tree // of all entries, those of the batch included
+	tiles tiles
+	epoch uint64
+	last  time.Time         // of the newest entry
+	wall  int64             // the clock when last read, in nanoseconds
+	open  map[string]uint64 // allowed requests without an outcome, by request id
+
+	buf     []byte // the batch, to be written at seg.off
+	batch   []placed
+	backlog []*item // without a waiter, held back for want of room
+	after   []*item // what the log itself has to say, for the next batch
+	gather  []*item
+}
+
+// placed is an entry in the batch.
+type placed struct {
+	it         *item // nil for facts documents
+	index      uint64
+	start, end int // of the payload in the batch
+	at         time.Time
+}
+
+// commitLoop commits until told to stop, and then until the queue is empty.
+func (l *Log) commitLoop() error {
+	for {
+		var first *item
+		select {
+		case first = <-l.queue:
+		case <-l.kick:
+		case <-l.stop:
+			return l.drain()
+		case <-l.dead:
+			return *l.fatal.Load()
+		}
+		if err := l.commit(l.collect(first)); err != nil {
+			return err
+		}
+	}
+}
+
+// drain commits what is queued, without waiting for more.
+func (l *Log) drain() error {
+	for {
+		select {
+		case it := <-l.queue:
+			if err := l.commit(l.collect(it)); err != nil {
+				return err
+			}
+		default:
+			if len(l.c.backlog) > 0 && l.full.Load() == nil {
+				return l.commit(nil)
+			}
+			return nil
+		}
+	}
+}
+
+// collect gathers what shares the next sync. On few cores the committer is
+// woken by the first record, before others that are about to come could run;
+// letting the scheduler go round until nobody new came costs a microsecond and
+// saves a sync for each of them. No timer: waiting longer lost in every measurement.
+func (l *Log) collect(first *item) []*item {
+	got := l.c.gather[:0]
+	if first != nil {
+		got = append(got, first)
+	}
+	for quiet := 0; quiet < 2 && len(got) < maxBatch; {
+		before := len(got)
+		for len(got) < maxBatch && len(l.queue) > 0 {
+			got = append(got, <-l.queue)
+		}
+		if len(got) == before {
+			quiet++
+		}
+		runtime.Gosched()
+	}
+	l.c.gather = got
+	return got
+}
+
+// commit makes records durable, in order, and answers their waiters. An error
+// is final.
+func (l *Log) commit(batch []*item) error {
+	c := &l.c
+	if len(c.backlog) > 0 && l.full.Load() == nil {
+		batch = slices.Concat(c.backlog, batch)
+		c.backlog = nil
+		l.held.Store(0)
+	}
+	now := l.cfg.Now()
+	if err := l.watchClock(now); err != nil {
+		return err
+	}
+	for {
+		for _, it := range batch {
+			if err := l.place(it, now); err != nil {
+				return err
+			}
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+		if len(c.after) == 0 {
+			return nil
+		}
+		batch, c.after = c.after, nil
+	}
+}
+
+// watchClock records a jump back of more than a second.
+func (l *Log) watchClock(now time.Time) error {
+	c := &l.c
+	was := c.wall
+	c.wall = now.UnixNano()
+	if was == 0 || c.wall >= was-int64(time.Second) {
+		return nil
+	}
+	it, err := l.newItem(&policy.Record{Type: policy.RecordLog, Action: ActionClock, Detail: map[string]string{
+		"from": time.Unix(0, was).UTC().Format(time.RFC3339Nano),
+		"to":   now.UTC().Format(time.RFC3339Nano),
+	}}, false)
+	if err != nil {
+		return err
+	}
+	l.cfg.Logger.Warn("the clock went back", "by", time.Duration(was-c.wall))
+	return l.place(it, now)
+}
+
+// place adds an item to the batch, or holds it back, or answers that there is no room.
+func (l *Log) place(it *item, now time.Time) error {
+	c := &l.c
+	if !l.fits(it, false) {
+		if err := l.flush(); err != nil {
+			return err
+		}
+		err := l.roll()
+		switch {
+		case err == nil:
+		case !errors.Is(err, errNoRoom):
+			return err
+		case privileged(it.typ) && l.fits(it, true):
+		default:
+			l.holdBack(it, err)
+			return nil
+		}
+	}
+	var document []byte
+	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
+		c.seg.facts[it.doc.Hash()] = true
+		facts := policy.Record{Type: policy.RecordLog, Action: ActionFacts, Facts: it.doc.Hash()}
+		document = appendBody(nil, &facts)
+		l.put(nil, now, now, appendDocument(document, it.doc.JSON()))
+	}
+	at := it.at
+	if at.IsZero() || at.Year() < 1 || at.Year() > 9999 {
+		at = now
+	}
+	index := l.put(it, now, at, it.body)
+	if it.opens != "" {
+		c.open[it.opens] = index
+	}
+	delete(c.open, it.closes)
+	return nil
+}
+
+// fits reports whether it and the facts that it needs fit the open segment.
+func (l *Log) fits(it *item, spend bool) bool {
+	c := &l.c
+	need := int64(len(c.buf)) + 2*(frameHead+markLen) + frameHead + int64(l.headLen()+len(it.body))
+	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
+		need += frameHead + int64(l.headLen()+factsLen+len(it.doc.JSON()))
+	}
+	return need <= c.seg.room(spend)
+}
+
+func (l *Log) holdBack(it *item, why error) {
+	if it.waits {
+		l.counters.refused.Add(1)
+		if !it.finish(0, fmt.Errorf("%w: %w", ErrUnavailable, why)) {
+			release(it) // its caller gave up, and nothing was forwarded
+		}
+		return
+	}
+	l.c.backlog = append(l.c.backlog, it)
+	l.held.Store(int64(len(l.c.backlog)))
+}
+
+// put writes one entry's frame into the batch. The entry's time is the
+// record's own, at, but neither later than the clock nor earlier than the
+// entry before.
+func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
+	c := &l.c
+	t := at.Round(0)
+	if t.After(now) {
+		t = now
+	}
+	if t.Before(c.last) {
+		t = c.last
+	}
+	c.last = t
+	if t.Equal(at) {
+		at = time.Time{}
+	}
+	if len(c.buf) == 0 {
+		c.buf = make([]byte, 0, 2*frameHead+markLen+max(len(body)+l.headLen(), len(c.gather)*(len(body)+256)))
+		c.buf = appendMark(c.buf, c.seg.off, c.seg.epoch, c.seg.seq, c.tree.n)
+		c.seg.seq++
+	}
+	start := len(c.buf)
+	index := c.tree.n
+	c.buf = openFrame(c.buf, frameEntry)
+	c.buf = appendHead(c.buf, index, l.cfg.Node, t, at)
+	c.buf = append(c.buf, body...)
+	closeFrame(c.buf, start, c.seg.epoch, c.seg.seq)
+	c.seg.seq++
+	c.tree.add(leafHash(c.buf[start+8:]), c.tiles.add)
+	c.batch = append(c.batch, placed{it, index, start + frameHead, len(c.buf), t})
+	return index
+}
+
+// flush writes and syncs the batch, makes it public and answers its waiters.
+func (l *Log) flush() error {
+	c := &l.c
+	if len(c.buf) == 0 {
+		return nil
+	}
+	start := time.Now()
+	if _, err := c.seg.f.WriteAt(c.buf, c.seg.off); err != nil {
+		return l.fail(fmt.Errorf("writing %s: %w", c.seg.name, err))
+	}
+	if err := c.seg.f.sync(); err != nil {
+		return l.fail(fmt.Errorf("syncing %s: %w", c.seg.name, err))
+	}
+	c.seg.off += int64(len(c.buf))
+	l.counters.lastCommit.Store(int64(time.Since(start)))
+	l.counters.commits.Add(1)
+	l.counters.bytes.Add(uint64(len(c.buf)))
+	if err := c.tiles.flush(); err != nil {
+		// Derived from the entries, and kept in memory until it can be written.
+		l.cfg.Logger.Warn("keeping the tree's hashes", "err", err)
+	}
+	l.live.publish(c.buf, c.batch, &c.tree)
+	batch := c.batch
+	buf := c.buf
+	c.batch, c.buf = c.batch[:0], nil
+	for i := range batch {
+		l.answer(&batch[i], buf)
+		batch[i].it = nil
+	}
+	return nil
+}
+
+// answer tells the waiter, or, when it has gone, adds the outcome of a request
+// that was allowed and never forwarded.
+func (l *Log) answer(p *placed, buf []byte) {
+	it := p.it
+	switch {
+	case it == nil:
+	case !it.waits:
+		release(it)
+	case it.finish(p.index, nil):
+	default:
+		if it.opens != "" {
+			l.addOutcome(buf[p.start:p.end], it.gaveUp)
+		}
+		release(it)
+	}
+}
+
+// finish answers the waiter and reports whether there was one.
+func (it *item) finish(index uint64, err error) bool {
+	if !it.state.CompareAndSwap(itemWaiting, itemDone) {
+		return false
+	}
+	it.result <- result{index, err}
+	return true
+}
+
+// addOutcome queues the outcome of an allowed request that has none.
+func (l *Log) addOutcome(payload []byte, ended string) {
+	e, err := decodeEntry(payload)
+	if err != nil {
+		l.cfg.Logger.Error("reading back an entry", "err", err)
+		return
+	}
+	it, err := l.newItem(outcomeOf(e, ended), false)
+	if err != nil {
+		l.cfg.Logger.Error("adding an outcome", "request_id", e.RequestID, "err", err)
+		return
+	}
+	l.c.after = append(l.c.after, it)
+}
+
+// outcomeOf returns an outcome for the request that e allowed.
+func outcomeOf(e *Entry, ended string) *policy.Record {
+	return &policy.Record{
+		Type: policy.RecordOutcome, RequestID: e.RequestID, Ended: ended,
+		Account: e.Account, Email: e.Email, Vendor: e.Vendor, Engagement: e.Engagement, Session: e.Session, Credential: e.Credential,
+		Cluster: e.Cluster, Classification: e.Classification, Route: e.Route,
+		Protocol: e.Protocol, Method: e.Method, Host: e.Host, Path: e.Path, SourceIP: e.SourceIP,
+	}
+}
+
+// roll continues the log in a new segment. Its header and the list of open
+// requests are on disk before the file takes its place in the log.
+func (l *Log) roll() error {
+	c := &l.c
+	spare, err := l.keep.take(l)
+	if err != nil {
+		return err
+	}
+	s := &segment{header: header{l.cfg.Origin, c.epoch + 1, c.tree.n, c.last, c.tree.root()}, size: l.cfg.SegmentSize, facts: map[string]bool{}}
+	s.name = segmentName(s.first, rawEnding)
+	if s.f, err = l.cfg.disk.open(filepath.Join(l.cfg.Dir, spare)); err != nil {
+		return l.fail(fmt.Errorf("opening %s: %w", spare, err))
+	}
+	b := l.carry(s)
+	if _, err := s.f.WriteAt(b, 0); err != nil {
+		return l.fail(fmt.Errorf("starting %s: %w", s.name, err))
+	}
+	if err := s.f.sync(); err != nil {
+		return l.fail(fmt.Errorf("syncing %s: %w", s.name, err))
+	}
+	if err := l.cfg.disk.rename(filepath.Join(l.cfg.Dir, spare), filepath.Join(l.cfg.Dir, s.name)); err != nil {
+		return l.fail(fmt.Errorf("starting %s: %w", s.name, err))
+	}
+	s.off = int64(len(b))
+	old := c.seg
+	c.seg, c.epoch = s, s.epoch
+	if old != nil {
+		old.f.Close()
+		l.keep.retire(old.name)
+	}
+	l.doChores()
+	return nil
+}
+
+// carryPart is the share of a segment that the list of open requests may take.
+const carryPart = 16
+
+// carry returns the segment's header and its first batch, which names the
+// requests that are open: recovery then needs no older segment.
+func (l *Log) carry(s *segment) []byte {
+	c := &l.c
+	b := s.header.encode()
+	open := slices.Sorted(maps.Values(c.open))
+	if most := int(s.size / carryPart / 8); len(open) > most {
+		open = open[len(open)-most:] // a bound; the oldest go without
+	}
+	if len(open) == 0 {
+		return b
+	}
+	b = appendMark(b, headerLen, s.epoch, 0, s.first)
+	s.seq = 1
+	for chunk := range slices.Chunk(open, 4096) {
+		at := len(b)
+		b = openFrame(b, frameCarry)
+		for _, index := range chunk {
+			b = binary.LittleEndian.AppendUint64(b, index)
+		}
+		closeFrame(b, at, s.epoch, s.seq)
+		s.seq++
+	}
+	return b
+}

@@ -1,0 +1,107 @@
+package accesslog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Config says where a log lives and how it is kept.
+type Config struct {
+	// Dir is the log's folder. It is made if it is missing.
+	Dir string
+	// Node is written into each entry. Default: the machine's host name.
+	Node string
+	// Origin names the log in segments and checkpoints and must be the key's
+	// name. Default: the key's name.
+	Origin string
+	// Key signs checkpoints: skey of [GenerateKey]. Secret.
+	Key string
+	// SegmentSize is the length in bytes of new segments, a multiple of 4096
+	// and at least 64 KiB. Default 64 MiB. Changing it is safe at any start.
+	SegmentSize int64
+	// Spares is how many empty segments are kept at hand. Default 2.
+	Spares int
+	// CommitDeadline is how long Record waits before it gives up with
+	// [ErrDeadline]. Default 2 s.
+	CommitDeadline time.Duration
+	// CheckpointEvery is how often a checkpoint is signed while entries
+	// arrive. Default 1 s. An idle log signs one every 10 minutes.
+	CheckpointEvery time.Duration
+	// Queue is how many records may wait for the committer. Further ones
+	// block; none is dropped. Default 2048.
+	Queue int
+	// Recent is how many of the newest entries are kept in memory, for tails
+	// and the newest page of a search. Default 4096.
+	Recent int
+
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default slog.Default
+
+	disk disk // for tests; nil is the real one
+}
+
+const (
+	minSegmentSize = 64 << 10
+	idleCheckpoint = 10 * time.Minute
+	historyEvery   = time.Minute
+)
+
+// fill puts defaults in place and refuses what cannot work.
+func (c *Config) fill() (note.Signer, error) {
+	var faults []error
+	if c.Dir == "" {
+		faults = append(faults, errors.New("no folder is given"))
+	}
+	signer, err := note.NewSigner(c.Key)
+	if err != nil {
+		// The cause could quote the key.
+		faults = append(faults, errors.New("the key is not a signer key"))
+	} else if c.Origin == "" {
+		c.Origin = signer.Name()
+	}
+	if signer != nil && (c.Origin != signer.Name() || !validOrigin(c.Origin)) {
+		faults = append(faults, fmt.Errorf("the origin is %q but the key is that of %q", c.Origin, signer.Name()))
+	}
+	if c.Node == "" {
+		if c.Node, err = os.Hostname(); err != nil {
+			faults = append(faults, fmt.Errorf("finding a name for this node: %w", err))
+		}
+	}
+	if len(c.Node) > 255 {
+		faults = append(faults, errors.New("the node's name is longer than 255 bytes"))
+	}
+	def(&c.SegmentSize, 64<<20)
+	if c.SegmentSize < minSegmentSize || c.SegmentSize%headerLen != 0 || c.SegmentSize > 1<<30 {
+		faults = append(faults, errors.New("the segment size is not a multiple of 4096 from 64 KiB to 1 GiB"))
+	}
+	def(&c.Spares, 2)
+	def(&c.CommitDeadline, 2*time.Second)
+	def(&c.CheckpointEvery, time.Second)
+	def(&c.Queue, 2048)
+	def(&c.Recent, 4096)
+	if min(int64(c.Spares), int64(c.CommitDeadline), int64(c.CheckpointEvery), int64(c.Queue), int64(c.Recent)) < 0 {
+		faults = append(faults, errors.New("a negative number"))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.disk == nil {
+		c.disk = osDisk{c.Dir}
+	}
+	return signer, errors.Join(faults...)
+}
+
+func def[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

@@ -1,0 +1,2 @@
+// Package accesslog keeps the record of everything that passes the gateway.
+package accesslog

@@ -1,0 +1,326 @@
+package accesslog
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// Actions of the records that the log makes about itself, all of type
+// [policy.RecordLog].
+const (
+	ActionStart     = "start"     // a writer opened the log
+	ActionRecovered = "recovered" // bytes of an unfinished batch were dropped
+	ActionClock     = "clock"     // the clock went back by more than a second
+	ActionFacts     = "facts"     // a facts document, once in each segment that names it
+)
+
+// Values of [policy.Record.Ended] in outcomes that the log itself adds.
+const (
+	EndedInterrupted = "interrupted" // the gateway stopped before it knew the outcome
+	EndedTimedOut    = "timed_out"   // the entry was not durable in time, nothing was forwarded
+	EndedAbandoned   = "abandoned"   // the caller gave up before the entry was durable
+)
+
+// A Log is the access log's one writer. Its methods are safe for concurrent use.
+type Log struct {
+	cfg        Config
+	signer     note.Signer
+	verifier   note.Verifier
+	lock       *os.File
+	maxPayload int // in bytes, of an entry and of a facts document's entry
+
+	queue chan *item    // from callers to the committer
+	kick  chan struct{} // there is room again
+	chore chan struct{} // something to seal, or a spare to make
+	stop  chan struct{} // closed when Run shall drain and end
+	dead  chan struct{} // closed once fatal is set
+	fatal atomic.Pointer[error]
+	full  atomic.Pointer[error] // why there is no room; nil while there is
+	held  atomic.Int64          // records without a waiter, held back for want of room
+
+	// sending is held for reading while a record goes into the queue, so that
+	// Close can know that none comes after it drained the queue.
+	sending sync.RWMutex
+	closing bool
+	running atomic.Bool
+	ended   chan struct{} // closed when Run has returned
+	endOnce sync.Once
+	stopper sync.Once
+
+	c committer // owned by the goroutine that commits: Open, then Run, then Close
+
+	keep  keeper
+	live  live
+	signs signs
+
+	counters counters
+}
+
+type counters struct {
+	commits, bytes, deadlines, refused, sealed atomic.Uint64
+	lastCommit                                 atomic.Int64 // nanoseconds
+}
+
+// Stats are figures for metrics and the health page.
+type Stats struct {
+	Entries        uint64 // durable
+	Checkpointed   uint64 // covered by the newest checkpoint
+	Commits        uint64 // syncs of batches
+	Bytes          uint64 // written in batches
+	Deadlines      uint64 // records given up on, by deadline or by their caller
+	Refused        uint64 // records refused for want of room or after a fault
+	Sealed         uint64 // segments compressed since the start
+	Queued         int    // records waiting for the committer
+	Spares         int    // empty segments at hand
+	LastCommit     time.Duration
+	OldestUnsigned time.Duration // since the newest checkpoint, while there are entries that it does not cover
+}
+
+// Stats returns current figures.
+func (l *Log) Stats() Stats {
+	size := l.Size()
+	at, unsigned := l.signs.state()
+	s := Stats{
+		Entries: size, Checkpointed: at, Commits: l.counters.commits.Load(), Bytes: l.counters.bytes.Load(),
+		Deadlines: l.counters.deadlines.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
+		Queued: len(l.queue), Spares: l.keep.count(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
+	}
+	if size > at {
+		s.OldestUnsigned = time.Since(unsigned)
+	}
+	return s
+}
+
+// Size returns the number of durable entries, which is the next entry's
+// index as long as nobody records.
+func (l *Log) Size() uint64 { return l.live.size.Load() }
+
+// Healthy returns nil while records are accepted, and otherwise why not.
+func (l *Log) Healthy() error {
+	if p := l.fatal.Load(); p != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, *p)
+	}
+	if p := l.full.Load(); p != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, *p)
+	}
+	if l.ending() {
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	return l.signs.fault()
+}
+
+func (l *Log) ending() bool {
+	select {
+	case <-l.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// fail makes err final: nothing more is written by this Log.
+func (l *Log) fail(err error) error {
+	if l.fatal.CompareAndSwap(nil, &err) {
+		close(l.dead)
+	}
+	return *l.fatal.Load()
+}
+
+// States of an item with a waiter.
+const (
+	itemWaiting = iota
+	itemDone
+	itemAbandoned // the waiter is gone and the committer owns the item
+)
+
+type result struct {
+	index uint64
+	err   error
+}
+
+// An item is a record on its way to the committer.
+type item struct {
+	body   []byte // encoded, all but what the committer adds in front
+	at     time.Time
+	typ    policy.RecordType
+	doc    *policy.Document
+	opens  string // request id of an allowed request, which will have an outcome
+	closes string // request id of an outcome
+	waits  bool
+	state  atomic.Int32
+	gaveUp string // why, once abandoned: a value of Ended
+	result chan result
+	timer  *time.Timer
+}
+
+var items = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &item{body: make([]byte, 0, 1024), result: make(chan result, 1), timer: t}
+}}
+
+// newItem encodes r. The caller releases the item or hands it to the committer.
+func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
+	if err := checkRecord(r); err != nil {
+		return nil, err
+	}
+	it := items.Get().(*item)
+	it.at, it.typ, it.doc, it.waits = r.Time, r.Type, r.Document, waits
+	it.opens, it.closes, it.gaveUp = "", "", ""
+	it.state.Store(itemWaiting)
+	switch {
+	case r.Type == policy.RecordRequest && r.Effect == "allow":
+		it.opens = r.RequestID
+	case r.Type == policy.RecordOutcome:
+		it.closes = r.RequestID
+	}
+	if r.Document != nil && r.Facts != r.Document.Hash() {
+		c := *r
+		c.Facts = r.Document.Hash()
+		it.body = appendBody(it.body[:0], &c)
+	} else {
+		it.body = appendBody(it.body[:0], r)
+	}
+	if head := l.headLen(); len(it.body)+head > l.maxPayload || len(it.doc.JSON())+head+factsLen > l.maxPayload {
+		release(it)
+		return nil, fmt.Errorf("recording: %w", ErrTooLarge)
+	}
+	return it, nil
+}
+
+// headLen bounds what appendHead adds. Each byte of the node's name takes at most six.
+func (l *Log) headLen() int { return 160 + 6*len(l.cfg.Node) }
+
+// factsLen bounds what stands around the document in an entry of action facts.
+const factsLen = 256
+
+func release(it *item) {
+	it.doc = nil
+	items.Put(it)
+}
+
+// Record adds r and returns its index once it is durable. On error nothing
+// that r allows may happen: [ErrUnavailable] when the log cannot record,
+// [ErrDeadline] when it took longer than the deadline, ctx's error when the
+// caller gave up, [ErrTooLarge]. After a deadline the entry may be in the log
+// all the same; if r allows a request, an outcome that says so follows it.
+// An empty Time becomes the present. The log keeps nothing of r but strings
+// and r.Document.
+func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
+	it, err := l.newItem(r, true)
+	if err != nil {
+		return 0, err
+	}
+	it.timer.Reset(l.cfg.CommitDeadline)
+	if err := l.send(it, ctx.Done()); err != nil {
+		it.timer.Stop()
+		release(it)
+		l.counters.refused.Add(1)
+		if err == errGaveUp {
+			err = context.Cause(ctx)
+		}
+		return 0, fmt.Errorf("recording: %w", err)
+	}
+	var why string
+	select {
+	case res := <-it.result:
+		return it.take(res)
+	case <-it.timer.C:
+		why, err = EndedTimedOut, ErrDeadline
+	case <-ctx.Done():
+		why, err = EndedAbandoned, context.Cause(ctx)
+	case <-l.dead:
+		why, err = EndedAbandoned, l.Healthy()
+	}
+	it.timer.Stop()
+	it.gaveUp = why
+	if !it.state.CompareAndSwap(itemWaiting, itemAbandoned) {
+		return it.take(<-it.result)
+	}
+	l.counters.deadlines.Add(1)
+	return 0, fmt.Errorf("recording: %w", err)
+}
+
+func (it *item) take(res result) (uint64, error) {
+	it.timer.Stop()
+	release(it)
+	if res.err != nil {
+		return 0, fmt.Errorf("recording: %w", res.err)
+	}
+	return res.index, nil
+}
+
+// Append adds r without waiting until it is durable, for outcomes: it blocks
+// while the queue is full and never drops. The error is [ErrUnavailable] or
+// [ErrTooLarge], and then r is not in the log.
+func (l *Log) Append(r *policy.Record) error {
+	it, err := l.newItem(r, false)
+	if err != nil {
+		return err
+	}
+	if err := l.send(it, nil); err != nil {
+		release(it)
+		l.counters.refused.Add(1)
+		return fmt.Errorf("recording: %w", err)
+	}
+	return nil
+}
+
+var errGaveUp = fmt.Errorf("the caller gave up")
+
+// send puts it into the queue, waiting for room there.
+func (l *Log) send(it *item, gaveUp <-chan struct{}) error {
+	l.sending.RLock()
+	defer l.sending.RUnlock()
+	if l.closing {
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	if p := l.full.Load(); p != nil {
+		// Without room a waiter is told at once; what nobody waits for is
+		// held back as long as the queue's length allows.
+		if it.waits && !privileged(it.typ) || !it.waits && l.held.Load() >= int64(l.cfg.Queue) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, *p)
+		}
+	}
+	var expired <-chan time.Time
+	if it.waits {
+		expired = it.timer.C
+	}
+	stop := l.stop
+	if !it.waits {
+		stop = nil // outcomes of the last requests are still taken; Close writes them
+	}
+	select {
+	case <-l.dead:
+		return l.Healthy()
+	case <-stop:
+		return fmt.Errorf("%w: it is closing", ErrUnavailable)
+	default:
+	}
+	select {
+	case l.queue <- it:
+		return nil
+	case <-l.dead:
+		return l.Healthy()
+	case <-stop:
+		return fmt.Errorf("%w: it is closing", ErrUnavailable)
+	case <-expired:
+		return ErrDeadline
+	case <-gaveUp:
+		return errGaveUp
+	}
+}
+
+// privileged reports whether a record may use the reserve: what it takes to
+// sign in and make room.
+func privileged(t policy.RecordType) bool {
+	return t == policy.RecordLogin || t == policy.RecordAdmin || t == policy.RecordPolicy || t == policy.RecordLog
+}

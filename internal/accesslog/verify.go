@@ -1,0 +1,507 @@
+package accesslog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Report says what [Verify] checked.
+type Report struct {
+	Origin      string
+	Entries     uint64 // all that were read
+	Signed      uint64 // how many of them the newest checkpoint vouches for
+	Root        string // of those, base64
+	Segments    int
+	Checkpoints int       // in the history and the newest
+	First, Last time.Time // entry times; zero in a log without entries
+}
+
+// Verify reads every byte of the log in dir and checks it against the
+// checkpoints there and vkey, the verifier key that the reviewer was given: no
+// entry altered, dropped, added or moved below the newest checkpoint, and
+// nothing in the files that is not the log's. The first fault is a
+// [TamperedError]. Entries that no checkpoint covers yet are read and counted,
+// and only their check sums vouch for them.
+//
+// It works on a copy and, while the writer runs, on the log itself. In a copy
+// of a log that was killed and not started since, the unfinished batch at the
+// end is reported as a fault: it cannot be told from a change.
+//
+// What it cannot find: a log that was rolled back together with all of its
+// checkpoints, or rewritten by whoever holds the key. For that compare with a
+// checkpoint kept elsewhere, by [CheckConsistency].
+//
+// progress, which may be nil, is told how many of how many entries are done.
+func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
+	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	if err != nil {
+		return Report{}, fmt.Errorf("verifying the access log: %w", err)
+	}
+	r := &verifier{dir: dir, key: v, progress: progress}
+	if err := r.run(ctx, strings.TrimSpace(vkey)); err != nil {
+		return Report{}, fmt.Errorf("verifying the access log: %w", err)
+	}
+	return r.report, nil
+}
+
+// A verifier goes through a log once, from the first entry to the last.
+type verifier struct {
+	dir      string
+	key      note.Verifier
+	progress func(done, total uint64)
+
+	past    *past
+	points  []point // of the past, by size, still to be compared
+	signed  uint64
+	tree    tree
+	root    tlog.Hash // at signed
+	vouched uint64    // up to here a root was found right
+	differs *TamperedError
+	epoch   uint64
+	last    time.Time
+	tiles   tileCheck
+	report  Report
+}
+
+func (r *verifier) run(ctx context.Context, vkey string) error {
+	if err := r.readPast(ctx); err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(filepath.Join(r.dir, keyName)); err == nil && string(b) != vkey+"\n" {
+		return &TamperedError{Index: 0, Segment: keyName, Offset: 0, What: "the key in the log's folder is not the one given"}
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.tiles.dir = r.dir
+	defer r.tiles.close()
+	r.report.Origin = r.key.Name()
+	r.report.Checkpoints = len(r.past.points)
+	if err := r.segments(ctx); err != nil {
+		return err
+	}
+	if r.tree.n < r.signed {
+		return &TamperedError{Index: r.tree.n, Segment: checkpointName, Offset: -1,
+			What: fmt.Sprintf("the log ends before this entry, but a checkpoint vouches for %d entries", r.signed)}
+	}
+	if r.differs != nil {
+		return r.differs // the entries are right, and the kept hashes are not
+	}
+	if err := r.tiles.finish(r.tree.n); err != nil {
+		return err
+	}
+	if err := r.spares(); err != nil {
+		return err
+	}
+	r.report.Entries, r.report.Signed, r.report.Root, r.report.Last = r.tree.n, r.signed, r.root.String(), r.last
+	if r.progress != nil {
+		r.progress(r.tree.n, r.tree.n)
+	}
+	return nil
+}
+
+// readPast reads the checkpoints. A history record that is just being written
+// is whole a moment later.
+func (r *verifier) readPast(ctx context.Context) (err error) {
+	for try := 0; ; try++ {
+		r.past, err = readPast(r.dir, r.key)
+		if err != nil {
+			return err
+		}
+		if len(r.past.torn) == 0 {
+			break
+		}
+		if try == patience {
+			return &TamperedError{Index: r.past.newest().size, Segment: historyName, Offset: r.past.length, What: "bytes that are no checkpoint"}
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+	if r.past.last == nil {
+		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1, What: "the newest checkpoint is missing"}
+	}
+	r.points = slices.Clone(r.past.points)
+	slices.SortStableFunc(r.points, func(a, b point) int { return int(int64(a.size) - int64(b.size)) })
+	r.signed = r.past.newest().size
+	return r.comparePoints(checkpointName, 0)
+}
+
+// How long a read that met a batch half written is repeated.
+const (
+	patience = 40
+	pauseFor = 5 * time.Millisecond
+)
+
+func pause(ctx context.Context) error {
+	t := time.NewTimer(pauseFor)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// segments reads every segment. One that is sealed meanwhile is read again
+// from where it was left.
+func (r *verifier) segments(ctx context.Context) error {
+	for {
+		list, err := listFolder(r.dir)
+		if err != nil {
+			return err
+		}
+		if len(list.segments) == 0 {
+			return &TamperedError{Index: 0, Segment: segmentName(0, rawEnding), Offset: -1, What: "there is no segment"}
+		}
+		again := false
+		for i, ref := range list.segments {
+			if i+1 < len(list.segments) && list.segments[i+1].first <= r.tree.n && r.report.Segments > i {
+				continue // done before
+			}
+			if ref.first > r.tree.n {
+				return &TamperedError{Index: r.tree.n, Segment: segmentName(r.tree.n, rawEnding), Offset: -1,
+					What: fmt.Sprintf("the segment that begins at entry %d is missing", r.tree.n)}
+			}
+			err := r.segment(ctx, list, i)
+			if again = errors.Is(err, errStale); again {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			r.report.Segments = i + 1
+		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+func (r *verifier) segment(ctx context.Context, list *listing, i int) error {
+	v, err := openView(r.dir, list, i)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	if v.h.origin != r.key.Name() {
+		return v.damaged(v.h.first, 0, fmt.Sprintf("the segment belongs to the log %s", v.h.origin))
+	}
+	if r.tree.n == v.h.first {
+		if err := r.header(v, i); err != nil {
+			return err
+		}
+	}
+	r.epoch = v.h.epoch
+	if v.foot != nil {
+		if !r.canFollow(v) {
+			return v.damaged(v.h.first, 0, "the newest segment is sealed")
+		}
+		return r.sealed(ctx, v)
+	}
+	return r.raw(ctx, v)
+}
+
+// canFollow reports whether a sealed segment has one after it, as it must. The
+// writer starts the next segment before it seals one.
+func (r *verifier) canFollow(v *view) bool { return !v.last }
+
+func (r *verifier) header(v *view, i int) error {
+	if v.h.root != r.tree.root() {
+		return r.blame(v.ref.name, 0, "the root in the segment's header is not that of the entries before")
+	}
+	r.vouched = r.tree.n
+	if i > 0 && v.h.epoch <= r.epoch || !v.h.last.Equal(r.last) && !(r.tree.n == 0 && v.h.last.IsZero()) {
+		return v.damaged(v.h.first, 0, "the header does not continue the segment before")
+	}
+	return nil
+}
+
+// blame names the first entry that can be wrong when a root is not what it
+// should be: the first whose kept hash differs, or else the first that no root
+// has vouched for.
+func (r *verifier) blame(name string, off int64, what string) error {
+	if r.differs != nil && r.differs.Index >= r.vouched {
+		return &TamperedError{Index: r.differs.Index, Segment: name, Offset: r.differs.Offset,
+			What: what + ": the entry is not the one whose hash was kept"}
+	}
+	return &TamperedError{Index: r.vouched, Segment: name, Offset: off,
+		What: fmt.Sprintf("%s: something in entries %d to %d was changed", what, r.vouched, r.tree.n)}
+}
+
+// comparePoints compares the checkpoints of the tree's present size.
+func (r *verifier) comparePoints(name string, off int64) error {
+	for len(r.points) > 0 && r.points[0].size == r.tree.n {
+		root := r.tree.root()
+		if r.points[0].root != root {
+			return r.blame(name, off, fmt.Sprintf("the checkpoint of %d entries has another root", r.tree.n))
+		}
+		if r.tree.n == r.signed {
+			r.root = root
+		}
+		r.vouched = r.tree.n
+		r.points = r.points[1:]
+	}
+	return nil
+}
+
+// entry takes the next entry into the tree.
+func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) error {
+	n := r.tree.n
+	if !payloadIndex(p, n) {
+		return v.damaged(n, off, "the entry has another index: one was dropped, added or moved")
+	}
+	at, err := payloadTime(p)
+	if err != nil {
+		return v.damaged(n, off, err.Error())
+	}
+	t := time.Unix(0, at).UTC()
+	if t.Before(r.last) {
+		return v.damaged(n, off, "the entry's time is before that of the entry before")
+	}
+	if n == 0 {
+		r.report.First = t
+	}
+	r.last = t
+	h := recordHash(p)
+	var fault error
+	r.tree.add(h, func(level int, h tlog.Hash) {
+		ok, err := r.tiles.next(level, h)
+		if err != nil {
+			fault = err
+		}
+		if !ok && r.differs == nil {
+			r.differs = &TamperedError{Index: n, Segment: tileName(level), Offset: (r.tiles.count[level] - 1) * tlog.HashSize,
+				What: "the kept hash is not that of the entry"}
+		}
+	})
+	if fault != nil {
+		return fault
+	}
+	if r.tree.n%blockEntries == 0 {
+		if r.progress != nil {
+			r.progress(r.tree.n, max(r.signed, r.tree.n))
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return r.comparePoints(v.ref.name, off)
+}
+
+func (r *verifier) sealed(ctx context.Context, v *view) error {
+	blocks, err := readIndex(v.f, v.foot)
+	if err != nil {
+		return v.damaged(r.tree.n, v.foot.index, err.Error())
+	}
+	for i := range blocks {
+		b := &blocks[i]
+		if b.first+uint64(b.count) <= r.tree.n {
+			continue
+		}
+		payloads, err := b.load(v.f)
+		if err != nil {
+			return v.damaged(b.first, b.offset, fmt.Sprintf("%v: something in entries %d to %d was changed", err, b.first, b.first+uint64(b.count)-1))
+		}
+		for j, p := range payloads {
+			if b.first+uint64(j) < r.tree.n {
+				continue
+			}
+			if err := r.entry(ctx, v, p, b.offset); err != nil {
+				return err
+			}
+			if j == 0 && b.oldest != r.last.UnixNano() {
+				return v.damaged(b.first, v.foot.index, "the index has another time than the entry")
+			}
+		}
+		if b.newest != r.last.UnixNano() {
+			return v.damaged(b.first, v.foot.index, "the index has another time than the entry")
+		}
+	}
+	if n := len(blocks); n > 0 && (v.foot.oldest != blocks[0].oldest || v.foot.newest != blocks[n-1].newest) {
+		return v.damaged(v.h.first, v.size-footerLen, "the footer has other times than the index")
+	}
+	return nil
+}
+
+// raw reads a raw segment. In the newest one the writer may be at work: what
+// looks like damage is read again until it is whole, or stays as it is.
+func (r *verifier) raw(ctx context.Context, v *view) error {
+	s := newScanner(v.f, v.size, v.h)
+	for still := 0; ; {
+		off := s.off
+		p, err := s.entry()
+		if err == nil {
+			still = 0
+			if s.index > r.tree.n {
+				if err := r.entry(ctx, v, p, s.off-int64(len(p))-frameHead); err != nil {
+					if v.gone() {
+						return errStale
+					}
+					return err
+				}
+			}
+			continue
+		}
+		if v.gone() {
+			return errStale
+		}
+		if err != errEnd && err != errBad {
+			return fmt.Errorf("reading %s: %w", v.ref.name, err)
+		}
+		from, _, err := s.nonZero(s.off)
+		if err != nil {
+			return err
+		}
+		if from < 0 {
+			return r.ended(v, s)
+		}
+		if !v.last || still == patience {
+			return v.damaged(r.tree.n, from, "bytes after the last entry that are no entry")
+		}
+		if s.off == off {
+			still++
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		if r.tree.n > r.signed && still == 0 && s.off != off {
+			return nil
+		}
+		s.forget()
+	}
+}
+
+func (r *verifier) ended(v *view, s *scanner) error {
+	if !v.last && s.index != v.next {
+		return v.damaged(s.index, s.off, fmt.Sprintf("the segment ends here, and the next one begins at entry %d", v.next))
+	}
+	return nil
+}
+
+// spares checks that empty segments are empty.
+func (r *verifier) spares() error {
+	list, err := listFolder(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range list.spares {
+		path := filepath.Join(r.dir, name)
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		v := &view{ref: segmentRef{name: name}, path: path, f: f}
+		from, err := firstNonZero(f)
+		gone := v.gone()
+		f.Close()
+		switch {
+		case gone: // it has become a segment
+		case err != nil:
+			return err
+		case from >= 0:
+			return v.damaged(r.tree.n, from, "an empty segment is not empty")
+		}
+	}
+	return nil
+}
+
+func firstNonZero(f *os.File) (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	from, _, err := (&scanner{r: f, size: st.Size()}).nonZero(0)
+	return from, err
+}
+
+// A tileCheck compares the kept hashes with those of the entries, in order.
+type tileCheck struct {
+	dir   string
+	files [tileLevels]*os.File
+	buf   [tileLevels][]byte
+	count [tileLevels]int64
+	short [tileLevels]bool // the file ends before the entries do
+}
+
+func (t *tileCheck) close() {
+	for _, f := range t.files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// next reports whether the next kept hash of a level is h. A file that ends
+// early is no fault: the writer has not come to it.
+func (t *tileCheck) next(level int, h tlog.Hash) (bool, error) {
+	at := t.count[level]
+	t.count[level]++
+	if t.short[level] {
+		return true, nil
+	}
+	if len(t.buf[level]) == 0 {
+		if err := t.fill(level, at); err != nil || t.short[level] {
+			return true, err
+		}
+	}
+	have := t.buf[level][:tlog.HashSize]
+	t.buf[level] = t.buf[level][tlog.HashSize:]
+	return bytes.Equal(have, h[:]), nil
+}
+
+func (t *tileCheck) fill(level int, at int64) (err error) {
+	if t.files[level] == nil {
+		t.files[level], err = os.Open(filepath.Join(t.dir, tileName(level)))
+		if errors.Is(err, fs.ErrNotExist) {
+			t.files[level], t.short[level] = nil, true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, 1024*tlog.HashSize)
+	n, err := t.files[level].ReadAt(buf, at*tlog.HashSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	t.buf[level] = buf[:n-n%tlog.HashSize]
+	t.short[level] = len(t.buf[level]) == 0
+	return nil
+}
+
+// finish finds kept hashes of entries that there are not.
+func (t *tileCheck) finish(n uint64) error {
+	for level, f := range t.files {
+		if f == nil {
+			continue
+		}
+		for try := 0; ; try++ {
+			st, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			if st.Size()%tlog.HashSize != 0 {
+				return &TamperedError{Index: n, Segment: tileName(level), Offset: st.Size(), What: "the file ends within a hash"}
+			}
+			break
+		}
+	}
+	return nil
+}
