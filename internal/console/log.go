@@ -143,7 +143,8 @@ func (c *Console) searchLog(ctx context.Context, filter accesslog.Filter) (found
 	want := cmp.Or(filter.Limit, entriesAPage)
 	filter.Limit = 0
 	byOutcome := filter.Status != 0 || filter.Type == string(policy.RecordOutcome) || filter.Text != ""
-	plain := filter.Type == "" && filter.Action == "" && filter.RequestID == ""
+	// Facts documents are the log's own notes, shown when asked for.
+	filter.NoFacts = filter.Type != string(policy.RecordLog) && filter.Action == ""
 	var out found
 	outcomes := map[string]*accesslog.Entry{}
 	listed := map[string]bool{} // requests that a line stands for
@@ -153,8 +154,6 @@ func (c *Console) searchLog(ctx context.Context, filter accesslog.Filter) (found
 		case e.Type == policy.RecordOutcome && !byOutcome:
 			outcomes[e.RequestID] = e
 			return true
-		case e.Type == policy.RecordLog && e.Action == accesslog.ActionFacts && plain:
-			return true // the machine's own notes, shown when asked for
 		case e.Type == policy.RecordRequest && listed[e.RequestID]:
 			return true // its outcome stands for both
 		}

@@ -75,8 +75,8 @@ type part struct {
 	Grow int
 }
 
-// steps returns n of total in twentieths, at least one.
-func steps(n, total int) int {
+// twentieths returns n of total in twentieths, at least one.
+func twentieths(n, total int) int {
 	if total <= 0 {
 		return 1
 	}
@@ -91,7 +91,7 @@ func (t tally) bar() []part {
 		n    int
 	}{{ui.Good, t.Allow}, {ui.Warn, t.Challenge}, {ui.Bad, t.Deny}} {
 		if p.n > 0 {
-			parts = append(parts, part{p.kind, steps(p.n, t.Sum())})
+			parts = append(parts, part{p.kind, twentieths(p.n, t.Sum())})
 		}
 	}
 	return parts
@@ -238,7 +238,7 @@ func newTraffic(title, since string, d *directory.Directory, v *visit, counts ma
 		widest = max(widest, n.Sum())
 	}
 	for name, n := range counts {
-		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: steps(n.Sum(), widest), Parts: n.bar()}
+		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
 		if v.mayReadLog() && n.Deny > 0 {
 			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
 		}
