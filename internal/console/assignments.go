@@ -145,16 +145,16 @@ func (c *Console) searchAssignments(d *directory.Directory, v *visit, text, clus
 // assignmentPage shows one assignment and what it means today.
 type assignmentPage struct {
 	Base
-	Person, Cluster, Engagement ui.Link
-	Email                       string
-	State                       ui.Badge
-	Starts, Ends                string
-	Methods, Paths              string
-	Reason, GivenBy             string
-	Known                       []knownFact
-	Acts                        []act
-	Own                         bool
-	LogURL                      string
+	Who, Cluster, Engagement ui.Link
+	Email                    string
+	State                    ui.Badge
+	Starts, Ends             string
+	Methods, Paths           string
+	Reason, GivenBy          string
+	Known                    []knownFact
+	Acts                     []act
+	Own                      bool
+	LogURL                   string
 }
 
 // locate returns the assignment that an address names, with its account.
@@ -177,7 +177,7 @@ func (c *Console) assignment(w http.ResponseWriter, r *http.Request, v *visit) e
 		return err
 	}
 	row := newAssignmentRow(d, a, v)
-	page := assignmentPage{Base: v.page(row.Person.Label + " on " + row.Cluster.Label), Person: row.Person, Email: a.Account, Cluster: row.Cluster, Engagement: row.Engagement,
+	page := assignmentPage{Base: v.page(row.Person.Label + " on " + row.Cluster.Label), Who: row.Person, Email: a.Account, Cluster: row.Cluster, Engagement: row.Engagement,
 		State: row.State, Starts: row.Starts, Ends: row.Ends, Methods: methodsInWords(a.Access, a.Methods), Paths: pathsInWords(a.Paths), Reason: a.Reason, GivenBy: a.GivenBy,
 		Own: account.ID == v.Session.Account}
 	if doc := v.Snapshot.Facts(account.ID, a.Cluster, netip.Addr{}); doc != nil {

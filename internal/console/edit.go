@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -129,7 +130,8 @@ func (c *Console) editForm(r *http.Request, v *visit, f *form, object string, fi
 			f.place(fault, object, field)
 		}
 	default:
-		return err
+		return &ui.Error{Status: http.StatusServiceUnavailable, Title: "Nothing was changed", Err: fmt.Errorf("changing the directory: %w", err),
+			Detail: "The change could not be made, so everything is as it was. Open the page again and look whether you may still make it."}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (c *Console) newPersonForm(w http.ResponseWriter, r *http.Request, v *visit
 
 func (c *Console) showNewPerson(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
 	return c.showEdit(w, r, f, editPage{
-		Base:  v.page("Invite somebody"),
+		Base:   v.page("Invite somebody"),
 		Lede:   "This makes the account and a link, which you hand over. Whoever opens it sets a password and enrols an authenticator. It works once, for 24 hours.",
 		Groups: personGroups(v.Snapshot.Directory(), f, true), Submit: "Make account and link", URL: "/console/people/invite", Back: "/console/people",
 	})
@@ -139,7 +139,7 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	}
 	link, expires, err := c.Auth.Invite(r.Context(), v.AuthActor(), made.ID)
 	if err != nil {
-		return err
+		return authError(err, "making an invitation")
 	}
 	return c.reveal(w, r, v, made.ID, link, expires)
 }
@@ -163,7 +163,7 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("New invitation for "+a.Email), Question: "Make a new invitation link for " + nameOf(a) + "?",
+		Base: v.page("New invitation for " + a.Email), Question: "Make a new invitation link for " + nameOf(a) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
 			"An earlier link, when there is one, stops working.",
@@ -183,7 +183,7 @@ func (c *Console) reinvite(w http.ResponseWriter, r *http.Request, v *visit) err
 	}
 	link, expires, err := c.Auth.Invite(r.Context(), v.AuthActor(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "making an invitation")
 	}
 	return c.reveal(w, r, v, a.ID, link, expires)
 }
@@ -208,7 +208,7 @@ func accountState(a *directory.Account) string {
 
 func (c *Console) showEditPerson(w http.ResponseWriter, r *http.Request, v *visit, a *directory.Account, f *form) error {
 	page := editPage{
-		Base: v.page("Edit "+nameOf(a)), About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
+		Base: v.page("Edit " + nameOf(a)), About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Groups: personGroups(v.Snapshot.Directory(), f, false), Submit: "Save", Seen: f.Value("seen"), URL: personURL(a.ID) + "/edit", Back: personURL(a.ID),
 	}
 	if a.ID == v.Session.Account {
@@ -269,7 +269,7 @@ type invitationPage struct {
 	Email   string
 	Link    string // empty when it was shown before
 	Expires string
-	Person  string
+	Back    string
 }
 
 // revealed is a link from when it is made until the page that shows it is
@@ -293,6 +293,6 @@ func (c *Console) invitation(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	l := c.desk.reveals.take(v.Session.ID+"/"+a.ID, v.Now)
 	return c.show(w, r, http.StatusOK, "invitation", invitationPage{
-		Base: v.page("Invitation for "+cmp.Or(a.Name, a.Email)), Email: a.Email, Link: l.link, Expires: clock(l.expires), Person: personURL(a.ID),
+		Base: v.page("Invitation for " + cmp.Or(a.Name, a.Email)), Email: a.Email, Link: l.link, Expires: clock(l.expires), Back: personURL(a.ID),
 	})
 }

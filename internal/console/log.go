@@ -39,7 +39,6 @@ type logPage struct {
 	Partial string // why the list ends before it should
 	Size    uint64
 	Quick   []ui.Link // searches that are made often
-	Hidden  map[string]string
 }
 
 // entryRow is one line of the log. A request and its outcome are one line.
@@ -47,6 +46,8 @@ type entryRow struct {
 	Index     uint64
 	URL       string
 	Time      time.Time
+	Day       string
+	Clock     string
 	Who       string
 	WhoURL    string
 	Cluster   string
@@ -142,7 +143,8 @@ func (c *Console) searchLog(ctx context.Context, filter accesslog.Filter) (found
 	want := cmp.Or(filter.Limit, entriesAPage)
 	filter.Limit = 0
 	byOutcome := filter.Status != 0 || filter.Type == string(policy.RecordOutcome) || filter.Text != ""
-	plain := filter.Type == "" && filter.Action == "" && filter.RequestID == ""
+	// Facts documents are the log's own notes, shown when asked for.
+	filter.NoFacts = filter.Type != string(policy.RecordLog) && filter.Action == ""
 	var out found
 	outcomes := map[string]*accesslog.Entry{}
 	listed := map[string]bool{} // requests that a line stands for
@@ -152,8 +154,6 @@ func (c *Console) searchLog(ctx context.Context, filter accesslog.Filter) (found
 		case e.Type == policy.RecordOutcome && !byOutcome:
 			outcomes[e.RequestID] = e
 			return true
-		case e.Type == policy.RecordLog && e.Action == accesslog.ActionFacts && plain:
-			return true // the machine's own notes, shown when asked for
 		case e.Type == policy.RecordRequest && listed[e.RequestID]:
 			return true // its outcome stands for both
 		}
@@ -235,7 +235,7 @@ func effectBadge(effect string) ui.Badge {
 // newEntryRow makes one line of an entry.
 func newEntryRow(p pair) entryRow {
 	e := p.entry
-	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Who: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
+	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Day: e.Time.UTC().Format("2 Jan 2006"), Clock: e.Time.UTC().Format("15:04:05"), Who: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
 	if id := cmp.Or(e.Account, e.Actor); id != "" {
 		row.WhoURL = "/console/log?account=" + url.QueryEscape(id)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -63,10 +64,38 @@ type traffic struct {
 type trafficRow struct {
 	Cluster ui.Link
 	tally
-	Denied []deniedLink
+	Width   int    // of its bar, in twentieths of the widest
+	Parts   []part // of its bar
+	DenyURL string // a search for what was denied; empty when the log may not be read
 }
 
-type deniedLink struct{ Label, URL string }
+// A part of a bar grows in proportion to Grow, which is from 1 to 20.
+type part struct {
+	Kind string
+	Grow int
+}
+
+// twentieths returns n of total in twentieths, at least one.
+func twentieths(n, total int) int {
+	if total <= 0 {
+		return 1
+	}
+	return min(max((n*20+total/2)/total, 1), 20)
+}
+
+// bar returns the parts of a bar: what is not there has none.
+func (t tally) bar() []part {
+	var parts []part
+	for _, p := range []struct {
+		kind string
+		n    int
+	}{{ui.Good, t.Allow}, {ui.Warn, t.Challenge}, {ui.Bad, t.Deny}} {
+		if p.n > 0 {
+			parts = append(parts, part{p.kind, twentieths(p.n, t.Sum())})
+		}
+	}
+	return parts
+}
 
 // A tally counts decisions by effect.
 type tally struct{ Allow, Challenge, Deny int }
@@ -112,7 +141,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 		page.Revision = ui.Hash{Value: c.Policies.Revision(), Short: 16}
 	}
 	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
-	page.Hour, page.Day = newTraffic("Last hour", d, counted.hour, counted.partial), newTraffic("Last 24 hours", d, counted.day, counted.partial)
+	page.Hour, page.Day = newTraffic("Last hour", "1h", d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", "24h", d, v, counted.day, counted.partial)
 	page.TrafficAt = clock(counted.at)
 	if v.mayReadLog() {
 		page.LogURL = "/console/log"
@@ -202,10 +231,17 @@ func (c *Console) logHealth() logHealth {
 	return h
 }
 
-func newTraffic(title string, d *directory.Directory, counts map[string]tally, partial bool) traffic {
+func newTraffic(title, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
+	widest := 0
+	for _, n := range counts {
+		widest = max(widest, n.Sum())
+	}
 	for name, n := range counts {
-		row := trafficRow{Cluster: clusterLink(d, name), tally: n}
+		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
+		if v.mayReadLog() && n.Deny > 0 {
+			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
+		}
 		if name == "" {
 			row.Cluster = ui.Link{Label: "no cluster"}
 		}

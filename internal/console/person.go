@@ -43,8 +43,8 @@ type personPage struct {
 type roleLine struct{ Name, Text string }
 
 type personSession struct {
-	ID, Started, LastSeen, IP, UserAgent, Ends string
-	EndURL                                     string
+	Client, Started, LastSeen, IP, UserAgent, Ends string
+	EndURL                                         string
 }
 
 // An act is something that can be done to an object: a link to a page that
@@ -67,7 +67,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	page := personPage{
 		Base: v.page(cmp.Or(a.Name, a.Email)),
-		Name:  cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
+		Name: cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
 		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
 		Created: clock(a.Created), Ends: lastDay(a.Ends), LastLogin: ago(v.Now, a.LastLogin),
 		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReadLog(),
@@ -89,7 +89,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "listing sessions")
 	}
 	for _, s := range sessions {
 		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
@@ -116,7 +116,7 @@ var standingWords = map[string]string{
 }
 
 func newPersonSession(account string, s *auth.Session, v *visit) personSession {
-	row := personSession{ID: s.ID, Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
+	row := personSession{Client: clientWords(s.UserAgent), Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
 	ends := s.IdleEnds
 	if s.AbsoluteEnds.Before(ends) || ends.IsZero() {
 		ends = s.AbsoluteEnds
@@ -156,14 +156,14 @@ func personActs(a *directory.Account, standing string, self bool, sessions int) 
 type askPage struct {
 	Base
 	Question string
-	About   ui.Link
-	Effects []string // what will happen, a sentence each
-	Fields  []ui.Field
-	Faults  []string
-	Action  string // the button
-	URL     string // where the button posts
-	Back    string
-	Danger  bool
+	About    ui.Link
+	Effects  []string // what will happen, a sentence each
+	Fields   []ui.Field
+	Faults   []string
+	Action   string // the button
+	URL      string // where the button posts
+	Back     string
+	Danger   bool
 }
 
 // otherPerson returns the account that an administrator is about to change;
@@ -188,7 +188,7 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "listing sessions")
 	}
 	assigned := 0
 	for _, as := range v.Snapshot.Directory().Assignments {
@@ -197,7 +197,7 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Disable "+a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
+		Base: v.page("Disable " + a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
 			count(len(sessions), "session") + " will end at once, with every open connection.",
@@ -241,7 +241,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Reset sign-in of "+a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
+		Base: v.page("Reset sign-in of " + a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
 			"Password, authenticator and recovery codes become void, and all sessions end.",
@@ -259,7 +259,7 @@ func (c *Console) reset(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	link, expires, err := c.Auth.ResetFactor(r.Context(), v.AuthActor(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "resetting a sign-in")
 	}
 	return c.reveal(w, r, v, a.ID, link, expires)
 }
@@ -272,7 +272,7 @@ func (c *Console) endPersonSessions(w http.ResponseWriter, r *http.Request, v *v
 	}
 	n, err := c.Auth.EndSessions(r.Context(), v.AuthActor(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "ending sessions")
 	}
 	return c.seeOther(w, r, v, personURL(a.ID), count(n, "session")+" of "+a.Email+" ended.")
 }
@@ -285,7 +285,7 @@ func (c *Console) endPersonSession(w http.ResponseWriter, r *http.Request, v *vi
 	}
 	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
 	if err != nil {
-		return err
+		return authError(err, "listing sessions")
 	}
 	// The session must belong to the account in the address, so that the
 	// page one acts from is the one that is changed.
@@ -294,7 +294,7 @@ func (c *Console) endPersonSession(w http.ResponseWriter, r *http.Request, v *vi
 		return c.seeOther(w, r, v, personURL(a.ID), "That session had already ended.")
 	}
 	if err := c.Auth.EndSession(r.Context(), v.AuthActor(), id); err != nil {
-		return err
+		return authError(err, "ending a session")
 	}
 	return c.seeOther(w, r, v, personURL(a.ID), "The session ended.")
 }

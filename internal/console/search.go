@@ -173,7 +173,7 @@ func (f *form) moment(name string, now time.Time, end bool) time.Time {
 func parseMoment(s string, now time.Time, end bool) (time.Time, error) {
 	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		if end {
-			t = t.AddDate(0, 0, 1)
+			t = t.AddDate(0, 0, 1).Add(-time.Nanosecond) // bounds are included
 		}
 		return t, plausible(t)
 	}

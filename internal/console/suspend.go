@@ -30,7 +30,7 @@ func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, 
 		people++
 		s, err := c.Auth.SessionsOf(r.Context(), a.ID)
 		if err != nil {
-			return err
+			return authError(err, "listing sessions")
 		}
 		sessions += len(s)
 	}

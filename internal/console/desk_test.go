@@ -1,0 +1,47 @@
+package console
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// deskPages are the pages of the console with the account that looks, by the
+// name of the file that a picture is made from.
+var deskPages = []struct{ name, as, target string }{
+	{"overview", "ada", "/console/"}, {"overview-approver", "abe", "/console/"},
+	{"people", "ada", "/console/people"}, {"people-page", "rae", "/console/people?page=2&vendor=delta"}, {"people-none", "rae", "/console/people?text=nobody"}, {"people-fault", "ada", "/console/people?status=odd"},
+	{"person", "ada", "/console/people/kim"}, {"person-self", "ada", "/console/people/ada"}, {"person-invited", "ada", "/console/people/ivy"}, {"person-disabled", "rae", "/console/people/dan"},
+	{"person-new", "ada", "/console/people/invite"}, {"person-edit", "ada", "/console/people/kim/edit"}, {"person-edit-self", "ada", "/console/people/ada/edit"},
+	{"ask-disable", "ada", "/console/people/kim/disable"}, {"ask-reset", "ada", "/console/people/kim/reset"}, {"ask-invite", "ada", "/console/people/ivy/invite"}, {"invitation-shown", "ada", "/console/people/ivy/invitation"},
+	{"vendors", "ada", "/console/vendors"}, {"vendor", "ada", "/console/vendors/acme"}, {"vendor-suspended", "rae", "/console/vendors/orbit"}, {"vendor-new", "ada", "/console/vendors/new"},
+	{"vendor-edit", "ada", "/console/vendors/acme/edit"}, {"ask-suspend", "ada", "/console/vendors/acme/suspend"}, {"ask-resume", "ada", "/console/vendors/orbit/resume"},
+	{"engagements", "ada", "/console/engagements"}, {"engagement", "ada", "/console/engagements/migration"}, {"engagement-held", "ada", "/console/engagements/audit"}, {"engagement-new", "ada", "/console/engagements/new?vendor=acme"},
+	{"engagement-edit", "ada", "/console/engagements/migration/edit"}, {"ask-close", "ada", "/console/engagements/migration/close"},
+	{"clusters", "ada", "/console/clusters"}, {"cluster", "ada", "/console/clusters/claims"}, {"cluster-new", "ada", "/console/clusters/new"}, {"cluster-edit", "ada", "/console/clusters/claims/edit"},
+	{"assignments", "ada", "/console/assignments"}, {"assignments-held", "rae", "/console/assignments?state=held+up"}, {"assignment", "ada", "/console/assignments/kim/claims"}, {"assignment-held", "rae", "/console/assignments/oma/payroll"},
+	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
+	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?effect=deny&since=24h&type=request"}, {"log-none", "rae", "/console/log?text=nowhere"}, {"log-fault", "rae", "/console/log?since=yesterday&status=99"},
+	{"log-status", "rae", "/console/log?status=5xx"}, {"entry", "rae", "/console/log/1"}, {"entry-denied", "rae", "/console/log/5"}, {"entry-outcome", "rae", "/console/log/2"}, {"entry-facts", "rae", "/console/log/0"},
+}
+
+// TestConsolePages_Looks makes every page of the console over full data and
+// leaves them as files for whoever wants to look.
+func TestConsolePages_Looks(t *testing.T) {
+	o := newOffice(t, plainText)
+	dir := t.ArtifactDir()
+	for _, p := range deskPages {
+		w := o.get(p.as, p.target)
+		want := http.StatusOK
+		if strings.HasSuffix(p.name, "-fault") {
+			want = http.StatusUnprocessableEntity
+		}
+		shows(t, w, want)
+		saveAssets(t, o.UI, dir, w.Body.String())
+		if err := os.WriteFile(filepath.Join(dir, p.name+".html"), w.Body.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
