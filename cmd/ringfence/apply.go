@@ -30,7 +30,11 @@ func newApply() *cobra.Command {
 			if file == "" {
 				return usagef("which file? Name it with -f FILE, or -f - for standard input")
 			}
-			want, err := readDirectory(file, cmd.InOrStdin())
+			name, text, err := readWhole(file, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			want, err := directory.ParseYAML(name, text)
 			if err != nil {
 				return err
 			}
@@ -39,7 +43,7 @@ func newApply() *cobra.Command {
 				return err
 			}
 			changes, err := applyDirectory(cmd.Context(), d, want, prune, dryRun)
-			if err := errors.Join(err, d.close()); err != nil {
+			if err := errors.Join(directory.Locate(name, text, err), d.close()); err != nil {
 				return err
 			}
 			return printChanges(cmd, changes, dryRun, asJSON)
@@ -53,19 +57,19 @@ func newApply() *cobra.Command {
 	return cmd
 }
 
-func readDirectory(file string, stdin io.Reader) (*directory.Directory, error) {
+// readWhole reads a file, or standard input for "-", and names it for messages.
+func readWhole(file string, stdin io.Reader) (name string, b []byte, err error) {
+	name = file
 	if file == "-" {
-		b, err := io.ReadAll(stdin)
-		if err != nil {
-			return nil, fmt.Errorf("reading standard input: %w", err)
-		}
-		return directory.ParseYAML("standard input", b)
+		name = "standard input"
+		b, err = io.ReadAll(stdin)
+	} else {
+		b, err = os.ReadFile(file)
 	}
-	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the directory: %w", err)
+		return "", nil, fmt.Errorf("reading the directory: %w", err)
 	}
-	return directory.ParseYAML(file, b)
+	return name, b, nil
 }
 
 func applyDirectory(ctx context.Context, d *deployment, want *directory.Directory, prune, dryRun bool) ([]directory.Change, error) {

@@ -61,7 +61,7 @@ assignments:
 // token makes an access token for a cluster, as the tokens page does.
 func (b *browser) token(cluster string) string {
 	b.t.Helper()
-	pg := b.do(http.MethodPost, b.p.ready.Gate+"/api/v1/tokens", strings.NewReader(fmt.Sprintf(`{"cluster":%q,"name":"test"}`, cluster)),
+	pg := b.do(http.MethodPost, b.p.ready.Gate+"/api/v1/tokens", strings.NewReader(fmt.Sprintf(`{"cluster":%q,"name":"test","minutes":30}`, cluster)),
 		"Content-Type", "application/json", "Accept", "application/json")
 	var out struct {
 		Secret string `json:"secret"`

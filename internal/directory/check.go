@@ -67,11 +67,16 @@ type object struct {
 	name  string
 }
 
-func (o object) fault(field, format string, args ...any) {
-	f := Fault{Field: field, Message: fmt.Sprintf(format, args...), Object: o.kind + " " + o.name}
+// label names the object to people.
+func (o object) label() string {
 	if o.name == "" {
-		f.Object = fmt.Sprintf("%s %d", o.kind, o.index+1)
+		return fmt.Sprintf("%s %d", o.kind, o.index+1)
 	}
+	return o.kind + " " + o.name
+}
+
+func (o object) fault(field, format string, args ...any) {
+	f := Fault{Field: field, Message: fmt.Sprintf(format, args...), Object: o.label()}
 	if l := o.c.lines; l != nil {
 		line, told := l.of(o.kind, o.index, field)
 		if told {
