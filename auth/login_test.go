@@ -1,0 +1,502 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/auth/authtest"
+	"github.com/ringfence/ringfence/policy"
+)
+
+func newEnv(t testing.TB, edit func(*auth.Config)) (*authtest.Env, *authtest.Store) {
+	t.Helper()
+	store := authtest.New(authtest.Everyone()...)
+	return authtest.NewEnv(t, store, edit), store
+}
+
+func throttled(err error) *auth.ThrottledError {
+	e, _ := errors.AsType[*auth.ThrottledError](err)
+	return e
+}
+
+func TestSignIn(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := e.Flow(t.Context(), flow)
+	if err != nil || info.Email != p.Email || info.Warning != "" {
+		t.Fatalf("flow %+v, %v", info, err)
+	}
+	code := e.FreshCode(t, p)
+	cookie, sess, err := e.LoginCode(t.Context(), p.Origin, flow, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sess.Account != p.ID || sess.RecoveryLeft != 10 || !sess.AbsoluteEnds.Equal(e.Clock.Now().Add(12*time.Hour)) ||
+		!sess.IdleEnds.Equal(e.Clock.Now().Add(30*time.Minute)) || sess.IP != "192.0.2.10" {
+		t.Errorf("session %+v", sess)
+	}
+	sub := e.Who(t, cookie, authtest.GateHost)
+	want := policy.Subject{
+		Account: p.ID, Email: p.Email, Vendor: "acme", Roles: []policy.Role{policy.Contractor}, Session: sess.ID,
+		Credential: policy.CredentialSession, Factors: map[string]int64{policy.FactorPassword: 0, policy.FactorTOTP: 0},
+	}
+	if fmt.Sprint(sub) != fmt.Sprint(want) {
+		t.Errorf("subject %+v, want %+v", sub, want)
+	}
+	e.Clock.Advance(90 * time.Second)
+	if age, ok := e.Who(t, cookie, authtest.GateHost).CodeAge(); !ok || age != 90 {
+		t.Errorf("code age %d, %v", age, ok)
+	}
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, e.FreshCode(t, p)); !errors.Is(err, auth.ErrFlowEnded) {
+		t.Errorf("the flow was used twice: %v", err)
+	}
+	got := e.Recorder.Actions()
+	wantActions := []string{"invite.create", "invite.accept", "password.set", "totp.add", "totp.confirm", "session.start"}
+	if !slices.Equal(got, wantActions) {
+		t.Errorf("recorded %v, want %v", got, wantActions)
+	}
+}
+
+// One answer for everything that can be wrong before the code.
+func TestLogin_OneAnswer(t *testing.T) {
+	ended := auth.Account{ID: "acc-ended", Email: "ended@example.com", Ends: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)}
+	disabled := auth.Account{ID: "acc-disabled", Email: "disabled@example.com"}
+	suspended := auth.Account{ID: "acc-suspended", Email: "suspended@vendor.example", Vendor: "acme"}
+	store := authtest.New(append(authtest.Everyone(), ended, disabled, suspended)...)
+	e := authtest.NewEnv(t, store, nil)
+	for _, a := range []auth.Account{authtest.Kim, ended, disabled, suspended} {
+		e.Enrol(t, a)
+	}
+	disabled.Disabled, suspended.VendorSuspended = true, true
+	store.SetAccount(disabled)
+	store.SetAccount(suspended)
+	e.Clock.Advance(60 * 24 * time.Hour)
+	for i, c := range []struct{ name, email, password, reason string }{
+		{"wrong password", authtest.Kim.Email, "not the password", "password"},
+		{"empty password", authtest.Kim.Email, "", "password"},
+		{"huge password", authtest.Kim.Email, string(make([]byte, 1<<20)), "password"},
+		{"unknown account", "nobody@example.com", authtest.Password, "account_unknown"},
+		{"no address", "", authtest.Password, "account_unknown"},
+		{"malformed address", "a@b@c", authtest.Password, "account_unknown"},
+		{"invited only", authtest.Lee.Email, authtest.Password, "password"},
+		{"ended", ended.Email, authtest.Password, "account_ended"},
+		{"disabled", disabled.Email, authtest.Password, "account_disabled"},
+		{"vendor suspended", suspended.Email, authtest.Password, "vendor_suspended"},
+	} {
+		before := e.Hashes()
+		flow, err := e.Login(t.Context(), authtest.From(fmt.Sprintf("198.51.100.%d", i)), c.email, c.password)
+		if !errors.Is(err, auth.ErrBadCredentials) || err.Error() != auth.ErrBadCredentials.Error() || flow != "" {
+			t.Errorf("%s: %q, %v", c.name, flow, err)
+		}
+		if n := e.Hashes() - before; n != 1 {
+			t.Errorf("%s: %d password hashes were computed, want 1", c.name, n)
+		}
+		r, ok := e.Recorder.Last("password.failed")
+		if !ok || r.Detail["reason"] != c.reason {
+			t.Errorf("%s: recorded %+v", c.name, r)
+		}
+	}
+}
+
+// Every spelling of an address is one account with one count (CVE-2025-24806, CVE-2026-47203).
+func TestLogin_Aliases(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	aliases := []string{"kim@vendor.example", "KIM@vendor.example", " kim@Vendor.Example ", "ｋｉｍ@vendor.example", "Kim@VENDOR.example"}
+	for _, alias := range aliases {
+		if _, err := e.Login(t.Context(), p.Origin, alias, "wrong"); !errors.Is(err, auth.ErrBadCredentials) {
+			t.Fatalf("%q: %v", alias, err)
+		}
+	}
+	for _, alias := range aliases {
+		if _, err := e.Login(t.Context(), p.Origin, alias, p.Password); throttled(err) == nil {
+			t.Errorf("%q is counted apart: %v", alias, err)
+		}
+	}
+	e.Clock.Advance(30 * time.Second)
+	if _, err := e.Login(t.Context(), p.Origin, aliases[3], p.Password); err != nil {
+		t.Errorf("after the wait: %v", err)
+	}
+}
+
+// Wrong codes: five are free, then 30 seconds doubling to an hour.
+func TestCodeThrottle_Delays(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	flow := func() string {
+		f, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	want := time.Duration(0)
+	for n := 1; n <= 16; n++ {
+		// A new flow for each, from a new address: neither resets the count.
+		o := authtest.From(fmt.Sprintf("198.51.100.%d", n))
+		if _, _, err := e.LoginCode(t.Context(), o, flow(), "000000x"); !errors.Is(err, auth.ErrBadCredentials) {
+			t.Fatalf("try %d: %v", n, err)
+		}
+		if n < 5 {
+			continue
+		}
+		want = min(max(2*want, 30*time.Second), time.Hour)
+		_, _, err := e.LoginCode(t.Context(), o, flow(), e.Code(t, p))
+		slow := throttled(err)
+		if slow == nil || slow.RetryAfter != want || slow.Stopped {
+			t.Fatalf("after %d failures: %v, want a wait of %s", n, err, want)
+		}
+		e.Clock.Advance(want - time.Second)
+		if _, _, err := e.LoginCode(t.Context(), o, flow(), e.Code(t, p)); throttled(err) == nil {
+			t.Fatalf("after %d failures a second early: %v", n, err)
+		}
+		e.Clock.Advance(time.Second)
+	}
+	info, err := e.Flow(t.Context(), flow())
+	if err != nil || info.FailedCodes != 16 || info.Warning == "" {
+		t.Errorf("flow %+v, %v", info, err)
+	}
+	// The right code goes through and forgives.
+	_, sess, err := e.LoginCode(t.Context(), p.Origin, flow(), e.FreshCode(t, p))
+	if err != nil || sess.FailedCodes != 16 {
+		t.Fatalf("session %+v, %v", sess, err)
+	}
+}
+
+func TestCodeThrottle_RightCodesNeverCount(t *testing.T) {
+	e, store := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	for range 30 {
+		e.SignIn(t, p)
+		e.Clock.Advance(time.Minute)
+	}
+	flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spent := e.FreshCode(t, p)
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, spent); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // impatient clicks
+		flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, spent); !errors.Is(err, auth.ErrCodeSpent) {
+			t.Fatal(err)
+		}
+	}
+	lanes, err := store.Failures(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lane, f := range lanes {
+		if f.Count != 0 || f.Total != 0 || f.Unseen != 0 {
+			t.Errorf("lane %q counted %+v", lane, f)
+		}
+	}
+	if _, ok := e.Recorder.Last("totp.reused"); !ok {
+		t.Error("the reuse was not recorded")
+	}
+}
+
+// Somebody who knows the password and has a thousand addresses guesses codes
+// for a month, as fast as the throttle lets them, while the owner signs in
+// every working day and makes a typing error now and then.
+func TestCodeGuessing_Month(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	e.SignIn(t, p) // the owner's network is known before the attack
+	flows := func(o auth.Origin) string {
+		f, err := e.Login(t.Context(), o, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	ctx, looked := t.Context(), 0
+	end := e.Clock.Now().Add(30 * 24 * time.Hour)
+	nextOwner := e.Clock.Now().Add(12 * time.Hour)
+	for i := 0; e.Clock.Now().Before(end); i++ {
+		o := authtest.From(fmt.Sprintf("203.0.%d.%d", i/250%4, 1+i%250))
+		_, _, err := e.LoginCode(ctx, o, flows(o), "99999z") // never right: the test must not depend on luck
+		switch slow := throttled(err); {
+		case errors.Is(err, auth.ErrBadCredentials):
+			looked++
+		case slow == nil:
+			t.Fatal(err)
+		case slow.Stopped:
+			e.Clock.Advance(time.Hour) // they keep knocking
+		default:
+			e.Clock.Advance(slow.RetryAfter)
+		}
+		if e.Clock.Now().After(nextOwner) {
+			nextOwner = nextOwner.Add(24 * time.Hour)
+			if _, _, err := e.LoginCode(ctx, p.Origin, flows(p.Origin), "123456"); !errors.Is(err, auth.ErrBadCredentials) {
+				t.Fatalf("the owner's typing error: %v", err)
+			}
+			if _, _, err := e.LoginCode(ctx, p.Origin, flows(p.Origin), e.FreshCode(t, p)); err != nil {
+				t.Fatalf("on %s the owner was kept out: %v", e.Clock.Now(), err)
+			}
+		}
+	}
+	// Three codes of a million are right at a time.
+	if chance := float64(looked) * 3e-6; chance >= 0.001 || looked < 50 {
+		t.Fatalf("%d guesses were looked at: %.3f %%", looked, 100*chance)
+	}
+	t.Logf("%d guesses were looked at in a month", looked)
+}
+
+// At the stop no code of the app helps any more, a recovery code does.
+func TestCodeThrottle_Stop(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	flow := func() string {
+		f, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for n := range 100 {
+		if _, _, err := e.LoginCode(t.Context(), p.Origin, flow(), "000000x"); !errors.Is(err, auth.ErrBadCredentials) {
+			t.Fatalf("try %d: %v", n, err)
+		}
+		e.Clock.Advance(time.Hour)
+	}
+	for range 3 {
+		_, _, err := e.LoginCode(t.Context(), p.Origin, flow(), e.FreshCode(t, p))
+		if slow := throttled(err); slow == nil || !slow.Stopped {
+			t.Fatalf("a right code at the stop: %v", err)
+		}
+		e.Clock.Advance(24 * time.Hour)
+	}
+	_, sess, err := e.LoginCode(t.Context(), p.Origin, flow(), p.Recovery[0])
+	if err != nil || sess.RecoveryLeft != 9 || sess.CodeFactor != policy.FactorRecovery {
+		t.Fatalf("recovery code at the stop: %+v, %v", sess, err)
+	}
+	e.SignIn(t, p) // and codes are good again
+}
+
+func TestUnlock(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	e.Enrol(t, authtest.Ada)
+	flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		e.LoginCode(t.Context(), p.Origin, flow, "000000x")
+	}
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, e.Code(t, p)); throttled(err) == nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{authtest.Kim.ID, authtest.Lee.ID, "", "acc-nobody"} {
+		if err := e.Unlock(t.Context(), auth.Actor{Account: who}, p.ID); !errors.Is(err, auth.ErrForbidden) {
+			t.Errorf("%q: %v", who, err)
+		}
+	}
+	if err := e.Unlock(t.Context(), auth.Actor{Account: authtest.Ada.ID}, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, e.Code(t, p)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Lock-out as a weapon: strangers hammer at the password; the owner still signs in.
+func TestLockOutAsWeapon(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	_, sess := e.SignIn(t, p)
+	device, err := e.Device(sess)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		// From a thousand networks, and from the owner's own.
+		o := authtest.From(fmt.Sprintf("198.18.%d.%d", i/250%4, 1+i%250))
+		if i%10 == 0 {
+			o = p.Origin
+		}
+		if _, err := e.Login(t.Context(), o, p.Email, "wrong"); !errors.Is(err, auth.ErrBadCredentials) && throttled(err) == nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere := authtest.From("192.0.2.77")
+	if _, err := e.Login(t.Context(), elsewhere, p.Email, p.Password); err != nil {
+		t.Errorf("the owner from elsewhere: %v", err)
+	}
+	if _, err := e.Login(t.Context(), p.Origin, p.Email, p.Password); throttled(err) == nil {
+		t.Errorf("a network that guesses is not slowed: %v", err)
+	}
+	known := p.Origin
+	known.Device = device
+	if _, err := e.Login(t.Context(), known, p.Email, p.Password); err != nil {
+		t.Errorf("the owner's device behind the attacker's address: %v", err)
+	}
+	// The device is worth nothing to others, nor as anything else.
+	if _, err := e.Login(t.Context(), known, authtest.Lee.Email, p.Password); !errors.Is(err, auth.ErrBadCredentials) {
+		t.Errorf("another account: %v", err)
+	}
+	if who := e.Who(t, device, authtest.GateHost); !who.IsAnonymous() {
+		t.Errorf("a device cookie signed in %+v", who)
+	}
+	// The slowing down ends by itself.
+	e.Clock.Advance(15 * time.Minute)
+	if _, err := e.Login(t.Context(), p.Origin, p.Email, p.Password); err != nil {
+		t.Errorf("after a quarter of an hour: %v", err)
+	}
+}
+
+// An IPv6 subscriber has 2^64 addresses and is one.
+func TestPasswordThrottle_Network(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	for i := range 5 {
+		e.Login(t.Context(), authtest.From(fmt.Sprintf("2001:db8:1:2::%x", i+1)), p.Email, "wrong")
+	}
+	if _, err := e.Login(t.Context(), authtest.From("2001:db8:1:2:ffff::1"), p.Email, p.Password); throttled(err) == nil {
+		t.Errorf("same /64: %v", err)
+	}
+	if _, err := e.Login(t.Context(), authtest.From("2001:db8:1:3::1"), p.Email, p.Password); err != nil {
+		t.Errorf("other /64: %v", err)
+	}
+}
+
+func TestFlow_Ends(t *testing.T) {
+	e, store := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", "x", flow + "x", flow[1:]} {
+		if _, err := e.Flow(t.Context(), bad); !errors.Is(err, auth.ErrFlowEnded) {
+			t.Errorf("flow %q: %v", bad, err)
+		}
+	}
+	a := authtest.Kim
+	a.Disabled = true
+	store.SetAccount(a)
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, e.FreshCode(t, p)); !errors.Is(err, auth.ErrFlowEnded) {
+		t.Errorf("after the account was disabled: %v", err)
+	}
+	store.SetAccount(authtest.Kim)
+	e.Clock.Advance(10 * time.Minute)
+	if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, e.FreshCode(t, p)); !errors.Is(err, auth.ErrFlowEnded) {
+		t.Errorf("after ten minutes: %v", err)
+	}
+}
+
+func TestRecoveryCodes(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	if len(p.Recovery) != 10 {
+		t.Fatalf("%d recovery codes", len(p.Recovery))
+	}
+	use := func(code string) error {
+		flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = e.LoginCode(t.Context(), p.Origin, flow, code)
+		return err
+	}
+	c := p.Recovery[3]
+	if len(c) != 13 {
+		t.Errorf("%q has %d characters", c, len(c))
+	}
+	if err := use(" " + c[:4] + "-" + c[4:9] + " " + c[9:]); err != nil {
+		t.Errorf("as people type it: %v", err)
+	}
+	if r, ok := e.Recorder.Last("recovery.used"); !ok || r.Account != p.ID {
+		t.Error("its use was not recorded")
+	}
+	if err := use(c); !errors.Is(err, auth.ErrCodeSpent) {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := use("abcdefghijklm"); !errors.Is(err, auth.ErrBadCredentials) {
+		t.Errorf("a wrong one: %v", err)
+	}
+}
+
+// What cannot be recorded does not happen.
+func TestSignIn_NotRecorded(t *testing.T) {
+	e, store := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	cookie, sess := e.SignIn(t, p)
+	flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := e.FreshCode(t, p)
+	down := errors.New("log is down")
+	e.Recorder.Fail(down)
+	ctx := t.Context()
+	for name, act := range map[string]func() error{
+		"wrong password": func() error { _, err := e.Login(ctx, authtest.From("192.0.2.1"), p.Email, "wrong"); return err },
+		"code":           func() error { _, _, err := e.LoginCode(ctx, p.Origin, flow, code); return err },
+		"logout":         func() error { return e.Logout(ctx, p.Origin, sess) },
+		"end":            func() error { return e.EndSession(ctx, authtest.Operator, sess.ID) },
+		"end all":        func() error { _, err := e.EndSessions(ctx, authtest.Operator, p.ID); return err },
+		"reset":          func() error { _, _, err := e.ResetFactor(ctx, authtest.Operator, p.ID); return err },
+		"invite":         func() error { _, _, err := e.Invite(ctx, authtest.Operator, authtest.Lee.ID); return err },
+		"token":          func() error { _, _, err := e.CreateToken(ctx, p.Origin, sess, "claims", "git", 0); return err },
+	} {
+		if err := act(); !errors.Is(err, down) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	e.Recorder.Fail(nil)
+	if e.Who(t, cookie, authtest.GateHost).IsAnonymous() {
+		t.Error("the session was ended without a record")
+	}
+	if all, _ := store.Sessions(context.Background()); len(all) != 1 {
+		t.Errorf("%d sessions", len(all))
+	}
+	if all, _ := store.AllTokens(context.Background()); len(all) != 0 {
+		t.Errorf("%d tokens", len(all))
+	}
+}
+
+// Each write of a sign-in fails once, done or not: nobody is half signed in,
+// and the next try goes through.
+func TestSignIn_StoreFaults(t *testing.T) {
+	for _, method := range []string{"PutFlow", "EditFailures", "UseStep", "TakeFlow", "PutSession"} {
+		for _, apply := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", method, apply), func(t *testing.T) {
+				e, store := newEnv(t, nil)
+				p := e.Enrol(t, authtest.Kim)
+				once := true
+				store.Fault = func(m string) (bool, error) {
+					if m == method && once {
+						once = false
+						return apply, authtest.ErrInjected
+					}
+					return true, nil
+				}
+				var cookie string
+				flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+				if err == nil {
+					cookie, _, err = e.LoginCode(t.Context(), p.Origin, flow, e.FreshCode(t, p))
+				}
+				if !errors.Is(err, authtest.ErrInjected) || cookie != "" {
+					t.Fatalf("cookie %q, error %v", cookie, err)
+				}
+				e.SignIn(t, p)
+			})
+		}
+	}
+}
