@@ -59,6 +59,26 @@ func (s *Service) ResetFactor(ctx context.Context, actor Actor, accountID string
 	return s.Invite(ctx, actor, accountID)
 }
 
+// Unlock forgets the account's wrong codes, for an owner whom an attacker has
+// locked out of codes. The password is known to that attacker: a reset is
+// better. Nobody unlocks their own account.
+func (s *Service) Unlock(ctx context.Context, actor Actor, accountID string) error {
+	if err := s.mayAdminister(ctx, actor); err != nil || actor.Account == accountID {
+		return fmt.Errorf("forgetting wrong codes: %w", ErrForbidden)
+	}
+	a, err := s.cfg.Accounts.Account(ctx, accountID)
+	if err != nil {
+		return fmt.Errorf("forgetting wrong codes: %w", err)
+	}
+	if err := s.record(ctx, s.eventBy(actionUnlock, actor, &a)); err != nil {
+		return err
+	}
+	if err := s.cfg.Logins.ClearFailures(ctx, accountID); err != nil {
+		return fmt.Errorf("forgetting wrong codes: %w", err)
+	}
+	return nil
+}
+
 // EndSessions ends every session, token and sign-in under way of the account,
 // and returns how many sessions there were. Administrators and the account
 // itself may; others get [ErrForbidden].

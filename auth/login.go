@@ -142,11 +142,11 @@ func (s *Service) Flow(ctx context.Context, flow string) (FlowInfo, error) {
 	if err != nil {
 		return FlowInfo{}, err
 	}
-	info := FlowInfo{Email: a.Email, Expires: f.Expires}
-	err = s.cfg.Logins.EditFailures(ctx, a.ID, func(lanes map[string]Failures) { info.FailedCodes = lanes[everywhere].Unseen })
+	lanes, err := s.cfg.Logins.Failures(ctx, a.ID)
 	if err != nil {
 		return FlowInfo{}, fmt.Errorf("counting tries: %w", err)
 	}
+	info := FlowInfo{Email: a.Email, Expires: f.Expires, FailedCodes: lanes[everywhere].Unseen}
 	if n := info.FailedCodes; n >= 3 {
 		info.Warning = fmt.Sprintf("%d wrong codes were given for your account since your last sign-in. "+
 			"If that was not you, somebody knows your password: ask your administrator for a reset.", n)

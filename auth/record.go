@@ -29,6 +29,7 @@ const (
 	actionTokenCreate   = "token.create"
 	actionTokenRevoke   = "token.revoke"
 	actionFactorReset   = "factor.reset"
+	actionUnlock        = "throttle.clear"
 )
 
 // maxClientText bounds what a client's own words take up in a record.

@@ -132,11 +132,13 @@ type Logins interface {
 	Flow(ctx context.Context, hash string) (Flow, error)
 	// TakeFlow must remove the flow and report whether it was there: of several callers one wins.
 	TakeFlow(ctx context.Context, hash string) (bool, error)
+	// Failures must return the account's lanes.
+	Failures(ctx context.Context, account string) (map[string]Failures, error)
 	// EditFailures must let edit change the account's lanes, alone: no other
 	// edit of this account, in any process, may run between its reading and
 	// its writing. Lanes that edit removes are removed. edit may run more than once.
 	EditFailures(ctx context.Context, account string, edit func(lanes map[string]Failures)) error
-	// ClearFailures must remove every lane of the account.
+	// ClearFailures must remove the counts of every lane of the account, and may remove the lanes.
 	ClearFailures(ctx context.Context, account string) error
 	// Expire must remove flows, invitations and enrolments that expired before now.
 	Expire(ctx context.Context, now time.Time) error

@@ -120,6 +120,13 @@ func (s *Store) TakeFlow(_ context.Context, hash string) (won bool, err error) {
 	return won && err == nil, err
 }
 
+// Failures implements [auth.Logins].
+func (s *Store) Failures(_ context.Context, account string) (map[string]auth.Failures, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return copyLanes(s.failures[account]), nil
+}
+
 // EditFailures implements [auth.Logins]. It runs edit twice, on copies, since
 // the contract allows it.
 func (s *Store) EditFailures(_ context.Context, account string, edit func(map[string]auth.Failures)) error {

@@ -124,3 +124,18 @@ func PNG(uri string, size int) ([]byte, error) {
 	}
 	return b.Bytes(), nil
 }
+
+// ParseURI returns the secret of a URI that [URI] made, for programs that act
+// as the app, such as tests. Other parameters than ours are refused.
+func ParseURI(uri string) ([]byte, error) {
+	key, err := otp.NewKeyFromURL(uri)
+	if err != nil || key.Type() != "totp" || key.Period() != uint64(Period/time.Second) ||
+		key.Digits() != otp.DigitsSix || key.Algorithm() != otp.AlgorithmSHA1 {
+		return nil, fmt.Errorf("reading otpauth address: not one of ours") // the cause repeats the secret
+	}
+	secret, err := encoding.DecodeString(key.Secret())
+	if err != nil || len(secret) == 0 {
+		return nil, fmt.Errorf("reading otpauth address: the secret is malformed")
+	}
+	return secret, nil
+}

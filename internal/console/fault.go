@@ -67,6 +67,8 @@ func authError(err error, doing string) error {
 		return errSignIn
 	case errors.Is(err, auth.ErrNotFound):
 		return &ui.Error{Status: http.StatusNotFound, Err: cause}
+	case errors.Is(err, auth.ErrForbidden):
+		return &ui.Error{Status: http.StatusForbidden, Detail: "Your account may not do this.", Err: cause}
 	case errors.Is(err, auth.ErrAccountInactive), errors.Is(err, auth.ErrEnrolled):
 		return &ui.Error{Status: http.StatusConflict, Title: "That is not possible now", Detail: sentence(err.Error()), Err: cause}
 	case errors.Is(err, auth.ErrInvalid):

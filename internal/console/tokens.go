@@ -38,7 +38,7 @@ type madeToken struct {
 	Authority             bool // the commands name the local authority's certificate
 }
 
-const tokenNameLimit = 80
+const tokenNameLimit = 64 // bytes
 
 var tokenMinutes = []int{15, 30, 60}
 
@@ -140,8 +140,8 @@ func (c *Console) checkToken(v *visit, page *tokensPage, cluster, name, minutes 
 	}
 	if name == "" {
 		page.Name.Error = "Give it a name, so that you recognise it in the list."
-	} else if len([]rune(name)) > tokenNameLimit {
-		page.Name.Error = "Use at most " + itoa(tokenNameLimit) + " characters."
+	} else if len(name) > tokenNameLimit {
+		page.Name.Error = "That is too long. A few words are enough."
 	}
 	m, err := strconv.Atoi(minutes)
 	if err != nil || m < 1 || m > 60 {

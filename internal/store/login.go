@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/ringfence/ringfence/auth"
+)
+
+// PutFlow stores a sign-in under way.
+func (db *DB) PutFlow(ctx context.Context, f auth.Flow) error {
+	return db.write(ctx, func(tx *sql.Tx) error {
+		if err := ensureAccount(ctx, tx, f.Account); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO login_flow (hash, account, password_at, expires) VALUES (?, ?, ?, ?)`,
+			f.Hash, f.Account, column(f.PasswordAt), column(f.Expires))
+		return err
+	})
+}
+
+// Flow returns the sign-in with the hash, or [auth.ErrNotFound].
+func (db *DB) Flow(ctx context.Context, hash string) (auth.Flow, error) {
+	f := auth.Flow{Hash: hash}
+	err := db.read().QueryRowContext(ctx, `SELECT account, password_at, expires FROM login_flow WHERE hash = ?`, hash).
+		Scan(&f.Account, (*instant)(&f.PasswordAt), (*instant)(&f.Expires))
+	if err != nil {
+		return auth.Flow{}, missing(err, "reading sign-in")
+	}
+	return f, nil
+}
+
+// TakeFlow removes a sign-in and reports whether it was there.
+func (db *DB) TakeFlow(ctx context.Context, hash string) (won bool, err error) {
+	err = db.write(ctx, func(tx *sql.Tx) error {
+		won, err = execOne(ctx, tx, `DELETE FROM login_flow WHERE hash = ?`, hash)
+		return err
+	})
+	return won && err == nil, err
+}
+
+// Expire removes sign-ins, invitations and enrolments that expired before now.
+func (db *DB) Expire(ctx context.Context, now time.Time) error {
+	var some bool
+	err := db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM login_flow WHERE expires < ?1)
+		OR EXISTS (SELECT 1 FROM invitation WHERE expires < ?1) OR EXISTS (SELECT 1 FROM enrolment WHERE expires < ?1)`, now.UnixNano()).Scan(&some)
+	if err != nil || !some {
+		return busy(err)
+	}
+	return db.write(ctx, func(tx *sql.Tx) error {
+		return execAll(ctx, tx, []string{
+			`DELETE FROM login_flow WHERE expires < ?`,
+			`DELETE FROM invitation WHERE expires < ?`,
+			`DELETE FROM enrolment WHERE expires < ?`,
+		}, now.UnixNano())
+	})
+}
