@@ -21,7 +21,7 @@ var methodChoices = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 func assignmentGroups(d *directory.Directory, f *form, isNew bool, vendor string) []group {
 	var engagements []ui.Option
 	for _, e := range d.Engagements {
-		if e.Closed || !isNew && vendor != "" && e.Vendor != vendor {
+		if e.Closed || vendor != "" && e.Vendor != vendor {
 			continue
 		}
 		engagements = append(engagements, ui.Option{Value: e.Name, Label: cmp.Or(e.Title, e.Name) + " (" + vendorLink(d, e.Vendor).Label + ", until " + lastDay(e.Ends) + ")"})
@@ -135,8 +135,12 @@ func (c *Console) newAssignmentForm(w http.ResponseWriter, r *http.Request, v *v
 }
 
 func (c *Console) showNewAssignment(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
+	d, vendor := v.Snapshot.Directory(), ""
+	if a := find(d.Accounts, accountWithEmail(f.Value("account"))); a != nil {
+		vendor = a.Vendor
+	}
 	return c.showEdit(w, r, f, editPage{Base: v.page("Give access"), Lede: "One person, one cluster, one contract, from a day to a day.",
-		Groups: assignmentGroups(v.Snapshot.Directory(), f, true, ""), Submit: "Give access", URL: "/console/assignments/new", Back: "/console/assignments"})
+		Groups: assignmentGroups(d, f, true, vendor), Submit: "Give access", URL: "/console/assignments/new", Back: "/console/assignments"})
 }
 
 func (c *Console) newAssignment(w http.ResponseWriter, r *http.Request, v *visit) error {

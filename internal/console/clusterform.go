@@ -32,7 +32,7 @@ func clusterValues(cl *directory.Cluster) url.Values {
 		set("health", rt.HealthPath)
 		set("upstream_ca", rt.UpstreamCA)
 		if rt.Timeout > 0 {
-			set("timeout", rt.Timeout.String())
+			set("timeout", span(rt.Timeout))
 		}
 		if rt.EncodedSlashes {
 			v.Add(routeField("options", i), "encoded_slashes")
@@ -84,7 +84,7 @@ func routeGroup(f *form, i int) group {
 			u.Mono, u.Placeholder, u.Hint = true, "http://10.0.0.5:8080", "One URL a line: http, https or h2c, with host and port and nothing more."
 		}),
 		with(f.text(field("health"), "Health path"), func(u *ui.Field) {
-			u.Mono, u.MaxLength, u.Placeholder, u.Hint = true, 1024, "/healthz", "Empty: an upstream counts as healthy while it takes connections."
+			u.Mono, u.MaxLength, u.Placeholder, u.Hint = true, 1024, "/healthz", "Asked of each upstream. Empty: health is not checked."
 		}),
 		with(f.text(field("timeout"), "Time to the first byte"), func(u *ui.Field) {
 			u.MaxLength, u.Placeholder, u.Hint = 16, "30s", "Such as 30s or 2m. Empty: 30 seconds."

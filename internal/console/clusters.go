@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -126,7 +125,7 @@ type upstreamLine struct {
 	Error  string
 }
 
-func newUpstreamLine(target string, list []ClusterStatus, now time.Time) upstreamLine {
+func newUpstreamLine(target string, list []ClusterStatus) upstreamLine {
 	line := upstreamLine{URL: target, Health: ui.Badge{Kind: ui.Neutral, Text: "not checked"}}
 	for _, s := range list {
 		if strings.TrimSuffix(s.Upstream, "/") != strings.TrimSuffix(target, "/") {
@@ -137,22 +136,22 @@ func newUpstreamLine(target string, list []ClusterStatus, now time.Time) upstrea
 			line.Health, line.Error = ui.Badge{Kind: ui.Bad, Text: "unreachable"}, clip(s.Error, 300)
 		}
 		if !s.Since.IsZero() {
-			line.Since = "since " + ago(now, s.Since)
+			line.Since = "since " + clock(s.Since)
 		}
 	}
 	return line
 }
 
-func newRouteLine(rt *directory.Route, list []ClusterStatus, now time.Time) routeLine {
+func newRouteLine(rt *directory.Route, list []ClusterStatus) routeLine {
 	line := routeLine{Name: rt.Name, Path: rt.Path}
 	for _, u := range rt.Upstreams {
-		line.Upstreams = append(line.Upstreams, newUpstreamLine(u, list, now))
+		line.Upstreams = append(line.Upstreams, newUpstreamLine(u, list))
 	}
 	if rt.HealthPath != "" {
 		line.Notes = append(line.Notes, "Health is checked at "+rt.HealthPath+".")
 	}
 	if rt.Timeout > 0 {
-		line.Notes = append(line.Notes, "The first byte must come within "+rt.Timeout.String()+".")
+		line.Notes = append(line.Notes, "The first byte must come within "+span(rt.Timeout)+".")
 	}
 	if rt.PreserveHost {
 		line.Notes = append(line.Notes, "The upstream is given the cluster's own host name.")
@@ -179,7 +178,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.Hosts = append(page.Hosts, ui.Link{Label: h, URL: c.hostURL(h) + "/"})
 	}
 	for _, rt := range cl.Routes {
-		page.Routes = append(page.Routes, newRouteLine(&rt, list, v.Now))
+		page.Routes = append(page.Routes, newRouteLine(&rt, list))
 	}
 	for _, e := range d.Engagements {
 		if slices.Contains(e.Clusters, cl.Name) {

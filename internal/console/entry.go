@@ -301,7 +301,7 @@ func typeInWords(t policy.RecordType) string {
 }
 
 func seconds(n int64) string {
-	return (time.Duration(n) * time.Second).String()
+	return span(time.Duration(n) * time.Second)
 }
 
 func factorsInWords(factors map[string]int64) string {
@@ -331,7 +331,7 @@ func obligationsInWords(o *policy.Obligations) string {
 		out = append(out, "these response headers taken off: "+strings.Join(o.StripHeaders, ", "))
 	}
 	if o.MaxCodeAge > 0 {
-		out = append(out, "a code no older than "+o.MaxCodeAge.Duration().String())
+		out = append(out, "a code no older than "+span(o.MaxCodeAge.Duration()))
 	}
 	if len(o.Notify) > 0 {
 		out = append(out, "told to "+strings.Join(o.Notify, ", "))

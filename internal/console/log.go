@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -235,7 +236,7 @@ func effectBadge(effect string) ui.Badge {
 // newEntryRow makes one line of an entry.
 func newEntryRow(p pair) entryRow {
 	e := p.entry
-	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Day: e.Time.UTC().Format("2 Jan 2006"), Clock: e.Time.UTC().Format("15:04:05"), Who: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
+	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Day: e.Time.UTC().Format(time.DateOnly), Clock: e.Time.UTC().Format("15:04:05"), Who: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
 	if id := cmp.Or(e.Account, e.Actor); id != "" {
 		row.WhoURL = "/console/log?account=" + url.QueryEscape(id)
 	}
@@ -247,7 +248,7 @@ func newEntryRow(p pair) entryRow {
 		row.Mono = false
 		row.What = actionWords(e.Action)
 		if e.Object != "" && e.Object != "log" {
-			row.What += ": " + e.Object
+			row.What += ": " + objectName(e.Object)
 		}
 		row.Kind = ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], string(e.Type))}
 		if e.Result != "" && e.Result != "ok" {
@@ -265,6 +266,14 @@ func newEntryRow(p pair) entryRow {
 		row.Note = "cut short: " + last.Ended
 	}
 	return row
+}
+
+// objectName is what an entry names without its kind, which its action says.
+func objectName(object string) string {
+	if _, name, ok := strings.Cut(object, ":"); ok {
+		return name
+	}
+	return object
 }
 
 func entryURL(index uint64) string { return "/console/log/" + strconv.FormatUint(index, 10) }
@@ -318,8 +327,8 @@ func searchControls(f *form) (first, more []ui.Field, open bool) {
 		f.choice(searchEffect, "Effect", "Any", options(effects)),
 		mono(searchStatus, "Status", "403 or 4xx"),
 		mono(searchPath, "Path", "/api or *.csv"),
-		mono(searchSince, "Since (UTC)", "24h or 2026-01-31"),
-		mono(searchUntil, "Until (UTC)", "2026-01-31 18:00"),
+		mono(searchSince, "Since (UTC)", "24h, 2026-01-31"),
+		mono(searchUntil, "Until (UTC)", "2026-01-31"),
 	}
 	more = []ui.Field{
 		f.choice(searchType, "Type", "Any", types),

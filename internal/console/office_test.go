@@ -243,7 +243,7 @@ func fillLog(o *office) {
 	}
 	for i := range 48 {
 		k := kinds[i%len(kinds)]
-		at := sampleNow.Add(-24*time.Hour + time.Duration(i)*29*time.Minute)
+		at := sampleNow.Add(-24*time.Hour + time.Duration(i+1)*30*time.Minute - time.Minute)
 		r := policy.Record{Type: policy.RecordRequest, Time: at, RequestID: fmt.Sprintf("req%04d", i), Account: "kim", Email: "kim@example.com", Vendor: "acme", Engagement: "migration",
 			Session: "ses_kim", Credential: policy.CredentialSession, Factors: map[string]int64{"password": 640, "totp": 600}, CodeAge: policy.Int64(600),
 			Cluster: k.cluster, Classification: "confidential", Route: "web", Protocol: "http", Method: k.method, Host: k.cluster + ".test", Path: o.say(k.path), QueryNames: []string{o.say("page")},

@@ -84,8 +84,8 @@ func count(n int, noun string) string {
 	switch {
 	case noun == "person":
 		noun = "people"
-	case strings.HasSuffix(noun, "y"):
-		noun = strings.TrimSuffix(noun, "y") + "ies"
+	case noun == "entry":
+		noun = "entries"
 	case strings.HasSuffix(noun, "s"):
 		noun += "es"
 	default:
@@ -105,6 +105,18 @@ func size(n int64) string {
 		f, i = f/unit, i+1
 	}
 	return fmt.Sprintf("%.1f %s", f, [...]string{"KiB", "MiB", "GiB", "TiB", "PiB"}[i])
+}
+
+// span writes a duration without the parts that are zero: 1h, not 1h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // millis writes a number of milliseconds for people.
