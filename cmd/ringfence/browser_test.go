@@ -142,7 +142,9 @@ func (w *window) submit(fields ...string) {
 	var sel chromedp.CSS
 	for i := 0; i+1 < len(fields); i += 2 {
 		sel = chromedp.CSS(fmt.Sprintf(`main [name=%q]`, fields[i]))
-		w.do(chromedp.WaitVisible(sel), chromedp.SetValue(sel, ""), chromedp.SendKeys(sel, fields[i+1]))
+		w.do(chromedp.WaitVisible(sel))
+		ask[any](w, fmt.Sprintf(`void (document.querySelector(%q).value = "")`, string(sel)))
+		w.do(chromedp.SendKeys(sel, fields[i+1]))
 	}
 	w.follow(chromedp.SendKeys(sel, kb.Enter))
 }

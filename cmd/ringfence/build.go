@@ -167,7 +167,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 
 func (g *gateway) buildCerts(ctx context.Context) (err error) {
 	cfg := g.cfg.Load()
-	c := certs.Config{Mode: certs.Mode(cfg.TLS.Mode), Dir: paths{cfg.Data}.certs(), Hosts: g.hosts, Domains: cfg.TLS.Local.Domains, Logger: g.logger,
+	c := certs.Config{Mode: certs.Mode(cfg.TLS.Mode), Dir: paths{cfg.Data}.certs(), Hosts: g.hosts, Fallback: cfg.GateHost(), Domains: cfg.TLS.Local.Domains, Logger: g.logger,
 		ACME: certs.ACME{Directory: cfg.TLS.ACME.Directory, Email: cfg.TLS.ACME.Email, CAFile: cfg.TLS.ACME.CAFile,
 			KeyID: cfg.TLS.ACME.ExternalAccount.KeyID, KeyFile: cfg.TLS.ACME.ExternalAccount.KeyFile,
 			HTTPPort: cfg.TLS.ACME.HTTPPort, TLSPort: cfg.TLS.ACME.TLSPort, NoHTTP: cfg.HTTPListen == ""}}

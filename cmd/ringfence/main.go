@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // policies reckon in the contractor's time zone, also where the system has no zone data
 
 	"github.com/spf13/cobra"
 )

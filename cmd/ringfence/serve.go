@@ -246,7 +246,7 @@ func (g *gateway) plainServer() *http.Server {
 func limits(cfg *config.Config) proxy.Limits {
 	l := cfg.Limits
 	return proxy.Limits{Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress, HeaderBytes: int(l.HeaderBytes), StreamsPerConnection: l.StreamsPerConnection, HandshakeTimeout: l.HandshakeTimeout,
-		ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout}
+		ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, StallTimeout: l.StallTimeout, RequestsPerAccount: l.RequestsPerAccount}
 }
 
 // reloads reloads on SIGHUP and when the configuration file or the policies

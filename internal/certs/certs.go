@@ -35,6 +35,10 @@ type Config struct {
 	// Hosts returns the hosts known at the start. Nil is none: every
 	// handshake is refused until [Manager.SetHosts] is called.
 	Hosts func() []string
+	// Fallback is the known host whose certificate is shown to whoever names an
+	// unknown host or none, so that the answer above TLS can say what is wrong.
+	// It should be the gate's, which is public. Empty: such handshakes are refused.
+	Fallback string
 	// Dir is the folder for the local authority and for what ACME must keep
 	// (accounts, keys, certificates). It is made when missing, for the service
 	// alone. Not used in mode files.
@@ -99,7 +103,8 @@ type Manager struct {
 	logger *slog.Logger
 
 	// known is replaced whole by SetHosts and read by every handshake.
-	known atomic.Pointer[map[string]bool]
+	known    atomic.Pointer[map[string]bool]
+	fallback string // Config.Fallback
 }
 
 // New prepares the certificates of cfg. In mode local it makes the authority
@@ -113,7 +118,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	m := &Manager{logger: cfg.Logger}
+	m := &Manager{logger: cfg.Logger, fallback: cfg.Fallback}
 	m.known.Store(&map[string]bool{})
 	var err error
 	switch cfg.Mode {

@@ -15,8 +15,9 @@ import (
 const challengeProtocol = "acme-tls/1"
 
 // TLSConfig returns the configuration for the public listener: TLS 1.2 and
-// later, HTTP/2 and HTTP/1.1. A host that is not known is refused with the
-// alert unrecognized_name, resumed sessions included. The caller may clone it,
+// later, HTTP/2 and HTTP/1.1. A host that is not known is shown the
+// certificate of Config.Fallback, or refused with the alert
+// unrecognized_name where there is none, resumed sessions included. The caller may clone it,
 // but must keep GetConfigForClient, which refuses.
 func (m *Manager) TLSConfig() *tls.Config {
 	serve := &tls.Config{
@@ -38,10 +39,12 @@ func (m *Manager) TLSConfig() *tls.Config {
 		GetCertificate:         m.certificate,
 	}
 	serve.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		host, err := canonicalHost(hello.ServerName)
+		host, known := m.host(hello)
 		switch {
-		case err != nil || !m.knows(host):
+		case !known:
 			return refuse, nil
+		case isChallenge(hello) && !m.names(hello, host):
+			return refuse, nil // a challenge is about the host that it names
 		case m.acme != nil && isChallenge(hello):
 			return challenge, nil
 		}
@@ -51,11 +54,29 @@ func (m *Manager) TLSConfig() *tls.Config {
 }
 
 func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	host, err := canonicalHost(hello.ServerName)
-	if err != nil || !m.knows(host) {
+	host, known := m.host(hello)
+	if !known {
 		return nil, nil // crypto/tls answers unrecognized_name
 	}
+	if !m.names(hello, host) {
+		asked := *hello
+		asked.ServerName = host
+		hello = &asked
+	}
 	return m.source.certificate(hello, host)
+}
+
+// host is the known host that a handshake is for: the one it names, or the fallback.
+func (m *Manager) host(hello *tls.ClientHelloInfo) (string, bool) {
+	if host, err := canonicalHost(hello.ServerName); err == nil && m.knows(host) {
+		return host, true
+	}
+	return m.fallback, m.fallback != "" && m.knows(m.fallback)
+}
+
+func (m *Manager) names(hello *tls.ClientHelloInfo, host string) bool {
+	named, err := canonicalHost(hello.ServerName)
+	return err == nil && named == host
 }
 
 func isChallenge(hello *tls.ClientHelloInfo) bool {
