@@ -157,7 +157,12 @@ func (l *Log) place(it *item, now time.Time) error {
 		}
 		err := l.roll()
 		switch {
-		case err == nil:
+		case err == nil && l.fits(it, false):
+		case err == nil: // newItem measures, so that this cannot be
+			if !it.finish(0, ErrTooLarge) {
+				release(it)
+			}
+			return nil
 		case !errors.Is(err, errNoRoom):
 			return err
 		case privileged(it.typ) && l.fits(it, true):
@@ -207,6 +212,10 @@ func (l *Log) holdBack(it *item, why error) {
 	l.held.Store(int64(len(l.c.backlog)))
 }
 
+// clockSlack is how far a record's own time may be from its entry's before
+// both are kept. Records that overtake one another in the queue stay below it.
+const clockSlack = 100 * time.Millisecond
+
 // put writes one entry's frame into the batch. The entry's time is the
 // record's own, at, but neither later than the clock nor earlier than the
 // entry before.
@@ -220,7 +229,7 @@ func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
 		t = c.last
 	}
 	c.last = t
-	if t.Equal(at) {
+	if d := at.Sub(t); d.Abs() < clockSlack {
 		at = time.Time{}
 	}
 	if len(c.buf) == 0 {
@@ -331,7 +340,7 @@ func (l *Log) roll() error {
 	if err != nil {
 		return err
 	}
-	s := &segment{header: header{l.cfg.Origin, c.epoch + 1, c.tree.n, c.last, c.tree.root()}, size: l.cfg.SegmentSize, facts: map[string]bool{}}
+	s := &segment{header: header{l.cfg.Origin, l.cfg.SegmentSize, c.epoch + 1, c.tree.n, c.last, c.tree.root()}, facts: map[string]bool{}}
 	s.name = segmentName(s.first, rawEnding)
 	if s.f, err = l.cfg.disk.open(filepath.Join(l.cfg.Dir, spare)); err != nil {
 		return l.fail(fmt.Errorf("opening %s: %w", spare, err))

@@ -1,10 +1,14 @@
 package accesslog
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/durable"
 )
@@ -21,6 +25,10 @@ type disk interface {
 	remove(name string) error
 	// write replaces a small file as [durable.WriteFile] does.
 	write(name string, data []byte) error
+	// append adds to a small file, making it if need be, and syncs it. On error it is as it was.
+	append(name string, data []byte) error
+	// flush syncs a file that others write; one that is missing is none.
+	flush(name string) error
 	// zero overwrites a file of size bytes with zeros and syncs it.
 	zero(name string, size int64) error
 }
@@ -90,6 +98,35 @@ func (d osDisk) remove(name string) error { return os.Remove(name) }
 
 func (d osDisk) write(name string, data []byte) error { return durable.WriteFile(name, data, 0o644) }
 
+func (d osDisk) append(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(data, st.Size()); err != nil {
+		f.Truncate(st.Size()) // part of it may have been written before the disk was full
+		return err
+	}
+	return f.Sync()
+}
+
+func (d osDisk) flush(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
 func (d osDisk) zero(name string, size int64) error {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -109,6 +146,34 @@ func writeZeros(f *os.File, size int64) error {
 		}
 	}
 	return f.Sync()
+}
+
+// lockPatience is how long Open waits for the lock: a verifier holds it for an
+// instant when it looks whether a writer runs.
+const lockPatience = 200 * time.Millisecond
+
+func waitLock(ctx context.Context, name string) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		f, err := lockFile(name)
+		if err == nil || !errors.Is(err, ErrLocked) {
+			return f, err
+		}
+		if pause(ctx) != nil {
+			return nil, err
+		}
+	}
+}
+
+// writerRuns reports whether a process holds the log in dir.
+func writerRuns(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return false // a copy without the lock file
+	}
+	defer f.Close()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 // lockFile takes the lock that makes this process the log's one writer. The

@@ -20,6 +20,7 @@ const headerTitle = "ringfence access log segment v1"
 // A header opens a segment and says where it continues the log.
 type header struct {
 	origin string
+	size   int64     // of the file, in bytes
 	epoch  uint64    // counts segments, so that no two lives of a file share one
 	first  uint64    // index of the first entry
 	last   time.Time // of the entry before; zero in the first segment
@@ -29,8 +30,8 @@ type header struct {
 // encode returns the header as text, with a check sum, filled up with zeros.
 func (h *header) encode() []byte {
 	b := make([]byte, 0, headerLen)
-	b = fmt.Appendf(b, "%s\norigin %s\nepoch %d\nfirst %d\ntime %s\nroot %s\n",
-		headerTitle, h.origin, h.epoch, h.first, h.last.UTC().Format(time.RFC3339Nano), h.root)
+	b = fmt.Appendf(b, "%s\norigin %s\nsize %d\nepoch %d\nfirst %d\ntime %s\nroot %s\n",
+		headerTitle, h.origin, h.size, h.epoch, h.first, h.last.UTC().Format(time.RFC3339Nano), h.root)
 	b = fmt.Appendf(b, "crc32c %08x\n", frameSum(0, 0, b))
 	return b[:headerLen]
 }
@@ -47,16 +48,17 @@ func parseHeader(b []byte) (*header, error) {
 		return nil, bad
 	}
 	lines := strings.Split(string(text), "\n")
-	if len(lines) != 8 || lines[0] != headerTitle {
+	if len(lines) != 9 || lines[0] != headerTitle {
 		return nil, bad
 	}
 	var h header
-	var err [4]error
+	var err [5]error
 	h.origin = strings.TrimPrefix(lines[1], "origin ")
-	h.epoch, err[0] = strconv.ParseUint(strings.TrimPrefix(lines[2], "epoch "), 10, 64)
-	h.first, err[1] = strconv.ParseUint(strings.TrimPrefix(lines[3], "first "), 10, 63)
-	h.last, err[2] = time.Parse(time.RFC3339Nano, strings.TrimPrefix(lines[4], "time "))
-	h.root, err[3] = tlog.ParseHash(strings.TrimPrefix(lines[5], "root "))
+	h.size, err[0] = strconv.ParseInt(strings.TrimPrefix(lines[2], "size "), 10, 64)
+	h.epoch, err[1] = strconv.ParseUint(strings.TrimPrefix(lines[3], "epoch "), 10, 64)
+	h.first, err[2] = strconv.ParseUint(strings.TrimPrefix(lines[4], "first "), 10, 63)
+	h.last, err[3] = time.Parse(time.RFC3339Nano, strings.TrimPrefix(lines[5], "time "))
+	h.root, err[4] = tlog.ParseHash(strings.TrimPrefix(lines[6], "root "))
 	if errors.Join(err[:]...) != nil || !validOrigin(h.origin) || !bytes.Equal(h.encode(), b) {
 		return nil, bad
 	}

@@ -98,6 +98,7 @@ func (l *Log) setFull(cause error) {
 	err := fmt.Errorf("%w: %w", errNoRoom, cause)
 	if l.full.Swap(&err) == nil {
 		l.cfg.Logger.Error("the access log has no room: nothing is served until there is", "err", err)
+		l.doChores() // it goes on trying
 	}
 }
 
@@ -159,13 +160,13 @@ func (k *keeper) waiting() bool {
 func (l *Log) keepOnce() {
 	l.topUp(min(1, l.cfg.Spares))
 	for !l.ending() {
-		name, ok := l.keep.oldest(l.cfg.Now())
+		name, ok := l.keep.oldest(time.Now())
 		if !ok {
 			break
 		}
 		if err := l.seal(name); err != nil {
 			l.cfg.Logger.Warn("compressing a segment, which stays as it is", "segment", name, "err", err)
-			l.keep.later(l.cfg.Now().Add(sealRetry))
+			l.keep.later(time.Now().Add(sealRetry))
 			break
 		}
 		l.keep.sealed()

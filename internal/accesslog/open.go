@@ -50,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	if err := durable.Mkdir(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(cfg.Dir, lockName))
+	lock, err := waitLock(ctx, filepath.Join(cfg.Dir, lockName))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (o *opener) loadRaw(ctx context.Context, ref segmentRef, first, last bool) 
 	if !h.last.IsZero() {
 		c.last = h.last
 	}
-	c.seg = &segment{header: *h, name: ref.name, f: f, size: size, facts: map[string]bool{}}
+	c.seg = &segment{header: *h, name: ref.name, f: f, facts: map[string]bool{}}
 	clear(c.open)
 	o.carried = o.carried[:0]
 	s := newScanner(f, size, h)
@@ -264,7 +264,7 @@ func (o *opener) readHeader(f file, size int64, ref segmentRef) (*header, error)
 		return nil, &TamperedError{Index: ref.first, Segment: ref.name, Offset: 0, What: err.Error()}
 	case h.origin != o.cfg.Origin:
 		return nil, fmt.Errorf("%s belongs to the log %s, not to %s", ref.name, h.origin, o.cfg.Origin)
-	case h.first != ref.first || size < minSegmentSize:
+	case h.first != ref.first || h.size != size:
 		return nil, &TamperedError{Index: ref.first, Segment: ref.name, Offset: 0, What: "the file's name or length is not what its header says"}
 	}
 	return h, nil

@@ -14,13 +14,26 @@ import (
 )
 
 // WriteJSON writes e as one line of JSON: the payload as it is hashed. Control
-// characters and those that change the direction of text are escaped in it.
+// characters and those that change the direction of text are escaped in it; in
+// a facts document, whose bytes are not the log's own, they are escaped here.
 func WriteJSON(w io.Writer, e *Entry) error {
 	b, err := e.MarshalJSON()
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(b[:len(b):len(b)], '\n'))
+	line := make([]byte, 0, len(b)+1)
+	if e.FactsJSON == nil {
+		line = append(line, b...)
+	} else {
+		for _, r := range string(b) {
+			if hidden(r) {
+				line = appendEscape(line, r)
+			} else {
+				line = utf8.AppendRune(line, r)
+			}
+		}
+	}
+	_, err = w.Write(append(line, '\n'))
 	return err
 }
 

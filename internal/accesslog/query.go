@@ -122,6 +122,9 @@ func (q *query) offer(payload []byte) (bool, error) {
 			return true, nil
 		}
 	}
+	if q.Text != "" && !containsFold(payload, q.Text) {
+		return true, nil
+	}
 	e, err := decodeEntry(payload)
 	if err != nil {
 		return false, err
@@ -166,6 +169,9 @@ func (q *query) skip(v *view) bool {
 
 func (q *query) descend(ctx context.Context, dir string, from, to uint64) error {
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		list, err := listFolder(dir)
 		if err != nil {
 			return err

@@ -48,10 +48,10 @@ func openView(dir string, list *listing, i int) (*view, error) {
 	}
 	v.f = f
 	if err := v.readHead(); err != nil {
-		f.Close()
 		if v.gone() {
-			return nil, errStale
+			err = errStale
 		}
+		f.Close()
 		return nil, err
 	}
 	return v, nil
@@ -70,8 +70,8 @@ func (v *view) readHead() error {
 	if v.h, err = parseHeader(b); err != nil {
 		return v.damaged(v.ref.first, 0, err.Error())
 	}
-	if v.h.first != v.ref.first {
-		return v.damaged(v.ref.first, 0, "the file's name is not what its header says")
+	if v.h.first != v.ref.first || !v.ref.sealed && v.h.size != v.size {
+		return v.damaged(v.ref.first, 0, "the file's name or length is not what its header says")
 	}
 	if v.ref.sealed {
 		if v.foot, err = readFooter(v.f, v.size); err != nil {
@@ -246,6 +246,9 @@ func (v *view) eachRaw(from uint64, fn func(index uint64, payload []byte) (bool,
 // up again where it was left.
 func walk(ctx context.Context, dir string, from uint64, skip func(*view) bool, fn func(index uint64, payload []byte) (bool, error)) error {
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		list, err := listFolder(dir)
 		if err != nil {
 			return err
@@ -378,7 +381,10 @@ func get(ctx context.Context, dir string, index uint64) (*Entry, error) {
 	return nil, fmt.Errorf("reading entry %d: %w", index, ErrNotFound)
 }
 
-func recordHash(payload []byte) tlog.Hash { return tlog.RecordHash(payload) }
+func recordHash(payload []byte) tlog.Hash {
+	var room [2048]byte // keeps a usual entry off the heap
+	return leafHash(append(append(room[:0], 0), payload...))
+}
 
 func carriedIndexes(payload []byte) []uint64 {
 	var out []uint64

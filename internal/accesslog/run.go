@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -24,6 +23,9 @@ func (l *Log) Run(ctx context.Context) error {
 		return errors.New("running the access log: it runs already")
 	}
 	defer l.endOnce.Do(func() { close(l.ended) })
+	if l.ending() {
+		return nil // Close, which came first, writes what is queued
+	}
 	detach := context.AfterFunc(ctx, l.halt)
 	defer detach()
 	var wg sync.WaitGroup
@@ -158,44 +160,17 @@ func (l *Log) signNow(history bool) error {
 	if !history && time.Since(l.signs.written) < historyEvery {
 		return nil
 	}
-	if err := l.appendHistory(msg); err != nil {
+	if err := l.cfg.disk.append(filepath.Join(l.cfg.Dir, historyName), msg); err != nil {
 		return fmt.Errorf("keeping the checkpoint: %w", err)
 	}
 	l.signs.written = time.Now()
 	return nil
 }
 
-func (l *Log) appendHistory(msg []byte) error {
-	f, err := os.OpenFile(filepath.Join(l.cfg.Dir, historyName), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(msg, st.Size()); err != nil {
-		f.Truncate(st.Size()) // part of it may have been written before the disk was full
-		return err
-	}
-	return f.Sync()
-}
-
-// syncTiles makes the kept hashes durable. Files are opened anew, because
-// those of the committer are its own.
+// syncTiles makes the kept hashes durable.
 func (l *Log) syncTiles() error {
 	for level := range tileLevels {
-		f, err := os.OpenFile(filepath.Join(l.cfg.Dir, tileName(level)), os.O_RDWR, 0)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		f.Close()
-		if err != nil {
+		if err := l.cfg.disk.flush(filepath.Join(l.cfg.Dir, tileName(level))); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,6 @@ type segment struct {
 	header
 	name string
 	f    file
-	size int64
 	off  int64  // of the next frame
 	seq  uint64 // of the next frame
 

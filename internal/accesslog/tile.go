@@ -84,17 +84,6 @@ func (t *tiles) cut() error {
 	return nil
 }
 
-func (t *tiles) sync() error {
-	for _, f := range t.files {
-		if f != nil {
-			if err := f.Sync(); err != nil {
-				return fmt.Errorf("keeping hashes: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
 func (t *tiles) close() {
 	for l, f := range t.files {
 		if f != nil {

@@ -95,8 +95,8 @@ func (r *verifier) run(ctx context.Context, vkey string) error {
 		return &TamperedError{Index: r.tree.n, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("the log ends before this entry, but a checkpoint vouches for %d entries", r.signed)}
 	}
-	if r.differs != nil {
-		return r.differs // the entries are right, and the kept hashes are not
+	if r.differs != nil { // in entries that nothing vouches for yet
+		return r.differs
 	}
 	if err := r.tiles.finish(r.tree.n); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (r *verifier) readPast(ctx context.Context) (err error) {
 		if len(r.past.torn) == 0 {
 			break
 		}
-		if try == patience {
+		if try == patience || !writerRuns(r.dir) {
 			return &TamperedError{Index: r.past.newest().size, Segment: historyName, Offset: r.past.length, What: "bytes that are no checkpoint"}
 		}
 		if err := pause(ctx); err != nil {
@@ -159,6 +159,9 @@ func pause(ctx context.Context) error {
 // from where it was left.
 func (r *verifier) segments(ctx context.Context) error {
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		list, err := listFolder(r.dir)
 		if err != nil {
 			return err
@@ -206,23 +209,21 @@ func (r *verifier) segment(ctx context.Context, list *listing, i int) error {
 	}
 	r.epoch = v.h.epoch
 	if v.foot != nil {
-		if !r.canFollow(v) {
-			return v.damaged(v.h.first, 0, "the newest segment is sealed")
+		if v.last { // the writer starts the next one before it seals one
+			return v.damaged(v.foot.first+v.foot.count, -1, "the segment after this sealed one is missing")
 		}
 		return r.sealed(ctx, v)
 	}
 	return r.raw(ctx, v)
 }
 
-// canFollow reports whether a sealed segment has one after it, as it must. The
-// writer starts the next segment before it seals one.
-func (r *verifier) canFollow(v *view) bool { return !v.last }
-
 func (r *verifier) header(v *view, i int) error {
 	if v.h.root != r.tree.root() {
 		return r.blame(v.ref.name, 0, "the root in the segment's header is not that of the entries before")
 	}
-	r.vouched = r.tree.n
+	if r.vouched = r.tree.n; r.differs != nil {
+		return r.differs
+	}
 	if i > 0 && v.h.epoch <= r.epoch || !v.h.last.Equal(r.last) && !(r.tree.n == 0 && v.h.last.IsZero()) {
 		return v.damaged(v.h.first, 0, "the header does not continue the segment before")
 	}
@@ -251,8 +252,10 @@ func (r *verifier) comparePoints(name string, off int64) error {
 		if r.tree.n == r.signed {
 			r.root = root
 		}
-		r.vouched = r.tree.n
 		r.points = r.points[1:]
+		if r.vouched = r.tree.n; r.differs != nil {
+			return r.differs // the entries are right, and the kept hashes are not
+		}
 	}
 	return nil
 }
@@ -282,7 +285,7 @@ func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) erro
 		if err != nil {
 			fault = err
 		}
-		if !ok && r.differs == nil {
+		if !ok && r.differs == nil && n < r.signed { // beyond that the writer may be at work on them
 			r.differs = &TamperedError{Index: n, Segment: tileName(level), Offset: (r.tiles.count[level] - 1) * tlog.HashSize,
 				What: "the kept hash is not that of the entry"}
 		}
@@ -336,51 +339,63 @@ func (r *verifier) sealed(ctx context.Context, v *view) error {
 	return nil
 }
 
-// raw reads a raw segment. In the newest one the writer may be at work: what
-// looks like damage is read again until it is whole, or stays as it is.
+// raw reads a raw segment. In the newest one a writer may be at work, and what
+// looks like damage is a batch half written: then every byte that was seen
+// must in the end turn out to be part of a frame.
 func (r *verifier) raw(ctx context.Context, v *view) error {
 	s := newScanner(v.f, v.size, v.h)
-	for still := 0; ; {
+	seen := int64(-1) // the last byte that was seen behind the frames
+	for tries := 0; ; tries++ {
 		off := s.off
-		p, err := s.entry()
-		if err == nil {
-			still = 0
-			if s.index > r.tree.n {
-				if err := r.entry(ctx, v, p, s.off-int64(len(p))-frameHead); err != nil {
-					if v.gone() {
-						return errStale
-					}
-					return err
-				}
-			}
-			continue
+		if err := r.frames(ctx, v, s); err != nil {
+			return err
 		}
 		if v.gone() {
 			return errStale
 		}
-		if err != errEnd && err != errBad {
-			return fmt.Errorf("reading %s: %w", v.ref.name, err)
+		if seen < 0 {
+			from, to, err := s.nonZero(s.off)
+			if err != nil {
+				return err
+			}
+			if seen = to; from < 0 {
+				return r.ended(v, s)
+			}
 		}
-		from, _, err := s.nonZero(s.off)
-		if err != nil {
-			return err
-		}
-		if from < 0 {
+		switch {
+		case s.off > seen:
 			return r.ended(v, s)
-		}
-		if !v.last || still == patience {
-			return v.damaged(r.tree.n, from, "bytes after the last entry that are no entry")
-		}
-		if s.off == off {
-			still++
+		case s.off > off:
+			tries = 0
+		case !v.last || tries >= patience || !writerRuns(r.dir):
+			return v.damaged(r.tree.n, s.off, "the frame is damaged, or bytes follow that are no frame")
 		}
 		if err := pause(ctx); err != nil {
 			return err
 		}
-		if r.tree.n > r.signed && still == 0 && s.off != off {
+		s.forget()
+	}
+}
+
+// frames takes entries into the tree up to the first frame that is not one.
+func (r *verifier) frames(ctx context.Context, v *view, s *scanner) error {
+	for {
+		p, err := s.entry()
+		if err == errEnd || err == errBad {
 			return nil
 		}
-		s.forget()
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", v.ref.name, err)
+		}
+		if s.index <= r.tree.n {
+			continue // taken before the segment was sealed and read again
+		}
+		if err := r.entry(ctx, v, p, s.off-int64(len(p))-frameHead); err != nil {
+			if v.gone() {
+				return errStale
+			}
+			return err
+		}
 	}
 }
 
@@ -492,15 +507,12 @@ func (t *tileCheck) finish(n uint64) error {
 		if f == nil {
 			continue
 		}
-		for try := 0; ; try++ {
-			st, err := f.Stat()
-			if err != nil {
-				return err
-			}
-			if st.Size()%tlog.HashSize != 0 {
-				return &TamperedError{Index: n, Segment: tileName(level), Offset: st.Size(), What: "the file ends within a hash"}
-			}
-			break
+		st, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if st.Size()%tlog.HashSize != 0 {
+			return &TamperedError{Index: n, Segment: tileName(level), Offset: st.Size(), What: "the file ends within a hash"}
 		}
 	}
 	return nil
