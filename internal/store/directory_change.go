@@ -56,7 +56,7 @@ func (db *DB) Change(ctx context.Context, actor directory.Actor, edit func(*dire
 			return err
 		}
 		next = &loaded{directory: want, acceptances: have.acceptances}
-		return tx.QueryRowContext(ctx, `SELECT version FROM directory_state`).Scan(&next.version)
+		return next.seen(ctx, tx)
 	})
 	if errors.Is(err, errUnchanged) {
 		return nil, nil
@@ -214,7 +214,7 @@ func newID() string { return strings.ToLower(rand.Text()[:20]) }
 // settleGivers notes the actor on assignments that are new or changed.
 func settleGivers(have, want *directory.Directory, actor directory.Actor) {
 	by := actor.Email
-	if by == "" {
+	if by == "" || !printable(by) {
 		by = actor.Account
 	}
 	type key struct{ account, cluster string }
