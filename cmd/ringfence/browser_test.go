@@ -99,6 +99,9 @@ func (w *window) shoot(name string) {
 			_, err = chromedp.Call(w.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}}})
 		}
 		var png []byte
+		if err == nil { // colours fade from one scheme to the other
+			_, err = chromedp.Run(w.ctx, chromedp.Sleep(300*time.Millisecond))
+		}
 		if err == nil {
 			png, err = chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
 		}
@@ -244,6 +247,7 @@ func TestBrowser_Enrolment(t *testing.T) {
 	}
 	w.shoot("agreements")
 	w.fitsPhone("the agreements page")
+	w.do(chromedp.Click(chromedp.CSS(`main form input[type="checkbox"]`)))
 	w.submit("name", "Nadia Weiss")
 	if w.at().Path != "/" || !strings.Contains(w.text(), "Claims desk") {
 		t.Fatalf("after the agreement at %s:\n%s", w.at(), w.text())
@@ -292,7 +296,9 @@ func TestBrowser_Console(t *testing.T) {
 	w.open(p.ready.Gate + "/console/people")
 	w.press(`[...document.querySelectorAll('main a')].find(a => a.textContent.includes('Kim Larsen'))`)
 	w.shoot("console-person")
-	w.press(`document.querySelector('form[action$="/disable"] button, button[formaction$="/disable"]')`)
+	w.press(`document.querySelector('main a[href$="/disable"]')`)
+	w.shoot("console-disable")
+	w.press(`document.querySelector('main form button')`)
 	w.shoot("console-person-disabled")
 	kim.accept = "application/json"
 	eventually(t, 2*time.Second, "the disabled account is refused", func() bool { return kim.get(p.cluster(t, "claims")+"/").status == 401 })
