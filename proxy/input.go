@@ -51,7 +51,7 @@ func (x *exchange) fillInput() {
 		}
 	}
 	if s := x.r.TLS; s != nil && s.Version != 0 {
-		x.tls = policy.TLS{Version: strings.TrimPrefix(tls.VersionName(s.Version), "TLS "), Cipher: tls.CipherSuiteName(s.CipherSuite)}
+		x.tls = policy.TLS{Version: strings.TrimPrefix(tls.VersionName(s.Version), "TLS "), Cipher: cipherName(s.CipherSuite)}
 		in.Request.TLS = &x.tls
 	}
 	in.Facts = x.facts()
@@ -62,4 +62,21 @@ func (x *exchange) facts() *policy.Document {
 		return nil
 	}
 	return x.h.Knower.Facts(x.input.Subject.Account, x.cluster.Name, x.source)
+}
+
+// cipherNames holds the name of every cipher suite: the tls package makes its
+// whole list anew at each look-up.
+var cipherNames = func() map[uint16]string {
+	names := map[uint16]string{}
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		names[s.ID] = s.Name
+	}
+	return names
+}()
+
+func cipherName(id uint16) string {
+	if n, ok := cipherNames[id]; ok {
+		return n
+	}
+	return tls.CipherSuiteName(id)
 }

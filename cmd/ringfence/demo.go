@@ -119,7 +119,7 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer stop()
-	if err := d.populate(cmd, cfg, upstreams); err != nil {
+	if err := d.populate(ctx, cfg, upstreams); err != nil {
 		return fmt.Errorf("preparing the demo: %w", err)
 	}
 	level := new(slog.LevelVar)
@@ -199,9 +199,8 @@ func startSamples() (upstreams map[string]string, stop func(), err error) {
 }
 
 // populate makes the deployment, or brings a kept one up to this run's ports.
-func (d *demo) populate(cmd *cobra.Command, cfg *config.Config, upstreams map[string]string) error {
-	ctx := cmd.Context()
-	if err := makeDeployment(cmd, cfg); err != nil {
+func (d *demo) populate(ctx context.Context, cfg *config.Config, upstreams map[string]string) error {
+	if err := makeDeployment(ctx, cfg); err != nil {
 		return err
 	}
 	dep, err := openConfigured(ctx, cfg)

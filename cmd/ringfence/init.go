@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,7 +43,7 @@ func newInit() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := makeDeployment(cmd, cfg); err != nil {
+			if err := makeDeployment(cmd.Context(), cfg); err != nil {
 				return err
 			}
 			d, err := openConfigured(cmd.Context(), cfg)
@@ -86,11 +87,11 @@ func starterConfig(file, gate, data string) error {
 }
 
 // makeDeployment makes folders, keys and store; what exists stays.
-func makeDeployment(cmd *cobra.Command, cfg *config.Config) error {
+func makeDeployment(ctx context.Context, cfg *config.Config) error {
 	if err := prepare(cfg); err != nil {
 		return err
 	}
-	db, err := store.Open(cmd.Context(), store.Config{Path: paths{cfg.Data}.db()})
+	db, err := store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), GateHost: cfg.GateHost()})
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,10 @@
 package directory
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -51,18 +44,53 @@ func (c *checker) objects(gateHost string) {
 	for i := range c.d.Accounts {
 		a, o := &c.d.Accounts[i], c.account(i)
 		unique(o, "email", a.Email, c.accounts, a)
+		if c.keptAccount(i) {
+			if a.ID != "" {
+				ids[a.ID] = true
+			}
+			continue
+		}
 		c.oneAccount(o, a, ids)
 	}
+	c.assignments()
+}
+
+// keptAccount reports whether an account stands unchanged where it stood.
+func (c *checker) keptAccount(i int) bool {
+	return c.have != nil && i < len(c.have.Accounts) && c.have.Accounts[i].ID == c.d.Accounts[i].ID &&
+		sameAccount(&c.have.Accounts[i], &c.d.Accounts[i])
+}
+
+// assignments checks each assignment and that no key is there twice. Those
+// that stand where they stood in the directory that is replaced are known to be
+// sound and to differ from one another; with hundreds of thousands, that is
+// most of the work of a change.
+func (c *checker) assignments() {
 	type key struct{ account, cluster string }
-	keys := make(map[key]bool, len(c.d.Assignments))
+	kept := func(i int) bool {
+		return c.have != nil && i < len(c.have.Assignments) && sameAssignment(&c.have.Assignments[i], &c.d.Assignments[i])
+	}
+	fresh := map[key]int{} // place of the first
 	for i := range c.d.Assignments {
-		a, o := &c.d.Assignments[i], c.assignment(i)
-		if k := (key{a.Account, a.Cluster}); keys[k] {
-			o.fault("", "is there twice: an account has at most one assignment on a cluster")
-		} else {
-			keys[k] = true
+		if kept(i) {
+			continue
 		}
-		c.oneAssignment(o, a)
+		a := &c.d.Assignments[i]
+		if _, twice := fresh[key{a.Account, a.Cluster}]; twice {
+			c.assignment(i).fault("", "is there twice: an account has at most one assignment on a cluster")
+		} else {
+			fresh[key{a.Account, a.Cluster}] = i
+		}
+		c.oneAssignment(c.assignment(i), a)
+	}
+	if len(fresh) == 0 || len(fresh) == len(c.d.Assignments) {
+		return
+	}
+	for i := range c.d.Assignments {
+		a := &c.d.Assignments[i]
+		if j, twice := fresh[key{a.Account, a.Cluster}]; twice && i != j && kept(i) {
+			c.assignment(j).fault("", "is there twice: an account has at most one assignment on a cluster")
+		}
 	}
 }
 
@@ -281,115 +309,4 @@ func roleList() string {
 
 func validID(s string) bool {
 	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
-}
-
-// badRune names the first character that a text must not hold. Control and
-// formatting characters could make a page or a terminal show what is not there.
-func badRune(s, allowed string) string {
-	if !utf8.ValidString(s) {
-		return "bytes that are not UTF-8"
-	}
-	for _, r := range s {
-		if strings.ContainsRune(allowed, r) {
-			continue
-		}
-		// U+200C and U+200D join letters in several scripts.
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' ||
-			r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar {
-			return fmt.Sprintf("the character %U", r)
-		}
-	}
-	return ""
-}
-
-// badPrefix says what is wrong with a path prefix. It must have one reading
-// only, as the paths it is held against: decoded, canonical, whole segments.
-func badPrefix(p string) string {
-	switch {
-	case !strings.HasPrefix(p, "/"):
-		return "must begin with /"
-	case p == "/":
-		return ""
-	case strings.HasSuffix(p, "/"):
-		return "must not end with /: it covers whatever is below it"
-	case strings.ContainsAny(p, `%?#;\*`):
-		return `must be plain: without % ? # ; \ and *`
-	case badRune(p, "") != "":
-		return "contains " + badRune(p, "")
-	case len(p) > 2048:
-		return "is longer than 2048 bytes"
-	}
-	for s := range strings.SplitSeq(p[1:], "/") {
-		if s == "" || s == "." || s == ".." {
-			return "must not hold empty, . or .. segments"
-		}
-	}
-	return ""
-}
-
-// badUpstream says what is wrong with an upstream's URL. The path that policy
-// judged is the path that is forwarded, so an upstream has none of its own.
-func badUpstream(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || badRune(s, "") != "":
-		return fmt.Sprintf("%q is no URL", s)
-	case u.User != nil:
-		return "an upstream's URL holds no name or password" // not repeated here: it is a secret
-	case !slices.Contains([]string{"http", "https", "h2c"}, u.Scheme):
-		return fmt.Sprintf("%q must begin with http://, https:// or h2c://", s)
-	case u.Hostname() == "" || u.Opaque != "":
-		return fmt.Sprintf("%q names no host", s)
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(s, "#"):
-		return fmt.Sprintf("%q must be scheme, host and port alone", s)
-	}
-	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Sprintf("%q has no valid port", s)
-		}
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return ""
-	}
-	if h, err := upstreamHost(u.Hostname()); err != nil || h != u.Hostname() {
-		return fmt.Sprintf("%q has no valid host name", s)
-	}
-	return ""
-}
-
-// upstreamHost is wider than [CanonicalHost]: service names inside container
-// networks may hold an underscore.
-func upstreamHost(h string) (string, error) {
-	c, err := CanonicalHost(strings.ReplaceAll(h, "_", "x"))
-	if err != nil || len(c) != len(h) {
-		return "", fmt.Errorf("%q is no host name", h)
-	}
-	return strings.ToLower(h), nil
-}
-
-func badCertificates(s string) string {
-	if len(s) > maxText {
-		return fmt.Sprintf("is longer than %d bytes", maxText)
-	}
-	if bad := badRune(s, "\n\t"); bad != "" {
-		return "contains " + bad
-	}
-	rest, n := []byte(s), 0
-	for {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		if b.Type != "CERTIFICATE" {
-			return fmt.Sprintf("holds a %s: only certificates belong here", b.Type)
-		}
-		if _, err := x509.ParseCertificate(b.Bytes); err != nil {
-			return fmt.Sprintf("certificate %d cannot be read: %v", n+1, err)
-		}
-		n++
-	}
-	if n == 0 {
-		return "holds no certificate in PEM form"
-	}
-	return ""
 }

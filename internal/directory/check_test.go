@@ -76,6 +76,31 @@ func TestCheck_Faults(t *testing.T) {
 	}
 }
 
+// What is checked only where it changed is checked against what did not.
+func TestCheck_AssignmentTwice(t *testing.T) {
+	for name, edit := range map[string]func(d *Directory){
+		"added at the end": func(d *Directory) { d.Assignments = append(d.Assignments, d.Assignments[1]) },
+		"added in front":   func(d *Directory) { d.Assignments = append([]Assignment{d.Assignments[1]}, d.Assignments...) },
+		"made alike":       func(d *Directory) { d.Assignments[0].Cluster = "source" },
+		"two new": func(d *Directory) {
+			a := d.Assignments[2]
+			a.Cluster = "source"
+			d.Assignments = append(d.Assignments, a, a)
+		},
+	} {
+		have := example(t)
+		d := have.Clone()
+		edit(d)
+		err := d.Check(Rules{Have: have, Now: day})
+		if err == nil || strings.Count(err.Error(), "is there twice") != 1 {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if alone := d.Validate(); alone == nil || strings.Count(alone.Error(), "is there twice") != 1 {
+			t.Errorf("%s, alone: got %v", name, alone)
+		}
+	}
+}
+
 const pemKey = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 
 // An end further ahead than may be set now stays valid while it is not touched.

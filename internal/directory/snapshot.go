@@ -42,7 +42,7 @@ type Snapshot struct {
 
 // NewSnapshot indexes a directory with its acceptances. Both belong to the
 // snapshot afterwards and must not be changed. It refuses keys that are there
-// twice. A reference that leads nowhere is not an error: its facts are missing,
+// twice and accounts without id. A reference that leads nowhere is not an error: its facts are missing,
 // and what is missing denies.
 func NewSnapshot(d *Directory, a []Acceptance, zones []Zone) (*Snapshot, error) {
 	s := &Snapshot{

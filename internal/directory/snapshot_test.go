@@ -277,6 +277,15 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
+func BenchmarkCheckAlone(b *testing.B) {
+	d := large(100_000, 5)
+	for b.Loop() {
+		if err := d.Validate(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDiff(b *testing.B) {
 	d := large(100_000, 5)
 	want := d.Clone()

@@ -211,40 +211,6 @@ func settleAccounts(have, want *directory.Directory, now time.Time) error {
 // newID returns an account id that was never used: 100 random bits.
 func newID() string { return strings.ToLower(rand.Text()[:20]) }
 
-// settleGivers notes the actor on assignments that are new or changed.
-func settleGivers(have, want *directory.Directory, actor directory.Actor) {
-	by := actor.Email
-	if by == "" || !printable(by) {
-		by = actor.Account
-	}
-	type key struct{ account, cluster string }
-	var old map[key]*directory.Assignment // made when positions do not match
-	for i := range want.Assignments {
-		w := &want.Assignments[i]
-		var h *directory.Assignment
-		if i < len(have.Assignments) && have.Assignments[i].Account == w.Account && have.Assignments[i].Cluster == w.Cluster {
-			h = &have.Assignments[i]
-		} else {
-			if old == nil {
-				old = make(map[key]*directory.Assignment, len(have.Assignments))
-				for j := range have.Assignments {
-					a := &have.Assignments[j]
-					old[key{a.Account, a.Cluster}] = a
-				}
-			}
-			h = old[key{w.Account, w.Cluster}]
-		}
-		if h == nil {
-			w.GivenBy = by
-			continue
-		}
-		w.GivenBy = h.GivenBy
-		if !h.Same(w) {
-			w.GivenBy = by
-		}
-	}
-}
-
 // restoreStatus reads whether accounts that are no longer disabled had
 // finished enrolment, which the directory does not keep of a disabled one.
 func restoreStatus(ctx context.Context, tx *sql.Tx, want *directory.Directory, changes []directory.Change) error {

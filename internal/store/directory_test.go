@@ -432,6 +432,9 @@ func TestChange_AddressesExchanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r := drained(t, db); len(r) != 2 {
+		t.Errorf("%d records of two new addresses", len(r))
+	}
 	other := open(t, Config{Path: path(t, db), Now: at(day)})
 	for _, x := range []*DB{db, other} {
 		if account(t, x, amara).ID != kimID || account(t, x, kim).ID != amaraID {
