@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,7 +15,7 @@ const MaxContractorTerm = 180 * 24 * time.Hour
 // The zero value checks the directory alone.
 type Rules struct {
 	GateHost string // no cluster may use it; empty: not checked
-	// Have is the directory that is replaced: rules about change, such as that
+	// Have is the directory that is replaced, itself checked before: rules about change, such as that
 	// agreements' versions only rise, are checked against it. Nil: not checked.
 	Have *Directory
 	Now  time.Time // with Have: ends of contractors are checked against it
@@ -26,6 +27,7 @@ func (d *Directory) Validate() error { return d.Check(Rules{}) }
 // Check returns everything that is wrong with the directory, as [Faults].
 func (d *Directory) Check(r Rules) error {
 	c := newChecker(d, "", nil)
+	c.have = r.Have
 	c.objects(r.GateHost)
 	c.references()
 	if r.Have != nil {
@@ -38,7 +40,8 @@ func (d *Directory) Check(r Rules) error {
 type checker struct {
 	d      *Directory
 	file   string
-	lines  *lines // nil when the directory was not read from a file
+	lines  *lines     // nil when the directory was not read from a file
+	have   *Directory // what is replaced, checked before; nil when nothing is
 	faults Faults
 
 	vendors     map[string]*Vendor
@@ -46,7 +49,11 @@ type checker struct {
 	engagements map[string]*Engagement
 	clusters    map[string]*Cluster
 	accounts    map[string]*Account // by e-mail
+	covered     map[covering]bool   // as asked so far
 }
+
+// covering asks whether an engagement covers a cluster.
+type covering struct{ engagement, cluster string }
 
 func newChecker(d *Directory, file string, l *lines) *checker {
 	return &checker{
@@ -56,6 +63,7 @@ func newChecker(d *Directory, file string, l *lines) *checker {
 		engagements: make(map[string]*Engagement, len(d.Engagements)),
 		clusters:    make(map[string]*Cluster, len(d.Clusters)),
 		accounts:    make(map[string]*Account, len(d.Accounts)),
+		covered:     map[covering]bool{},
 	}
 }
 
@@ -64,14 +72,10 @@ type object struct {
 	c     *checker
 	kind  string
 	index int
-	name  string
 }
 
 func (o object) fault(field, format string, args ...any) {
-	f := Fault{Field: field, Message: fmt.Sprintf(format, args...), Object: o.kind + " " + o.name}
-	if o.name == "" {
-		f.Object = fmt.Sprintf("%s %d", o.kind, o.index+1)
-	}
+	f := Fault{Field: field, Message: fmt.Sprintf(format, args...), Object: o.kind + " " + o.name()}
 	if l := o.c.lines; l != nil {
 		line, told := l.of(o.kind, o.index, field)
 		if told {
@@ -82,21 +86,37 @@ func (o object) fault(field, format string, args ...any) {
 	o.c.faults = append(o.c.faults, f)
 }
 
-func (c *checker) vendor(i int) object    { return object{c, kindVendor, i, c.d.Vendors[i].Name} }
-func (c *checker) agreement(i int) object { return object{c, kindAgreement, i, c.d.Agreements[i].Name} }
-func (c *checker) engagement(i int) object {
-	return object{c, kindEngagement, i, c.d.Engagements[i].Name}
-}
-func (c *checker) cluster(i int) object { return object{c, kindCluster, i, c.d.Clusters[i].Name} }
-func (c *checker) account(i int) object { return object{c, kindAccount, i, c.d.Accounts[i].Email} }
-func (c *checker) assignment(i int) object {
-	a := &c.d.Assignments[i]
-	o := object{c: c, kind: kindAssignment, index: i}
-	if a.Account != "" || a.Cluster != "" {
-		o.name = a.Account + "/" + a.Cluster
+// name returns what the object is known by, or its place in the list.
+func (o object) name() string {
+	d, name := o.c.d, ""
+	switch o.kind {
+	case kindVendor:
+		name = d.Vendors[o.index].Name
+	case kindAgreement:
+		name = d.Agreements[o.index].Name
+	case kindEngagement:
+		name = d.Engagements[o.index].Name
+	case kindCluster:
+		name = d.Clusters[o.index].Name
+	case kindAccount:
+		name = d.Accounts[o.index].Email
+	case kindAssignment:
+		if a := &d.Assignments[o.index]; a.Account != "" || a.Cluster != "" {
+			name = a.Account + "/" + a.Cluster
+		}
 	}
-	return o
+	if name == "" {
+		return strconv.Itoa(o.index + 1)
+	}
+	return name
 }
+
+func (c *checker) vendor(i int) object     { return object{c, kindVendor, i} }
+func (c *checker) agreement(i int) object  { return object{c, kindAgreement, i} }
+func (c *checker) engagement(i int) object { return object{c, kindEngagement, i} }
+func (c *checker) cluster(i int) object    { return object{c, kindCluster, i} }
+func (c *checker) account(i int) object    { return object{c, kindAccount, i} }
+func (c *checker) assignment(i int) object { return object{c, kindAssignment, i} }
 
 // Kinds of objects, as in [Change.Kind].
 const (

@@ -51,18 +51,53 @@ func (c *checker) objects(gateHost string) {
 	for i := range c.d.Accounts {
 		a, o := &c.d.Accounts[i], c.account(i)
 		unique(o, "email", a.Email, c.accounts, a)
+		if c.keptAccount(i) {
+			if a.ID != "" {
+				ids[a.ID] = true
+			}
+			continue
+		}
 		c.oneAccount(o, a, ids)
 	}
+	c.assignments()
+}
+
+// keptAccount reports whether an account stands unchanged where it stood.
+func (c *checker) keptAccount(i int) bool {
+	return c.have != nil && i < len(c.have.Accounts) && c.have.Accounts[i].ID == c.d.Accounts[i].ID &&
+		sameAccount(&c.have.Accounts[i], &c.d.Accounts[i])
+}
+
+// assignments checks each assignment and that no key is there twice. Those
+// that stand where they stood in the directory that is replaced are known to be
+// sound and to differ from one another; with hundreds of thousands, that is
+// most of the work of a change.
+func (c *checker) assignments() {
 	type key struct{ account, cluster string }
-	keys := make(map[key]bool, len(c.d.Assignments))
+	kept := func(i int) bool {
+		return c.have != nil && i < len(c.have.Assignments) && sameAssignment(&c.have.Assignments[i], &c.d.Assignments[i])
+	}
+	fresh := map[key]int{} // place of the first
 	for i := range c.d.Assignments {
-		a, o := &c.d.Assignments[i], c.assignment(i)
-		if k := (key{a.Account, a.Cluster}); keys[k] {
-			o.fault("", "is there twice: an account has at most one assignment on a cluster")
-		} else {
-			keys[k] = true
+		if kept(i) {
+			continue
 		}
-		c.oneAssignment(o, a)
+		a := &c.d.Assignments[i]
+		if _, twice := fresh[key{a.Account, a.Cluster}]; twice {
+			c.assignment(i).fault("", "is there twice: an account has at most one assignment on a cluster")
+		} else {
+			fresh[key{a.Account, a.Cluster}] = i
+		}
+		c.oneAssignment(c.assignment(i), a)
+	}
+	if len(fresh) == 0 || len(fresh) == len(c.d.Assignments) {
+		return
+	}
+	for i := range c.d.Assignments {
+		a := &c.d.Assignments[i]
+		if j, twice := fresh[key{a.Account, a.Cluster}]; twice && i != j && kept(i) {
+			c.assignment(j).fault("", "is there twice: an account has at most one assignment on a cluster")
+		}
 	}
 }
 

@@ -2,7 +2,7 @@ package directory
 
 import (
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/policy"
@@ -60,7 +60,7 @@ func (c *checker) assigned(o object, a *Assignment) {
 	if account != nil && account.Vendor != engagement.Vendor {
 		o.fault("engagement", "%q is an engagement of vendor %q, the account belongs to %q", a.Engagement, engagement.Vendor, account.Vendor)
 	}
-	if a.Cluster != "" && !slices.Contains(engagement.Clusters, a.Cluster) {
+	if a.Cluster != "" && !c.covers(engagement, a.Cluster) {
 		o.fault("engagement", "%q does not cover cluster %q", a.Engagement, a.Cluster)
 	}
 	if a.Starts.Before(engagement.Starts) && !a.Starts.IsZero() {
@@ -69,6 +69,16 @@ func (c *checker) assigned(o object, a *Assignment) {
 	if a.Ends.After(engagement.Ends) {
 		o.fault("ends", "is after the engagement's end (%s)", stamp(engagement.Ends))
 	}
+}
+
+func (c *checker) covers(e *Engagement, cluster string) bool {
+	k := covering{e.Name, cluster}
+	covers, asked := c.covered[k]
+	if !asked {
+		covers = e.covers(cluster)
+		c.covered[k] = covers
+	}
+	return covers
 }
 
 // transition checks the rules about change.
@@ -81,18 +91,24 @@ func (c *checker) transition(have *Directory, now time.Time) {
 		a := &c.d.Agreements[i]
 		old := agreements[a.Name]
 		switch {
-		case old == nil:
+		case old == nil || a.Version < 1 || strings.TrimSpace(a.Text) == "": // told already
 		case a.Version < old.Version:
 			c.agreement(i).fault("version", "%d is below the version in force, %d: versions only rise", a.Version, old.Version)
 		case a.Version == old.Version && a.Text != old.Text:
 			c.agreement(i).fault("text", "the text of version %d never changes: raise the version", a.Version)
 		}
 	}
-	stored := accountIndex(have)
+	var stored *accounts
 	for i := range c.d.Accounts {
 		a := &c.d.Accounts[i]
 		if !a.Has(policy.Contractor) || a.Ends.IsZero() || !a.Ends.After(now.Add(MaxContractorTerm)) {
 			continue
+		}
+		if c.keptAccount(i) {
+			continue
+		}
+		if stored == nil {
+			stored = accountIndex(have)
 		}
 		if old := stored.find(a); old == nil || !old.Ends.Equal(a.Ends) {
 			c.account(i).fault("ends", "is more than %d days ahead: a contractor's account ends by %s",
@@ -107,8 +123,8 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // one, else by e-mail.
 type accounts struct{ byID, byEmail map[string]*Account }
 
-func accountIndex(d *Directory) accounts {
-	x := accounts{make(map[string]*Account, len(d.Accounts)), make(map[string]*Account, len(d.Accounts))}
+func accountIndex(d *Directory) *accounts {
+	x := &accounts{make(map[string]*Account, len(d.Accounts)), make(map[string]*Account, len(d.Accounts))}
 	for i := range d.Accounts {
 		a := &d.Accounts[i]
 		if a.ID != "" {
@@ -119,7 +135,7 @@ func accountIndex(d *Directory) accounts {
 	return x
 }
 
-func (x accounts) find(a *Account) *Account {
+func (x *accounts) find(a *Account) *Account {
 	if a.ID != "" {
 		return x.byID[a.ID]
 	}

@@ -24,10 +24,10 @@ func CanonicalEmail(s string) (string, error) {
 		return "", errors.New("the address is not valid UTF-8")
 	}
 	// Lower case may undo normal form and the reverse, so both are applied
-	// until nothing changes; two rounds settle every character there is.
+	// until nothing changes.
 	c := s
 	for range 3 {
-		c = strings.ToLower(norm.NFKC.String(strings.TrimSpace(c)))
+		c = lower(norm.NFKC.String(strings.TrimSpace(c)))
 	}
 	local, domain, ok := strings.Cut(c, "@")
 	switch {
@@ -46,10 +46,16 @@ func CanonicalEmail(s string) (string, error) {
 	if a, err := mail.ParseAddress(c); err != nil || a.Address != c {
 		return "", fmt.Errorf("%q is no e-mail address: write it as name@example.com", c)
 	}
-	if strings.ToLower(norm.NFKC.String(c)) != c {
+	if lower(norm.NFKC.String(c)) != c {
 		return "", fmt.Errorf("%q has no single spelling", c)
 	}
 	return c, nil
+}
+
+// lower returns s in lower case, by way of upper case: letters with two lower
+// forms, such as the Greek final sigma, would otherwise make two addresses of one.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)
 }
 
 // CanonicalHost returns the one spelling of a host name: lower case, in ASCII

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -174,7 +175,7 @@ func plain(s string) bool {
 	}
 	for i, r := range s {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("-_./@+", r):
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("-_./@+()", r), r > 0x7f && unicode.IsLetter(r):
 		case r == ' ' && i > 0 && i < len(s)-1 && s[i-1] != ' ':
 		case r == ':' && strings.HasPrefix(s[i:], "://"):
 		case r == ':' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9' && strings.Contains(s[:i], "://"):
@@ -221,9 +222,18 @@ func (w *writer) route(r *Route) {
 	w.flag(8, "encoded_slashes", r.EncodedSlashes)
 	w.flag(8, "preserve_host", r.PreserveHost)
 	if r.Timeout != 0 {
-		w.field(8, "timeout", r.Timeout.String())
+		// 2m, not 2m0s
+		w.field(8, "timeout", trimUnit(trimUnit(r.Timeout.String(), "m0s"), "h0m"))
 	}
 	w.block(8, "upstream_ca", r.UpstreamCA)
+}
+
+// trimUnit takes off the last part of a duration when it is zero.
+func trimUnit(s, zero string) string {
+	if strings.HasSuffix(s, zero) {
+		return s[:len(s)-len(zero)+1]
+	}
+	return s
 }
 
 func (w *writer) engagement(e *Engagement) {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"slices"
 	"sync"
 
@@ -11,8 +13,14 @@ import (
 // state. It is shared and never changed.
 type loaded struct {
 	version     int64
+	note        int64 // the newest row of the change table then
 	directory   *directory.Directory
 	acceptances []directory.Acceptance
+}
+
+// seen notes at which version and note l is what tx sees.
+func (l *loaded) seen(ctx context.Context, tx *sql.Tx) error {
+	return tx.QueryRowContext(ctx, `SELECT (SELECT version FROM directory_state), (SELECT max(id) FROM change)`).Scan(&l.version, &l.note)
 }
 
 // cache keeps the directory as last read or written, so that a process reads
@@ -22,13 +30,10 @@ type cache struct {
 	last *loaded
 }
 
-// get returns what is kept of a version, nil when it is another.
-func (c *cache) get(version int64) *loaded {
+// get returns what is kept, nil for nothing.
+func (c *cache) get() *loaded {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == nil || c.last.version != version {
-		return nil
-	}
 	return c.last
 }
 

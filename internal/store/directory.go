@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
@@ -33,14 +36,26 @@ func (db *DB) current(ctx context.Context, tx *sql.Tx) (*loaded, error) {
 	if err := tx.QueryRowContext(ctx, `SELECT version FROM directory_state`).Scan(&version); err != nil {
 		return nil, err
 	}
-	if l := db.cache.get(version); l != nil {
-		return l, nil
+	old := db.cache.get()
+	if old != nil && old.version == version {
+		return old, nil
 	}
-	l, err := load(ctx, tx)
+	note, err := newest(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	l.version = version
+	var l *loaded
+	if old != nil && old.version < version && old.note <= note {
+		if l, err = refresh(ctx, tx, old); err != nil {
+			return nil, err
+		}
+	}
+	if l == nil {
+		if l, err = load(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	l.version, l.note = version, note
 	db.cache.set(l)
 	return l, nil
 }
@@ -48,49 +63,76 @@ func (db *DB) current(ctx context.Context, tx *sql.Tx) (*loaded, error) {
 // load reads every table of the directory.
 func load(ctx context.Context, tx *sql.Tx) (*loaded, error) {
 	l := &loaded{directory: &directory.Directory{}}
-	d := l.directory
-	x := loader{ctx: ctx, tx: tx, words: map[string]string{}, emails: map[string]string{}}
+	d, x := l.directory, newLoader(ctx, tx)
+	x.vendors(d)
+	x.agreements(d)
+	x.engagements(d)
+	x.clusters(d)
+	x.rows(accountColumns, func(r *sql.Rows) error {
+		a, err := x.account(r)
+		x.emails[a.ID] = a.Email
+		d.Accounts = append(d.Accounts, a)
+		return err
+	})
+	x.rows(assignmentColumns, func(r *sql.Rows) error {
+		a, err := x.assignment(r)
+		d.Assignments = append(d.Assignments, a)
+		return err
+	})
+	x.rows(acceptanceColumns, func(r *sql.Rows) error {
+		a, err := acceptance(r)
+		l.acceptances = append(l.acceptances, a)
+		return err
+	})
+	return l, x.err
+}
+
+func (x *loader) vendors(d *directory.Directory) {
+	d.Vendors = nil
 	x.rows(`SELECT name, title, owner_name, owner_email, suspended, suspended_reason FROM vendor`, func(r *sql.Rows) error {
 		var v directory.Vendor
 		err := r.Scan(&v.Name, &v.Title, &v.Owner.Name, &v.Owner.Email, &v.Suspended, &v.SuspendedReason)
 		d.Vendors = append(d.Vendors, v)
 		return err
 	})
+}
+
+func (x *loader) agreements(d *directory.Directory) {
+	d.Agreements = nil
 	x.rows(`SELECT a.name, a.title, a.version, v.text FROM agreement a JOIN agreement_version v USING (name, version)`, func(r *sql.Rows) error {
 		var a directory.Agreement
 		err := r.Scan(&a.Name, &a.Title, &a.Version, &a.Text)
 		d.Agreements = append(d.Agreements, a)
 		return err
 	})
+}
+
+func (x *loader) engagements(d *directory.Directory) {
+	d.Engagements = nil
 	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements FROM engagement`, func(r *sql.Rows) error {
 		var e directory.Engagement
 		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements))
 		d.Engagements = append(d.Engagements, e)
 		return err
 	})
+}
+
+func (x *loader) clusters(d *directory.Directory) {
+	d.Clusters = nil
 	x.rows(`SELECT name, title, classification, owner_name, owner_email, hosts, routes FROM cluster`, func(r *sql.Rows) error {
 		var c directory.Cluster
 		err := r.Scan(&c.Name, &c.Title, &c.Classification, &c.Owner.Name, &c.Owner.Email, scanJSON(&c.Hosts), scanJSON(&c.Routes))
 		d.Clusters = append(d.Clusters, c)
 		return err
 	})
-	x.rows(`SELECT id, email, name, vendor, roles, ends, disabled, created, enrolled_at, last_login FROM account`, func(r *sql.Rows) error {
-		a, err := x.account(r)
-		d.Accounts = append(d.Accounts, a)
-		return err
-	})
-	x.rows(`SELECT account, cluster, engagement, starts, ends, access, methods, paths, reason, given_by FROM assignment`, func(r *sql.Rows) error {
-		a, err := x.assignment(r)
-		d.Assignments = append(d.Assignments, a)
-		return err
-	})
-	x.rows(`SELECT account, agreement, version, at, ip, typed_name, hash FROM acceptance`, func(r *sql.Rows) error {
-		var a directory.Acceptance
-		err := r.Scan(&a.Account, &a.Agreement, &a.Version, (*instant)(&a.At), &a.IP, &a.TypedName, &a.Hash)
-		l.acceptances = append(l.acceptances, a)
-		return err
-	})
-	return l, x.err
+}
+
+const acceptanceColumns = `SELECT account, agreement, version, at, ip, typed_name, hash FROM acceptance`
+
+func acceptance(r *sql.Rows) (directory.Acceptance, error) {
+	var a directory.Acceptance
+	err := r.Scan(&a.Account, &a.Agreement, &a.Version, (*instant)(&a.At), &a.IP, &a.TypedName, &a.Hash)
+	return a, err
 }
 
 // A loader reads tables until the first error.
@@ -100,13 +142,19 @@ type loader struct {
 	err    error
 	words  map[string]string // texts that many rows share, kept once
 	emails map[string]string // by account id
+
+	contractor [1]policy.Role // shared: nobody changes what was loaded
 }
 
-func (x *loader) rows(query string, scan func(*sql.Rows) error) {
+func newLoader(ctx context.Context, tx *sql.Tx) *loader {
+	return &loader{ctx: ctx, tx: tx, words: map[string]string{}, emails: map[string]string{}, contractor: [1]policy.Role{policy.Contractor}}
+}
+
+func (x *loader) rows(query string, scan func(*sql.Rows) error, args ...any) {
 	if x.err != nil {
 		return
 	}
-	rows, err := x.tx.QueryContext(x.ctx, query)
+	rows, err := x.tx.QueryContext(x.ctx, query, args...)
 	if err != nil {
 		x.err = err
 		return
@@ -120,60 +168,109 @@ func (x *loader) rows(query string, scan func(*sql.Rows) error) {
 	x.err = rows.Err()
 }
 
-func (x *loader) account(r *sql.Rows) (directory.Account, error) {
-	var a directory.Account
-	var vendor, roles sql.RawBytes
-	var enrolled sql.NullInt64
-	err := r.Scan(&a.ID, &a.Email, &a.Name, &vendor, &roles, (*instant)(&a.Ends), &a.Disabled,
-		(*instant)(&a.Created), &enrolled, (*instant)(&a.LastLogin))
+// The tables with many rows are read as one column a row: each column costs
+// more than what is in it. No value holds the separator, a control character.
+const (
+	separator      = "\x1f"
+	accountColumns = `SELECT concat_ws(char(31), id, email, name, ifnull(vendor, ''), roles, ifnull(ends, ''), disabled, created,
+		ifnull(enrolled_at, ''), ifnull(last_login, '')) FROM account`
+	assignmentColumns = `SELECT concat_ws(char(31), account, cluster, engagement, starts, ends, access, methods, paths, reason, given_by) FROM assignment`
+)
+
+// A row is the columns of a row, read one after the other.
+type row struct {
+	rest string
+	err  error
+}
+
+func scanRow(r *sql.Rows) (row, error) {
+	var s string
+	err := r.Scan(&s)
+	return row{rest: s}, err
+}
+
+func (r *row) text() string {
+	s, rest, ok := strings.Cut(r.rest, separator)
+	if !ok {
+		rest = ""
+	}
+	r.rest = rest
+	return s
+}
+
+func (r *row) time() time.Time {
+	s := r.text()
+	if s == "" {
+		return time.Time{}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return a, err
+		r.err = errors.Join(r.err, err)
 	}
-	a.Vendor = x.word(vendor)
-	if err := json.Unmarshal(roles, &a.Roles); err != nil {
-		return a, fmt.Errorf("roles of account %s: %w", a.ID, err)
+	return time.Unix(0, n).UTC()
+}
+
+// list reads a list of texts or the like; an empty one is nil.
+func (r *row) list(to any) {
+	s := r.text()
+	if s == "[]" {
+		return
 	}
+	r.err = errors.Join(r.err, json.Unmarshal([]byte(s), to))
+}
+
+func (x *loader) account(rows *sql.Rows) (directory.Account, error) {
+	r, err := scanRow(rows)
+	if err != nil {
+		return directory.Account{}, err
+	}
+	a := directory.Account{ID: r.text(), Email: r.text(), Name: r.text(), Vendor: x.word(r.text())}
+	if roles := r.text(); roles == contractorOnly {
+		a.Roles = x.contractor[:]
+	} else {
+		r.err = json.Unmarshal([]byte(roles), &a.Roles)
+	}
+	a.Ends, a.Disabled, a.Created = r.time(), r.text() != "0", r.time()
 	a.Status = policy.StatusInvited
-	switch {
+	switch enrolled := r.time(); {
 	case a.Disabled:
 		a.Status = policy.StatusDisabled
-	case enrolled.Valid:
+	case !enrolled.IsZero():
 		a.Status = policy.StatusActive
 	}
-	x.emails[a.ID] = a.Email
+	a.LastLogin = r.time()
+	if r.err != nil {
+		return a, fmt.Errorf("account %s: %w", a.ID, r.err)
+	}
 	return a, nil
 }
 
-func (x *loader) assignment(r *sql.Rows) (directory.Assignment, error) {
-	var a directory.Assignment
-	var account, cluster, engagement, access, methods, paths, reason, by sql.RawBytes
-	err := r.Scan(&account, &cluster, &engagement, (*instant)(&a.Starts), (*instant)(&a.Ends), &access, &methods, &paths, &reason, &by)
+// contractorOnly is the commonest column of roles.
+const contractorOnly = `["contractor"]`
+
+func (x *loader) assignment(rows *sql.Rows) (directory.Assignment, error) {
+	r, err := scanRow(rows)
 	if err != nil {
-		return a, err
+		return directory.Assignment{}, err
 	}
-	a.Account = x.emails[string(account)]
-	a.Cluster, a.Engagement, a.Access = x.word(cluster), x.word(engagement), x.word(access)
-	a.Reason, a.GivenBy = x.word(reason), x.word(by)
-	for _, l := range [...]struct {
-		from sql.RawBytes
-		to   *[]string
-	}{{methods, &a.Methods}, {paths, &a.Paths}} {
-		if string(l.from) == "[]" {
-			continue
-		}
-		if err := json.Unmarshal(l.from, l.to); err != nil {
-			return a, fmt.Errorf("assignment of account %s: %w", account, err)
-		}
+	id := r.text()
+	a := directory.Assignment{Account: x.emails[id], Cluster: x.word(r.text()), Engagement: x.word(r.text()), Starts: r.time(), Ends: r.time(), Access: x.word(r.text())}
+	r.list(&a.Methods)
+	r.list(&a.Paths)
+	a.Reason, a.GivenBy = x.word(r.text()), x.word(r.text())
+	if r.err != nil {
+		return a, fmt.Errorf("assignment of account %s: %w", id, r.err)
 	}
 	return a, nil
 }
 
-// word returns b as text, the same text for the same bytes.
-func (x *loader) word(b sql.RawBytes) string {
-	if w, ok := x.words[string(b)]; ok {
+// word returns s as a text of its own, the same for the same s: rows share
+// most of their words, and none keeps its whole row alive.
+func (x *loader) word(s string) string {
+	if w, ok := x.words[s]; ok {
 		return w
 	}
-	w := string(b)
+	w := strings.Clone(s)
 	if len(x.words) < 1<<16 {
 		x.words[w] = w
 	}

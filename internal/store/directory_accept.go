@@ -54,7 +54,7 @@ func (db *DB) Accept(ctx context.Context, actor directory.Actor, a directory.Acc
 			return err
 		}
 		next = &loaded{directory: have.directory, acceptances: append(have.acceptances, a)}
-		return tx.QueryRowContext(ctx, `SELECT version FROM directory_state`).Scan(&next.version)
+		return next.seen(ctx, tx)
 	})
 	if errors.Is(err, errUnchanged) {
 		return nil

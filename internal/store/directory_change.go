@@ -56,7 +56,7 @@ func (db *DB) Change(ctx context.Context, actor directory.Actor, edit func(*dire
 			return err
 		}
 		next = &loaded{directory: want, acceptances: have.acceptances}
-		return tx.QueryRowContext(ctx, `SELECT version FROM directory_state`).Scan(&next.version)
+		return next.seen(ctx, tx)
 	})
 	if errors.Is(err, errUnchanged) {
 		return nil, nil
@@ -172,6 +172,13 @@ func settleAccounts(have, want *directory.Directory, now time.Time) error {
 			emails[a.Email] = a
 		}
 	}
+	if bare { // an account that has taken another address has given up its old one
+		for i := range want.Accounts {
+			if old := ids[want.Accounts[i].ID]; old != nil {
+				delete(emails, old.Email)
+			}
+		}
+	}
 	var faults directory.Faults
 	for i := range want.Accounts {
 		a := &want.Accounts[i]
@@ -207,7 +214,7 @@ func newID() string { return strings.ToLower(rand.Text()[:20]) }
 // settleGivers notes the actor on assignments that are new or changed.
 func settleGivers(have, want *directory.Directory, actor directory.Actor) {
 	by := actor.Email
-	if by == "" {
+	if by == "" || !printable(by) {
 		by = actor.Account
 	}
 	type key struct{ account, cluster string }

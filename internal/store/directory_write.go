@@ -46,7 +46,7 @@ func (db *DB) writeChanges(tx *sql.Tx, actor directory.Actor, have, want *direct
 		return db.notify(tx, KindDirectory, "")
 	}
 	for i := range changes {
-		if err := db.notify(tx, KindDirectory, changes[i].Object()); err != nil {
+		if err := db.notify(tx, KindDirectory, refOf(&changes[i], w.before, w.after)); err != nil {
 			return err
 		}
 	}
