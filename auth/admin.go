@@ -99,9 +99,15 @@ func (s *Service) EndSessions(ctx context.Context, actor Actor, accountID string
 
 // endAll records the end of all that the account has open, removes the rows,
 // and takes them out of force.
-func (s *Service) endAll(ctx context.Context, actor Actor, a *Account, why string, remove func(context.Context, string) error) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Service) endAll(ctx context.Context, actor Actor, a *Account, why string, remove func(context.Context, string) error) (n int, err error) {
+	err = s.change(func() error {
+		n, err = s.endAllLocked(ctx, actor, a, why, remove)
+		return err
+	})
+	return n, err
+}
+
+func (s *Service) endAllLocked(ctx context.Context, actor Actor, a *Account, why string, remove func(context.Context, string) error) (int, error) {
 	sessions, tokens := s.sessionsOf(a.ID), s.tokensOf(a.ID)
 	// One record for the whole, so that one stands even for a session which
 	// this process has not seen yet; then one for each.
@@ -130,7 +136,6 @@ func (s *Service) endAll(ctx context.Context, actor Actor, a *Account, why strin
 	for _, l := range tokens {
 		s.dropToken(l.ID)
 	}
-	s.cfg.Changed()
 	return len(sessions), nil
 }
 
@@ -147,11 +152,5 @@ func (s *Service) EndSession(ctx context.Context, actor Actor, sessionID string)
 	}
 	r := s.eventBy(actionSessionEnd, actor, l.account.p.Load())
 	r.Session = v.ID
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.endRecorded(ctx, v.ID, detail(r, "reason", "ended")); err != nil {
-		return err
-	}
-	s.cfg.Changed()
-	return nil
+	return s.change(func() error { return s.endRecorded(ctx, v.ID, detail(r, "reason", "ended")) })
 }

@@ -1,6 +1,11 @@
 package auth
 
-import "time"
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
 
 // Hashes returns how many password hashes were computed so far.
 func (s *Service) Hashes() int64 { return s.hashes.Load() }
@@ -10,3 +15,27 @@ var Sweep = (*Service).sweep
 
 // SetElapsed gives the clock a time since start that nobody sets.
 func (s *Service) SetElapsed(f func() time.Duration) { s.clock.elapsed = f }
+
+// Hashing returns how many password hashes are being computed.
+func Hashing(s *Service) int { return len(s.hasher.run) }
+
+// Forge puts n sessions of the account in force and returns a request of each on host.
+func Forge(t testing.TB, s *Service, store Store, a Account, n int, host string) []*http.Request {
+	t.Helper()
+	out := make([]*http.Request, n)
+	for i := range out {
+		now := s.now()
+		row := StoredSession{ID: newID("ses_"), Account: a.ID, Epoch: 1, Created: now, LastSeen: now, Ends: now.Add(12 * time.Hour), PasswordAt: now, CodeAt: now, CodeFactor: factorTOTP}
+		if err := store.PutSession(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		s.publish(&row, &a)
+		cookie, err := s.cookieFor(&row, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i] = httptest.NewRequest("GET", "/", nil)
+		out[i].Header.Set("Cookie", SessionCookie+"="+cookie)
+	}
+	return out
+}

@@ -35,16 +35,18 @@ func (c HashCost) withDefaults() HashCost {
 	return c
 }
 
-// recoveryCost is what a recovery code costs: with 65 random bits it needs
-// less than a password that a person chose.
-var recoveryCost = HashCost{Memory: 8 << 10, Passes: 2}
+// forRecovery is what a recovery code costs, 8 MiB and two passes by default:
+// with 65 random bits it needs less than a password that a person chose.
+func (c HashCost) forRecovery() HashCost {
+	return HashCost{Memory: max(8, c.Memory/8), Passes: max(1, c.Passes-1)}
+}
 
 const (
 	saltSize    = 16
 	hashSize    = 32
 	maxHashTime = 16        // what a stored hash may demand at most
 	maxHashMem  = 512 << 10 // KiB
-	queueFactor = 8         // waiting hashes for each running one
+	queueFactor = 32        // waiting hashes for each running one; waiting costs no memory
 	queueWait   = 5 * time.Second
 )
 

@@ -74,7 +74,7 @@ func (h *hasher) hashRecovery(ctx context.Context, account string, codes []strin
 	rand.Read(salt)
 	set := make([]RecoveryCode, len(codes))
 	for i, code := range codes {
-		p := phc{cost: recoveryCost, salt: salt}
+		p := phc{cost: h.cost.forRecovery(), salt: salt}
 		p.hash = argon2.IDKey(h.prepare(account, code), salt, p.cost.Passes, p.cost.Memory, 1, hashSize)
 		set[i] = RecoveryCode{Slot: i, Hash: p.String()}
 	}

@@ -179,13 +179,18 @@ func (s *Service) Logout(ctx context.Context, o Origin, sess *Session) error {
 	}
 	r := s.event(actionSessionEnd, "ok", l.account.p.Load(), o)
 	r.Session = sess.ID
+	return s.change(func() error { return s.endRecorded(ctx, sess.ID, detail(r, "reason", "logout")) })
+}
+
+// change runs do under mu and then tells that something changed, without it.
+func (s *Service) change(do func() error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.endRecorded(ctx, sess.ID, detail(r, "reason", "logout")); err != nil {
-		return err
+	err := do()
+	s.mu.Unlock()
+	if err == nil {
+		s.cfg.Changed()
 	}
-	s.cfg.Changed()
-	return nil
+	return err
 }
 
 // Confirm proves a fresh code for a session and returns its new cookie for the
@@ -205,10 +210,17 @@ func (s *Service) Confirm(ctx context.Context, o Origin, sess *Session, code str
 	if err != nil {
 		return "", err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	err = s.change(func() (err error) {
+		cookie, err = s.rotate(ctx, o, l, sess.epoch, a, p)
+		return err
+	})
+	return cookie, err
+}
+
+// rotate gives a session a fresh code and a new epoch. Call under mu.
+func (s *Service) rotate(ctx context.Context, o Origin, l *liveSession, epoch int64, a *Account, p proof) (cookie string, err error) {
 	v, _, ok := s.alive(l, s.now())
-	if !ok || v.Epoch != sess.epoch {
+	if !ok || v.Epoch != epoch {
 		return "", ErrSessionEnded
 	}
 	next := *v
@@ -229,7 +241,6 @@ func (s *Service) Confirm(ctx context.Context, o Origin, sess *Session, code str
 		return "", fmt.Errorf("renewing session: %w", err)
 	}
 	l.view.Store(&next)
-	s.cfg.Changed()
 	return cookie, nil
 }
 

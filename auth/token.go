@@ -111,15 +111,14 @@ func (s *Service) RevokeToken(ctx context.Context, actor Actor, id string) error
 	if err := s.mayEnd(ctx, actor, l.Account); err != nil {
 		return fmt.Errorf("revoking token: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.record(ctx, s.tokenEvent(s.eventBy(actionTokenRevoke, actor, l.account.p.Load()), l.Token)); err != nil {
-		return err
-	}
-	if err := s.cfg.Tokens.DeleteTokens(ctx, []string{id}); err != nil {
-		return fmt.Errorf("revoking token: %w", err)
-	}
-	s.dropToken(id)
-	s.cfg.Changed()
-	return nil
+	return s.change(func() error {
+		if err := s.record(ctx, s.tokenEvent(s.eventBy(actionTokenRevoke, actor, l.account.p.Load()), l.Token)); err != nil {
+			return err
+		}
+		if err := s.cfg.Tokens.DeleteTokens(ctx, []string{id}); err != nil {
+			return fmt.Errorf("revoking token: %w", err)
+		}
+		s.dropToken(id)
+		return nil
+	})
 }

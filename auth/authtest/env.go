@@ -195,3 +195,9 @@ func (e *Env) Who(t testing.TB, cookie, host string) policy.Subject {
 	}
 	return sub
 }
+
+// Scan reads the secret of an otpauth URI, as an app does.
+func (p *Person) Scan(uri string) (err error) {
+	p.Secret, err = totp.ParseURI(uri)
+	return err
+}

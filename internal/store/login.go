@@ -40,15 +40,30 @@ func (db *DB) TakeFlow(ctx context.Context, hash string) (won bool, err error) {
 	return won && err == nil, err
 }
 
-// Expire removes sign-ins, invitations and enrolments that expired before now.
+// Expire removes sign-ins, invitations and enrolments that expired before now,
+// and shows in the directory when accounts last signed in.
 func (db *DB) Expire(ctx context.Context, now time.Time) error {
+	const late = `SELECT l.account FROM last_login l JOIN account a ON a.id = l.account WHERE a.last_login IS NOT l.at`
 	var some bool
-	err := db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM login_flow WHERE expires < ?1)
-		OR EXISTS (SELECT 1 FROM invitation WHERE expires < ?1) OR EXISTS (SELECT 1 FROM enrolment WHERE expires < ?1)`, now.UnixNano()).Scan(&some)
+	err := db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM login_flow WHERE expires < ?1) OR EXISTS (SELECT 1 FROM invitation WHERE expires < ?1)
+		OR EXISTS (SELECT 1 FROM enrolment WHERE expires < ?1) OR EXISTS (`+late+`)`, now.UnixNano()).Scan(&some)
 	if err != nil || !some {
 		return busy(err)
 	}
+	accounts, err := list(ctx, db, func(r scanner) (id string, err error) { return id, r.Scan(&id) }, late)
+	if err != nil {
+		return err
+	}
 	return db.write(ctx, func(tx *sql.Tx) error {
+		for _, id := range accounts {
+			_, err := tx.ExecContext(ctx, `UPDATE account SET last_login = (SELECT at FROM last_login WHERE account = ?1) WHERE id = ?1`, id)
+			if err != nil {
+				return err
+			}
+			if err := db.notify(tx, KindDirectory, "account:"+id); err != nil {
+				return err
+			}
+		}
 		return execAll(ctx, tx, []string{
 			`DELETE FROM login_flow WHERE expires < ?`,
 			`DELETE FROM invitation WHERE expires < ?`,

@@ -13,7 +13,7 @@ CREATE TABLE credential (
   last_step     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Where the newest session came from; when is account.last_login.
+-- The newest session's start; account.last_login follows a little later.
 CREATE TABLE last_login (
   account TEXT NOT NULL PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
   at      INTEGER NOT NULL,
