@@ -92,6 +92,9 @@ func (r *verifier) run(ctx context.Context, vkey string) error {
 		return err
 	}
 	if r.tree.n < r.signed {
+		if r.differs != nil {
+			return r.blame(r.differs.Segment, 0, fmt.Sprintf("the log has %d entries, but a checkpoint vouches for %d", r.tree.n, r.signed))
+		}
 		return &TamperedError{Index: r.tree.n, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("the log ends before this entry, but a checkpoint vouches for %d entries", r.signed)}
 	}
@@ -101,7 +104,7 @@ func (r *verifier) run(ctx context.Context, vkey string) error {
 	if err := r.tiles.finish(r.tree.n); err != nil {
 		return err
 	}
-	if err := r.spares(); err != nil {
+	if err := r.spares(ctx); err != nil {
 		return err
 	}
 	r.report.Entries, r.report.Signed, r.report.Root, r.report.Last = r.tree.n, r.signed, r.root.String(), r.last
@@ -293,7 +296,7 @@ func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) erro
 	if fault != nil {
 		return fault
 	}
-	if r.tree.n%blockEntries == 0 {
+	if r.tree.n%groupEntries == 0 {
 		if r.progress != nil {
 			r.progress(r.tree.n, max(r.signed, r.tree.n))
 		}
@@ -345,7 +348,7 @@ func (r *verifier) sealed(ctx context.Context, v *view) error {
 func (r *verifier) raw(ctx context.Context, v *view) error {
 	s := newScanner(v.f, v.size, v.h)
 	seen := int64(-1) // the last byte that was seen behind the frames
-	for tries := 0; ; tries++ {
+	for tries, first := 0, true; ; tries, first = tries+1, false {
 		off := s.off
 		if err := r.frames(ctx, v, s); err != nil {
 			return err
@@ -355,6 +358,9 @@ func (r *verifier) raw(ctx context.Context, v *view) error {
 		}
 		if seen < 0 {
 			from, to, err := s.nonZero(s.off)
+			if v.gone() {
+				return errStale
+			}
 			if err != nil {
 				return err
 			}
@@ -362,18 +368,20 @@ func (r *verifier) raw(ctx context.Context, v *view) error {
 				return r.ended(v, s)
 			}
 		}
+		live := v.last && writerRuns(r.dir)
 		switch {
 		case s.off > seen:
 			return r.ended(v, s)
-		case s.off > off:
+		case s.off > off && !first:
 			tries = 0
-		case !v.last || tries >= patience || !writerRuns(r.dir):
+		case !first && (!live || tries >= patience):
 			return v.damaged(r.tree.n, s.off, "the frame is damaged, or bytes follow that are no frame")
 		}
-		if err := pause(ctx); err != nil {
-			return err
+		if s.forget(); live {
+			if err := pause(ctx); err != nil {
+				return err
+			}
 		}
-		s.forget()
 	}
 }
 
@@ -383,6 +391,9 @@ func (r *verifier) frames(ctx context.Context, v *view, s *scanner) error {
 		p, err := s.entry()
 		if err == errEnd || err == errBad {
 			return nil
+		}
+		if err != nil && v.gone() {
+			return errStale
 		}
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", v.ref.name, err)
@@ -407,30 +418,41 @@ func (r *verifier) ended(v *view, s *scanner) error {
 }
 
 // spares checks that empty segments are empty.
-func (r *verifier) spares() error {
+func (r *verifier) spares(ctx context.Context) error {
 	list, err := listFolder(r.dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range list.spares {
-		path := filepath.Join(r.dir, name)
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		if err := r.spare(ctx, name); err != nil {
 			return err
 		}
-		v := &view{ref: segmentRef{name: name}, path: path, f: f}
-		from, err := firstNonZero(f)
-		gone := v.gone()
-		f.Close()
-		switch {
-		case gone: // it has become a segment
-		case err != nil:
-			return err
-		case from >= 0:
+	}
+	return nil
+}
+
+// spare checks one. What the writer takes it gives a header first and a name next.
+func (r *verifier) spare(ctx context.Context, name string) error {
+	path := filepath.Join(r.dir, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	from, err := firstNonZero(f)
+	if err != nil || from < 0 {
+		return err
+	}
+	v := &view{ref: segmentRef{name: name}, path: path, f: f}
+	for tries := 0; !v.gone(); tries++ {
+		if tries >= patience || !writerRuns(r.dir) {
 			return v.damaged(r.tree.n, from, "an empty segment is not empty")
+		}
+		if err := pause(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
