@@ -26,7 +26,8 @@ import (
 // It returns [ErrLocked] when somebody else writes the log, and a
 // [TamperedError] when the log is not what it signed: shorter than its last
 // checkpoint, damaged in what was synced, or without its checkpoints. Then
-// nothing is changed.
+// nothing is changed. Sealed segments are not read again, only found to be
+// there; that is for [Verify].
 func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	defer func() {
 		if err != nil {

@@ -106,8 +106,10 @@ func TestOpen_TornBatch(t *testing.T) {
 			if cut > from && bytes.Count(im[name][from:to], []byte{0}) < to-from && len(got) < 5 && len(dropped) != 1 && !onlyWhole(im[name][from:to], after[name][from:to]) {
 				t.Fatalf("%s from byte %d: %d records of recovery", tail, cut, len(dropped))
 			}
-			rep := x.verify()
-			if rep.Entries != rep.Signed || rep.Entries < 4 {
+			if cut%5 != 0 && cut+1 < to {
+				continue
+			}
+			if rep := x.verify(); rep.Entries != rep.Signed || rep.Entries < 4 {
 				t.Fatalf("%s from byte %d: %+v", tail, cut, rep)
 			}
 		}

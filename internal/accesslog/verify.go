@@ -39,7 +39,7 @@ type Report struct {
 //
 // What it cannot find: a log that was rolled back together with all of its
 // checkpoints, or rewritten by whoever holds the key. For that compare with a
-// checkpoint kept elsewhere, by [CheckConsistency].
+// checkpoint kept elsewhere, by [ProveConsistency].
 //
 // progress, which may be nil, is told how many of how many entries are done.
 func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
