@@ -109,3 +109,53 @@ func TestRecord_Allocations(t *testing.T) {
 		t.Errorf("Record allocates %v times, want at most 4", n)
 	}
 }
+
+// filled returns the folder of a log with n entries.
+func filled(b *testing.B, n int) *testLog {
+	x := newTestLog(b, func(c *Config) { c.SegmentSize = 16 << 20 })
+	newShim(&x.cfg)
+	x.run()
+	doc := document(b, "office")
+	for i := range n {
+		r := typical(doc)
+		r.RequestID, r.Path = fmt.Sprintf("r%09d", i), fmt.Sprintf("/api/claims/%d", i*7919%100000)
+		if i%1000 == 0 {
+			r.Email = "lee@vendor.example"
+		}
+		if err := x.Append(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	x.record(denied(1))
+	waitFor(b, "compression", func() bool { return !x.keep.waiting() })
+	x.close()
+	return x
+}
+
+func BenchmarkVerify(b *testing.B) {
+	const n = 200_000
+	x := filled(b, n)
+	for b.Loop() {
+		if _, err := Verify(context.Background(), x.cfg.Dir, x.vkey, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+func BenchmarkQuery(b *testing.B) {
+	const n = 200_000
+	x := filled(b, n)
+	for name, f := range map[string]Filter{
+		"newest50": {Limit: 50}, "rare account": {Account: "lee@vendor.example", Limit: 50}, "substring of all": {Text: "/api/claims/4711\""},
+		"request id": {RequestID: "r000000007"}, "cluster, none": {Cluster: "nowhere"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := Query(context.Background(), x.cfg.Dir, f, func(*Entry) bool { return true }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -233,7 +233,7 @@ func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
 		at = time.Time{}
 	}
 	if len(c.buf) == 0 {
-		c.buf = make([]byte, 0, 2*frameHead+markLen+max(len(body)+l.headLen(), len(c.gather)*(len(body)+256)))
+		c.buf = make([]byte, 0, 2*frameHead+markLen+max(len(body)+l.headLen(), min(len(c.gather)*(len(body)+256), 1<<20)))
 		c.buf = appendMark(c.buf, c.seg.off, c.seg.epoch, c.seg.seq, c.tree.n)
 		c.seg.seq++
 	}

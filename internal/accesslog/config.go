@@ -45,6 +45,15 @@ type Config struct {
 	disk disk // for tests; nil is the real one
 }
 
+// String names the log and leaves out the key.
+func (c Config) String() string { return fmt.Sprintf("access log %s in %s", c.Origin, c.Dir) }
+
+// GoString is as [Config.String], so that no way of printing shows the key.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is as [Config.String].
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 const (
 	minSegmentSize = 64 << 10
 	idleCheckpoint = 10 * time.Minute

@@ -1,2 +1,161 @@
-// Package accesslog keeps the record of everything that passes the gateway.
+// Package accesslog keeps Ringfence's access log: an append-only, durable
+// record of every request, sign-in and change, in which nothing can be altered,
+// dropped, added or moved without a trace. It never decides what is recorded
+// and never drops what it was given. [Open] returns the one writer, [Log];
+// [Query], [Tail], [Get], [Verify] and [Prove] read the files alone, also while
+// the writer runs or on a copy.
+//
+// What follows specifies format version 1, so that a second verifier can be
+// written without this code. Integers are little-endian, check sums are
+// CRC-32C (Castagnoli), hashes are SHA-256, base64 is the standard one with
+// padding.
+//
+// # Files
+//
+//	00000000000000000000.segment   frames; the newest one is being written
+//	00000000000000000000.sealed    the same entries compressed
+//	hashes-0 … hashes-7            hashes of the tree; can be made again
+//	checkpoint                     the newest signed checkpoint
+//	checkpoints                    earlier ones, one a minute and one at each end
+//	log.pub                        the verifier key, for convenience
+//	spare-1 …                      segments to come: zeros
+//	lock                           locked (flock) by the writer
+//
+// A segment's name is the index of its first entry, in 20 digits. Segments
+// follow one another without a gap. Where both kinds are there, the sealed one
+// counts. The newest is never sealed. Names that end in .tmp are unfinished
+// and mean nothing.
+//
+// # Entries
+//
+// An entry's payload is one JSON object of at most 65,535 bytes with exactly
+// one encoding: no white space; keys in the order index, node, time, clock,
+// then those of [policy.Record] in the order of its fields without its time,
+// then document; values that are empty left out; the keys of maps sorted by
+// bytes; numbers in decimal without leading zeros; times as in RFC 3339, in
+// UTC, with as many digits of a second as are needed. In strings the quotation
+// mark, the backslash and the newline, carriage return and tab have their
+// short escapes; all other characters below U+0020, and U+007F to U+009F,
+// U+00AD, U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF
+// and U+FFF9 to U+FFFB are written as \u and four lower-case digits; the rest
+// stands for itself in UTF-8.
+//
+// Index counts from 0 without gaps and is the order of the log. Time is when
+// the record was made, but never later than the writer's clock and never
+// earlier than the entry before; where that moved it by 100 ms or more, clock
+// is the record's own time. A clock that goes back by more than a second leaves an
+// entry of type log and action clock.
+//
+// A facts document is an entry of type log and action facts, with the
+// document's bytes under document and "sha256:" and their hash under facts. It
+// stands once in each segment, before the first entry there that names the hash.
+//
+// An entry of type request and effect allow is followed by one of type outcome
+// with the same request_id, unless the gateway still runs and has not come to
+// it. The log adds outcomes itself, with ended timed_out or abandoned (nothing
+// was forwarded, because the entry was not durable in time) or interrupted (a
+// start found none).
+//
+// # Frames
+//
+// A segment begins with 4096 bytes of header: the lines
+//
+//	ringfence access log segment v1
+//	origin ORIGIN
+//	size LENGTH-OF-THE-FILE
+//	epoch NUMBER
+//	first INDEX
+//	time TIME-OF-THE-ENTRY-BEFORE
+//	root BASE64
+//	crc32c EIGHT-HEX-DIGITS
+//
+// and zeros. Epoch counts segments from 1. Root is that of the tree of all
+// entries before. The sum is taken over sixteen zero bytes and the lines above it.
+//
+// Frames follow one another until the first whose length is zero, or until
+// fewer than ten bytes are left. All bytes behind the last are zero.
+//
+//	4 bytes   length of the payload
+//	4 bytes   check sum of epoch (8), sequence (8), type and payload
+//	1 byte    type
+//	n bytes   payload
+//
+// Sequence counts the frames of the segment from 0. Epoch and sequence in the
+// sum keep a frame from another place or an earlier use of the file from ever
+// passing. Types: 0 an entry; 1 a mark, the first frame of each batch, with its
+// own offset in the file, its sequence and the next entry's index (8 bytes
+// each); 2 a list of indexes (8 bytes each) of allowed requests that had no
+// outcome when the segment began. A batch is written only once the one before
+// it was synced, so a mark vouches for every byte before it.
+//
+// # Sealed segments
+//
+// The raw segment's header, then blocks, index and footer without a gap. A
+// block is a Zstandard frame; unpacked it holds up to 1,024 entries, each as
+// length (4) and payload. The index has 48 bytes for each block: first entry
+// (8), number of entries (4), unpacked length (4), offset in the file (8),
+// length (4), check sum of the compressed bytes (4), time of the first and of
+// the last entry in nanoseconds since 1970 (8 each). The footer has 64: the
+// text "rflogv1" and a newline, first entry (8), number of entries (8), time
+// of the first and of the last (8 each), offset of the index (8), number of
+// blocks (4), check sum of the index (4), zero (4), check sum of the 60 bytes
+// before (4).
+//
+// # Tree and checkpoints
+//
+// The tree is that of RFC 6962, section 2.1, over the payloads: a leaf's hash
+// is SHA-256(0x00, payload), a node's SHA-256(0x01, left, right). File hashes-0
+// holds the leaves' hashes side by side, hashes-1 those of full subtrees of 256
+// leaves, hashes-2 those of 65,536 and so on, so that tile N of level L of C2SP
+// tlog-tiles is 8,192 bytes of file L from N*8192 on.
+//
+// A checkpoint is a C2SP signed note with an Ed25519 signature by the key
+// named ORIGIN over three lines: ORIGIN, the number of entries, the root in
+// base64.
+//
+//	gate.example.com/log
+//	1007
+//	YxlG0ramni5m1hE5xqVrMVytZYObvb3KiYJUz23t28U=
+//
+//	— gate.example.com/log rwz+eBzm…
+//
+// One is signed every second while entries come, every ten minutes otherwise,
+// and at start and end. The file checkpoints holds notes one behind the other.
+//
+// # Verifying
+//
+// Read the segments in order; check each header, frame or block; check that
+// entry n says that it is n; compute the root at each segment's first entry and
+// at each checkpoint's size and compare; check the signatures; find at least as
+// many entries as the newest checkpoint says. Then compare with a checkpoint
+// from elsewhere: its root must be that of the same number of entries.
+//
+// # Recovery
+//
+// A start reads the newest segment to the first frame that does not pass. If
+// no checkpoint covers that entry and no mark stands behind that place, the
+// rest is a batch that a crash cut short: nobody was told that it is durable.
+// It is overwritten with zeros and an entry of action recovered says how many
+// bytes went. Otherwise the damage is to what was synced, and the start is
+// refused, as it is when the log has fewer entries than its last checkpoint.
+// After a failed write or sync nothing is written again before such a start.
+//
+// # What the log proves, and what it does not
+//
+// Against somebody who can write to the disk but has no key: below the newest
+// checkpoint every change is found. Above it, in the last second before a
+// crash or a seizure of the disk, entries can be cut off or changed with
+// their check sums.
+//
+// Against somebody who holds the key, or who puts back an older state of the
+// whole folder, checkpoints included: nothing here helps. A copy of a
+// checkpoint kept on another machine does, through [ConsistencyProof].
+//
+// Against a gateway that was replaced by one that does not record: nothing
+// here helps. Each forwarded request carries the entry's index, so the
+// upstream's own log shows requests that have no entry.
+//
+// The log is not secret: payloads are plain text for whoever can read the
+// folder. Disks that lie about syncs can lose what was acknowledged, which the
+// next start finds when a checkpoint covers it.
 package accesslog

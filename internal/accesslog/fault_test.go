@@ -1,11 +1,15 @@
 package accesslog
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -351,4 +355,57 @@ func TestRun_EndsWithItsContext(t *testing.T) {
 		t.Errorf("%d outcomes", len(got))
 	}
 	x.verify()
+}
+
+// TestClose_WhileOutcomesCome: each outcome that was taken is in the log, and
+// Close waits for none that is not.
+func TestClose_WhileOutcomesCome(t *testing.T) {
+	x := newTestLog(t, func(c *Config) { c.Queue = 1 })
+	newShim(&x.cfg)
+	x.run()
+	var wg sync.WaitGroup
+	var taken atomic.Int64
+	for w := range 50 {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				err := x.Append(outcome(w*1000 + n))
+				if errors.Is(err, ErrUnavailable) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				taken.Add(1)
+			}
+		})
+	}
+	waitFor(t, "outcomes", func() bool { return taken.Load() > 200 })
+	if err := x.Log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	<-x.done
+	x.Log = nil
+	if got := x.all(Filter{Type: "outcome"}); int64(len(got)) != taken.Load() {
+		t.Errorf("%d outcomes in the log, %d taken", len(got), taken.Load())
+	}
+	x.verify()
+}
+
+// TestSecretsInLogs_Key: no way of printing a configuration shows the key.
+func TestSecretsInLogs_Key(t *testing.T) {
+	x := newTestLog(t, nil)
+	secret := x.cfg.Key[len(x.cfg.Key)-20:]
+	var buf bytes.Buffer
+	slog.New(slog.NewJSONHandler(&buf, nil)).Info("x", "config", x.cfg)
+	_, err := Open(t.Context(), Config{Dir: t.TempDir(), Key: "x" + x.cfg.Key})
+	for _, out := range []string{fmt.Sprint(x.cfg), fmt.Sprintf("%+v %#v", x.cfg, x.cfg), buf.String(), fmt.Sprint(err)} {
+		if strings.Contains(out, secret) {
+			t.Errorf("the key shows in %s", out)
+		}
+	}
+	if err == nil {
+		t.Error("opened with a broken key")
+	}
 }

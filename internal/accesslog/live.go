@@ -95,6 +95,14 @@ func (l *Log) Recent(n int) ([]*Entry, error) {
 	return out, nil
 }
 
+// Get is the function [Get] on the log's own folder, from memory for the newest.
+func (l *Log) Get(ctx context.Context, index uint64) (*Entry, error) {
+	if payloads, _ := l.live.get(index, 1); len(payloads) == 1 {
+		return decodeEntry(payloads[0])
+	}
+	return Get(ctx, l.cfg.Dir, index)
+}
+
 // Subscribe yields every entry from index from on, each once and in order, as
 // soon as it is durable. A from beyond the end waits for that entry. What is
 // no longer in memory is read from the files, so a slow reader loses nothing

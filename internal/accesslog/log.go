@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -49,7 +50,7 @@ type Log struct {
 	// sending is held for reading while a record goes into the queue, so that
 	// Close can know that none comes after it drained the queue.
 	sending sync.RWMutex
-	closing bool
+	closing atomic.Bool
 	running atomic.Bool
 	ended   chan struct{} // closed when Run has returned
 	endOnce sync.Once
@@ -112,7 +113,7 @@ func (l *Log) Healthy() error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, *p)
 	}
 	if l.ending() {
-		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+		return errClosed
 	}
 	return l.signs.fault()
 }
@@ -274,14 +275,20 @@ func (l *Log) Append(r *policy.Record) error {
 	return nil
 }
 
-var errGaveUp = fmt.Errorf("the caller gave up")
+var (
+	errGaveUp = errors.New("the caller gave up")
+	errClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
+)
 
 // send puts it into the queue, waiting for room there.
 func (l *Log) send(it *item, gaveUp <-chan struct{}) error {
+	if l.closing.Load() { // before the lock too, so that Close is not kept from it
+		return errClosed
+	}
 	l.sending.RLock()
 	defer l.sending.RUnlock()
-	if l.closing {
-		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	if l.closing.Load() {
+		return errClosed
 	}
 	if p := l.full.Load(); p != nil {
 		// Without room a waiter is told at once; what nobody waits for is

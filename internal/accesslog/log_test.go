@@ -89,6 +89,12 @@ func (x *testLog) verify() Report {
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	if x.Log == nil { // it reads no log that is being written
+		n, err := SecondVerify(x.cfg.Dir, x.vkey)
+		if err != nil || uint64(n) != r.Entries {
+			x.t.Fatalf("the second verifier finds %d entries, the first %d: %v", n, r.Entries, err)
+		}
+	}
 	return r
 }
 

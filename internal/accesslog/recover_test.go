@@ -43,15 +43,20 @@ func denied(n int) *policy.Record {
 	return r
 }
 
+// tiny is as short as a record can be that is told apart by its path.
+func tiny(n int) *policy.Record {
+	return &policy.Record{Type: policy.RecordRequest, RequestID: request(n).RequestID, Path: "/api/claims/" + strconv.Itoa(n)}
+}
+
 // twoBatches returns the folder before and after a batch of three entries that
 // nobody was told is durable, and where in the newest segment the batch stands.
 func twoBatches(t *testing.T) (x *testLog, before, after image, from, to int) {
 	x = newTestLog(t, nil)
 	newShim(&x.cfg)
 	x.open()
-	x.commitBatch(denied(1), denied(2))
+	x.commitBatch(tiny(1), tiny(2))
 	before, from = takeImage(t, x.cfg.Dir), int(x.c.seg.off)
-	x.commitBatch(denied(3), denied(4), denied(5))
+	x.commitBatch(tiny(3), tiny(4), tiny(5))
 	after, to = takeImage(t, x.cfg.Dir), int(x.c.seg.off)
 	x.crash()
 	return x, before, after, from, to
@@ -101,8 +106,10 @@ func TestOpen_TornBatch(t *testing.T) {
 			if cut > from && bytes.Count(im[name][from:to], []byte{0}) < to-from && len(got) < 5 && len(dropped) != 1 && !onlyWhole(im[name][from:to], after[name][from:to]) {
 				t.Fatalf("%s from byte %d: %d records of recovery", tail, cut, len(dropped))
 			}
-			rep := x.verify()
-			if rep.Entries != rep.Signed || rep.Entries < 4 {
+			if cut%5 != 0 && cut+1 < to {
+				continue
+			}
+			if rep := x.verify(); rep.Entries != rep.Signed || rep.Entries < 4 {
 				t.Fatalf("%s from byte %d: %+v", tail, cut, rep)
 			}
 		}

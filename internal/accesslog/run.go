@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -52,14 +53,17 @@ func (l *Log) Close() error {
 	if l.running.Load() {
 		<-l.ended
 	}
-	l.sending.Lock()
-	was := l.closing
-	l.closing = true
-	l.sending.Unlock()
-	if was {
+	if !l.closing.CompareAndSwap(false, true) {
 		return nil
 	}
 	l.endOnce.Do(func() { close(l.ended) })
+	for !l.sending.TryLock() { // whoever is sending may be waiting for room in the queue
+		if l.fatal.Load() == nil {
+			l.drain() // an error is fatal, and senders see that
+		}
+		runtime.Gosched()
+	}
+	l.sending.Unlock()
 	var err error
 	if p := l.fatal.Load(); p != nil {
 		err = *p

@@ -1,11 +1,9 @@
 package accesslog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,7 +39,7 @@ type Report struct {
 //
 // What it cannot find: a log that was rolled back together with all of its
 // checkpoints, or rewritten by whoever holds the key. For that compare with a
-// checkpoint kept elsewhere, by [CheckConsistency].
+// checkpoint kept elsewhere, by [ProveConsistency].
 //
 // progress, which may be nil, is told how many of how many entries are done.
 func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
@@ -92,6 +90,9 @@ func (r *verifier) run(ctx context.Context, vkey string) error {
 		return err
 	}
 	if r.tree.n < r.signed {
+		if r.differs != nil {
+			return r.blame(r.differs.Segment, 0, fmt.Sprintf("the log has %d entries, but a checkpoint vouches for %d", r.tree.n, r.signed))
+		}
 		return &TamperedError{Index: r.tree.n, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("the log ends before this entry, but a checkpoint vouches for %d entries", r.signed)}
 	}
@@ -101,7 +102,7 @@ func (r *verifier) run(ctx context.Context, vkey string) error {
 	if err := r.tiles.finish(r.tree.n); err != nil {
 		return err
 	}
-	if err := r.spares(); err != nil {
+	if err := r.spares(ctx); err != nil {
 		return err
 	}
 	r.report.Entries, r.report.Signed, r.report.Root, r.report.Last = r.tree.n, r.signed, r.root.String(), r.last
@@ -242,6 +243,14 @@ func (r *verifier) blame(name string, off int64, what string) error {
 		What: fmt.Sprintf("%s: something in entries %d to %d was changed", what, r.vouched, r.tree.n)}
 }
 
+// fault names entry n, or an earlier one whose kept hash differs.
+func (r *verifier) fault(v *view, n uint64, off int64, what string) error {
+	if r.differs != nil && r.differs.Index < n {
+		return r.blame(v.ref.name, off, what)
+	}
+	return v.damaged(n, off, what)
+}
+
 // comparePoints compares the checkpoints of the tree's present size.
 func (r *verifier) comparePoints(name string, off int64) error {
 	for len(r.points) > 0 && r.points[0].size == r.tree.n {
@@ -264,15 +273,15 @@ func (r *verifier) comparePoints(name string, off int64) error {
 func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) error {
 	n := r.tree.n
 	if !payloadIndex(p, n) {
-		return v.damaged(n, off, "the entry has another index: one was dropped, added or moved")
+		return r.fault(v, n, off, "the entry has another index: one was dropped, added or moved")
 	}
 	at, err := payloadTime(p)
 	if err != nil {
-		return v.damaged(n, off, err.Error())
+		return r.fault(v, n, off, err.Error())
 	}
 	t := time.Unix(0, at).UTC()
 	if t.Before(r.last) {
-		return v.damaged(n, off, "the entry's time is before that of the entry before")
+		return r.fault(v, n, off, "the entry's time is before that of the entry before")
 	}
 	if n == 0 {
 		r.report.First = t
@@ -293,7 +302,7 @@ func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) erro
 	if fault != nil {
 		return fault
 	}
-	if r.tree.n%blockEntries == 0 {
+	if r.tree.n%groupEntries == 0 {
 		if r.progress != nil {
 			r.progress(r.tree.n, max(r.signed, r.tree.n))
 		}
@@ -345,7 +354,7 @@ func (r *verifier) sealed(ctx context.Context, v *view) error {
 func (r *verifier) raw(ctx context.Context, v *view) error {
 	s := newScanner(v.f, v.size, v.h)
 	seen := int64(-1) // the last byte that was seen behind the frames
-	for tries := 0; ; tries++ {
+	for tries, first := 0, true; ; tries, first = tries+1, false {
 		off := s.off
 		if err := r.frames(ctx, v, s); err != nil {
 			return err
@@ -355,6 +364,9 @@ func (r *verifier) raw(ctx context.Context, v *view) error {
 		}
 		if seen < 0 {
 			from, to, err := s.nonZero(s.off)
+			if v.gone() {
+				return errStale
+			}
 			if err != nil {
 				return err
 			}
@@ -362,18 +374,20 @@ func (r *verifier) raw(ctx context.Context, v *view) error {
 				return r.ended(v, s)
 			}
 		}
+		live := v.last && writerRuns(r.dir)
 		switch {
 		case s.off > seen:
 			return r.ended(v, s)
-		case s.off > off:
+		case s.off > off && !first:
 			tries = 0
-		case !v.last || tries >= patience || !writerRuns(r.dir):
+		case !first && (!live || tries >= patience):
 			return v.damaged(r.tree.n, s.off, "the frame is damaged, or bytes follow that are no frame")
 		}
-		if err := pause(ctx); err != nil {
-			return err
+		if s.forget(); live {
+			if err := pause(ctx); err != nil {
+				return err
+			}
 		}
-		s.forget()
 	}
 }
 
@@ -383,6 +397,9 @@ func (r *verifier) frames(ctx context.Context, v *view, s *scanner) error {
 		p, err := s.entry()
 		if err == errEnd || err == errBad {
 			return nil
+		}
+		if err != nil && v.gone() {
+			return errStale
 		}
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", v.ref.name, err)
@@ -402,118 +419,6 @@ func (r *verifier) frames(ctx context.Context, v *view, s *scanner) error {
 func (r *verifier) ended(v *view, s *scanner) error {
 	if !v.last && s.index != v.next {
 		return v.damaged(s.index, s.off, fmt.Sprintf("the segment ends here, and the next one begins at entry %d", v.next))
-	}
-	return nil
-}
-
-// spares checks that empty segments are empty.
-func (r *verifier) spares() error {
-	list, err := listFolder(r.dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range list.spares {
-		path := filepath.Join(r.dir, name)
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		v := &view{ref: segmentRef{name: name}, path: path, f: f}
-		from, err := firstNonZero(f)
-		gone := v.gone()
-		f.Close()
-		switch {
-		case gone: // it has become a segment
-		case err != nil:
-			return err
-		case from >= 0:
-			return v.damaged(r.tree.n, from, "an empty segment is not empty")
-		}
-	}
-	return nil
-}
-
-func firstNonZero(f *os.File) (int64, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	from, _, err := (&scanner{r: f, size: st.Size()}).nonZero(0)
-	return from, err
-}
-
-// A tileCheck compares the kept hashes with those of the entries, in order.
-type tileCheck struct {
-	dir   string
-	files [tileLevels]*os.File
-	buf   [tileLevels][]byte
-	count [tileLevels]int64
-	short [tileLevels]bool // the file ends before the entries do
-}
-
-func (t *tileCheck) close() {
-	for _, f := range t.files {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
-// next reports whether the next kept hash of a level is h. A file that ends
-// early is no fault: the writer has not come to it.
-func (t *tileCheck) next(level int, h tlog.Hash) (bool, error) {
-	at := t.count[level]
-	t.count[level]++
-	if t.short[level] {
-		return true, nil
-	}
-	if len(t.buf[level]) == 0 {
-		if err := t.fill(level, at); err != nil || t.short[level] {
-			return true, err
-		}
-	}
-	have := t.buf[level][:tlog.HashSize]
-	t.buf[level] = t.buf[level][tlog.HashSize:]
-	return bytes.Equal(have, h[:]), nil
-}
-
-func (t *tileCheck) fill(level int, at int64) (err error) {
-	if t.files[level] == nil {
-		t.files[level], err = os.Open(filepath.Join(t.dir, tileName(level)))
-		if errors.Is(err, fs.ErrNotExist) {
-			t.files[level], t.short[level] = nil, true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	buf := make([]byte, 1024*tlog.HashSize)
-	n, err := t.files[level].ReadAt(buf, at*tlog.HashSize)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	t.buf[level] = buf[:n-n%tlog.HashSize]
-	t.short[level] = len(t.buf[level]) == 0
-	return nil
-}
-
-// finish finds kept hashes of entries that there are not.
-func (t *tileCheck) finish(n uint64) error {
-	for level, f := range t.files {
-		if f == nil {
-			continue
-		}
-		st, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		if st.Size()%tlog.HashSize != 0 {
-			return &TamperedError{Index: n, Segment: tileName(level), Offset: st.Size(), What: "the file ends within a hash"}
-		}
 	}
 	return nil
 }
