@@ -141,7 +141,7 @@ func edited(edit func(*policy.Input, *policy.Facts)) *policy.Input {
 // makes it another type: whatever the stock policies read must then deny or
 // challenge, and what they do not read must change nothing.
 func TestPolicyDataMissing(t *testing.T) {
-	e := newEngine(t, Config{})
+	e := newEngine(t, quiet)
 	for name, in := range allowedInputs() {
 		t.Run(name, func(t *testing.T) {
 			full := inputTerm(in)
@@ -263,7 +263,7 @@ func deniedInputs() map[string]*policy.Input {
 // TestPolicyDataMissing_Denials takes each field away from inputs that are
 // denied or challenged: none of them may turn to allow.
 func TestPolicyDataMissing_Denials(t *testing.T) {
-	e := newEngine(t, Config{})
+	e := newEngine(t, quiet)
 	for name, in := range deniedInputs() {
 		t.Run(name, func(t *testing.T) {
 			full := inputTerm(in)

@@ -49,7 +49,7 @@ vendor_in_order if {
 # The customer's own people belong to no vendor. A contractor always does.
 vendor_in_order if {
 	object.get(input.facts, "vendor", "") == ""
-	object.get(input.subject, "vendor", "") == ""
+	not input.subject.vendor
 	roles := input.facts.account.roles
 	count(roles) > 0
 	every role in roles {
