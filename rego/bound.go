@@ -66,11 +66,23 @@ var errTooMuch = errors.New("the operands are larger than a policy may work on")
 func operandsBounded(operands []*ast.Term) bool {
 	room := maxWork
 	for _, t := range operands {
-		if !measure(t.Value, &room) {
-			return false
+		switch v := t.Value.(type) {
+		case ast.String:
+			room -= len(v)
+		case ast.Number:
+			if !number(string(v)) {
+				return false
+			}
+		case ast.Boolean, ast.Null:
+		default:
+			left := room // kept apart, so that the common case allocates nothing
+			if !measure(v, &left) {
+				return false
+			}
+			room = left
 		}
 	}
-	return true
+	return room >= 0
 }
 
 // measure takes the size of v from room and reports whether there was enough.

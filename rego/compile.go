@@ -109,6 +109,7 @@ func compile(s Source) (*set, error) {
 		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
 	}
 	all[demandsName] = demands(modules)
+	prune(all[mainName], defines(modules))
 	c := newCompiler(caps)
 	if c.Compile(all); c.Failed() {
 		return nil, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
@@ -143,30 +144,6 @@ func (s *set) prepare() error {
 		}
 	}
 	return nil
-}
-
-const demandsName = stockPrefix + "demands.rego"
-
-// demands returns the module that says which scopes define allow: within the
-// language, a rule that does not exist looks like one that does not hold.
-func demands(modules map[string]module) *ast.Module {
-	var b strings.Builder
-	b.WriteString("package ringfence.demands\n\nimport rego.v2\n\n")
-	said := map[scope]bool{}
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		m := modules[name]
-		defines := slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Name == "allow" })
-		if m.scope.test || !defines || said[m.scope] {
-			continue
-		}
-		said[m.scope] = true
-		if m.scope.cluster == "" {
-			b.WriteString("all := true\n")
-		} else {
-			fmt.Fprintf(&b, "clusters[%q] := true\n", m.scope.cluster)
-		}
-	}
-	return ast.MustParseModuleWithOpts(b.String(), ast.ParserOptions{RegoVersion: ast.RegoV1})
 }
 
 func clustersOf(modules map[string]module) []string {

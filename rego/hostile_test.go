@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -93,7 +92,7 @@ func TestHostileRego(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := newEngine(t, Config{Logger: slog.New(slog.DiscardHandler)})
+			e := newEngine(t, Config{Logger: quiet.Logger})
 			e.current.Store(s)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -118,7 +117,7 @@ func TestHostileRego(t *testing.T) {
 
 // TestHostileRego_Trial shows that a set that does not finish is not put in force.
 func TestHostileRego_Trial(t *testing.T) {
-	e := newEngine(t, Config{Deadline: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	e := newEngine(t, Config{Deadline: 20 * time.Millisecond, Logger: quiet.Logger})
 	before := e.Revision()
 	_, err := e.Load(context.Background(), Source{"clusters/claims/slow.rego": "package ringfence.clusters.claims\n\nimport rego.v2\n\n" +
 		`deny contains {"code": "slow", "message": "slow"} if { ` + hostile["three nested loops"] + " }\n"})

@@ -134,35 +134,44 @@ func (m module) checkRules(fault faulter) {
 // checkData refuses references to data that is not the module's own: there is
 // no other, and a misspelt reference would be undefined in silence.
 func (m module) checkData(fault faulter) {
-	seen := func(r ast.Ref, at *ast.Location) {
-		if len(r) == 0 || !r[0].Equal(ast.DefaultRootDocument) {
-			return
-		}
-		own, head := m.scope.path(), segments(r.GroundPrefix())
-		if all := (scope{}).path(); len(head) >= 2 && slices.Equal(head[:2], all) {
-			return
-		}
-		if len(head) >= len(own) && slices.Equal(head[:len(own)], own) {
-			return
-		}
-		fault(at, codeData, "%s is not within reach: a policy reads input, data.ringfence.all and data.%s", r, m.scope)
-	}
-	ast.NewGenericVisitor(func(x any) bool {
-		switch x := x.(type) {
-		case *ast.Package:
-			return true
-		case *ast.Term:
-			switch v := x.Value.(type) {
-			case ast.Ref:
-				seen(v, x.Location)
-			case ast.Var:
-				if v.Equal(ast.DefaultRootDocument.Value) {
-					seen(ast.Ref{x}, x.Location)
-				}
+	var walk func(x any)
+	walk = func(x any) {
+		ast.NewGenericVisitor(func(x any) bool {
+			if _, ok := x.(*ast.Package); ok {
+				return true
 			}
+			t, ok := x.(*ast.Term)
+			if !ok {
+				return false
+			}
+			r, isRef := t.Value.(ast.Ref)
+			if !isRef {
+				r = ast.Ref{t}
+			}
+			if len(r) == 0 || !r[0].Equal(ast.DefaultRootDocument) {
+				return false
+			}
+			if !m.reaches(r) {
+				fault(t.Location, codeData, "%s is not within reach: a policy reads input and %s", r, m.scope.reach())
+			}
+			for _, operand := range r[1:] {
+				walk(operand)
+			}
+			return true
+		}).Walk(x)
+	}
+	walk(m.Module)
+}
+
+// reaches reports whether a reference stays within what the module may read.
+func (m module) reaches(r ast.Ref) bool {
+	have := segments(r.GroundPrefix())
+	for _, may := range [][]string{scope{}.path(), m.scope.path()} {
+		if len(have) >= len(may) && slices.Equal(have[:len(may)], may) {
+			return true
 		}
-		return false
-	}).Walk(m.Module)
+	}
+	return false
 }
 
 // segments returns the constant parts of a reference into data, without data itself.

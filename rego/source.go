@@ -106,6 +106,14 @@ func (s scope) String() string {
 	return fmt.Sprintf("ringfence.clusters[%q]", s.cluster)
 }
 
+// reach says what data a module of the scope may read.
+func (s scope) reach() string {
+	if s.cluster == "" {
+		return "data.ringfence.all"
+	}
+	return "data.ringfence.all and data." + s.String()
+}
+
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 var errPlace = errors.New(`a policy is a file all/NAME.rego or clusters/CLUSTER/NAME.rego`)

@@ -27,24 +27,20 @@ granted if {
 
 deny contains reason if {
 	not granted
-	some reason in guardrails.deny
+	some reason in objections
 }
 
-deny contains reason if {
-	not granted
-	some reason in assignment.deny
-}
-
-# Something failed that no reason words: what must be known is not.
-deny contains {
+# Where something failed that no reason words, what must be known is not.
+objections := guardrails.deny | assignment.deny if {
+	count(guardrails.deny | assignment.deny) > 0
+} else := {{
 	"code": "facts_missing",
 	"message": "What must be known about your access is not known.",
 	"help": "Tell an administrator and give them the request number.",
-} if {
-	not granted
-	count(guardrails.deny) == 0
-	count(assignment.deny) == 0
-}
+}}
+
+# What administrators add. The engine leaves out those of these rules that
+# read what no module of the set defines.
 
 deny contains reason if some reason in data.ringfence.all.deny
 

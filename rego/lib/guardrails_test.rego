@@ -1,0 +1,125 @@
+package ringfence.guardrails_test
+
+import rego.v2
+
+import data.ringfence.guardrails
+import data.ringfence.sample
+
+codes := {reason.code | some reason in guardrails.deny}
+
+test_permitted_and_cleared if {
+	guardrails.permitted with input as sample.request
+	guardrails.cleared with input as sample.request
+	guardrails.deny == set() with input as sample.request
+}
+
+# Each of these denies for the one reason that is named.
+test_denied[name] if {
+	some name, example in {
+		"account disabled": {"input": sample.replaced("/facts/account/status", "disabled"), "code": "account_not_active"},
+		"account invited": {"input": sample.replaced("/facts/account/status", "invited"), "code": "account_not_active"},
+		"account ended": {"input": sample.replaced("/facts/account/ends_ns", sample.now), "code": "account_ended"},
+		"account's end unreadable": {"input": sample.replaced("/facts/account/ends_ns", "2030"), "code": "account_ended"},
+		"another account's facts": {"input": sample.replaced("/facts/account/id", "a2"), "code": "facts_missing"},
+		"vendor suspended": {"input": sample.replaced("/facts/vendor/status", "suspended"), "code": "vendor_not_active"},
+		"another vendor": {"input": sample.replaced("/facts/vendor/name", "fabrikam"), "code": "vendor_not_active"},
+		"vendor unknown": {"input": sample.removed("/facts/vendor"), "code": "vendor_not_active"},
+		"no assignment": {"input": sample.removed("/facts/assignment"), "code": "no_assignment"},
+		"no engagement": {"input": sample.removed("/facts/engagement"), "code": "no_assignment"},
+		"assignment to come": {"input": sample.replaced("/facts/assignment/starts_ns", sample.now + 1), "code": "assignment_not_started"},
+		"assignment over": {"input": sample.replaced("/facts/assignment/ends_ns", sample.now), "code": "assignment_ended"},
+		"engagement closed": {"input": sample.replaced("/facts/engagement/status", "closed"), "code": "engagement_not_active"},
+		"engagement to come": {"input": sample.replaced("/facts/engagement/starts_ns", sample.now + 1), "code": "engagement_not_started"},
+		"engagement over": {"input": sample.replaced("/facts/engagement/ends_ns", sample.now), "code": "engagement_ended"},
+		"cluster not covered": {"input": sample.replaced("/resource/cluster", "payroll"), "code": "cluster_not_covered"},
+	}
+	not guardrails.permitted with input as example.input
+	codes == {example.code} with input as example.input
+}
+
+# The first instant belongs to an assignment, the last does not.
+test_bounds if {
+	guardrails.permitted with input as sample.replaced("/facts/assignment/starts_ns", sample.now)
+	guardrails.permitted with input as sample.replaced("/facts/engagement/starts_ns", sample.now)
+	guardrails.permitted with input as sample.replaced("/facts/assignment/ends_ns", sample.now + 1)
+}
+
+test_account_without_an_end if {
+	guardrails.permitted with input as sample.removed("/facts/account/ends_ns")
+}
+
+own(roles) := sample.with_values([
+	{"op": "remove", "path": "/facts/vendor"},
+	{"op": "remove", "path": "/subject/vendor"},
+	{"op": "replace", "path": "/facts/account/roles", "value": roles},
+])
+
+test_own_people_need_no_vendor if {
+	every role in ["administrator", "approver", "reviewer"] {
+		guardrails.permitted with input as own([role])
+	}
+}
+
+test_contractors_need_a_vendor if {
+	every roles in [["contractor"], ["administrator", "contractor"], ["visitor"], []] {
+		codes == {"vendor_not_active"} with input as own(roles)
+		not guardrails.permitted with input as own(roles)
+	}
+}
+
+test_own_people_need_an_assignment if {
+	i := json.remove(own(["administrator"]), ["facts/assignment", "facts/engagement"])
+	codes == {"no_assignment"} with input as i
+}
+
+test_vendor_in_the_facts_alone_is_looked_at if {
+	i := json.patch(own(["reviewer"]), [{"op": "add", "path": "/facts/vendor", "value": {"name": "northwind", "status": "suspended"}}])
+	codes == {"vendor_not_active"} with input as i
+}
+
+token(cluster) := sample.with_values([
+	{"op": "replace", "path": "/subject/credential", "value": "token"},
+	{"op": "add", "path": "/subject/token_cluster", "value": cluster},
+])
+
+test_token_of_the_cluster if guardrails.permitted with input as token("claims")
+
+test_token_of_another_cluster if {
+	not guardrails.permitted with input as token("payroll")
+	codes == {"token_other_cluster"} with input as token("payroll")
+}
+
+test_unknown_credential if {
+	not guardrails.permitted with input as sample.replaced("/subject/credential", "basic")
+}
+
+challenged := {reason.code | some reason in guardrails.challenge}
+
+test_second_factor[name] if {
+	some name, factors in {"none": {}, "password alone": {"password": 1}, "in the future": {"totp": -1}, "unreadable": {"totp": "1"}}
+	i := sample.replaced("/subject/factors", factors)
+	not guardrails.cleared with input as i
+	challenged == {"second_factor"} with input as i
+}
+
+test_any_second_factor if {
+	every factor in ["totp", "recovery", "passkey"] {
+		guardrails.cleared with input as sample.replaced("/subject/factors", {"password": 1, factor: 1})
+	}
+}
+
+test_agreements[name] if {
+	some name, i in {
+		"not accepted": sample.replaced("/facts/agreements/0/accepted_version", 0),
+		"older version": sample.replaced("/facts/agreements/0/accepted_version", 1),
+		"one of two": sample.with_values([{"op": "add", "path": "/facts/agreements/1", "value": {"name": "data", "version": 1, "accepted_version": 0}}]),
+		"unknown": sample.removed("/facts/agreements"),
+		"unreadable": sample.replaced("/facts/agreements", {}),
+	}
+	not guardrails.cleared with input as i
+	challenged == {"agreement_missing"} with input as i
+}
+
+test_no_agreement_demanded if {
+	guardrails.cleared with input as sample.replaced("/facts/agreements", [])
+}
