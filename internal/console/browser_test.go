@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -200,6 +201,17 @@ func TestBrowser_Enrolment(t *testing.T) {
 	b.do(chromedp.SendKeys(`input[name=code]`, codeAt(t, secret, w.clock())+kb.Enter))
 	b.sees("Keep your recovery codes")
 	b.sees("Print")
+	if _, err := chromedp.Call(b.Context, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
+		t.Fatal(err)
+	}
+	printed := evaluate[string](b, `document.body.innerText`)
+	if !strings.Contains(printed, "lee@example.com at gate.test") || strings.Contains(printed, "Finish") || strings.Contains(printed, "Download") {
+		t.Errorf("what is printed is:\n%s", printed)
+	}
+	b.picture("recovery-print")
+	if _, err := chromedp.Call(b.Context, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}); err != nil {
+		t.Fatal(err)
+	}
 	b.do(chromedp.Click(`input[name=kept]`), chromedp.Click(`form .button.wide`))
 	b.sees("No cluster is open to you now")
 	b.quiet()

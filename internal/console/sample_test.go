@@ -96,7 +96,7 @@ func gateSamples(say sampleText) []sample {
 			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
 			{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), Ends: sampleNow.Add(9 * time.Hour)}}}},
 		{"sessions-empty", "sessions", &sessionsPage{Base: full("My sessions")}},
-		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "Importing the March batch", Required: true}, Made: made,
+		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
