@@ -118,6 +118,18 @@ func TestRefuse_DenialSaysWhyAndWhoHelps(t *testing.T) {
 	b.submit(map[string]string{}).has(200, "You are signed out")
 }
 
+func TestHelpers_OnePersonOnce(t *testing.T) {
+	f := refusalOf(403, policy.Deny, "x", "")
+	f.Facts = &policy.Facts{Vendor: &policy.VendorFacts{Name: "acme", Owner: f.Owner}}
+	got := helpers(f, "Claims archive")
+	if len(got) != 1 || got[0].For != "answers for your company, acme and owns Claims archive" || !strings.HasPrefix(got[0].Mail, "mailto:tom@example.com?subject=Access%20to%20Claims%20archive&body=Request%20id:%20request-1") {
+		t.Errorf("helpers are %+v", got)
+	}
+	if got := helpers(policy.Refusal{}, ""); got != nil {
+		t.Errorf("nobody is known, yet there is %+v", got)
+	}
+}
+
 // What a form sent is not repeated by a redirect: the person is told.
 func TestRefuse_SentFormWithEndedSession(t *testing.T) {
 	w := newWorld(t)
