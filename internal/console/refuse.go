@@ -220,7 +220,7 @@ func helpers(f policy.Refusal, cluster string) []helper {
 		list = append(list, h)
 	}
 	if f.Facts != nil && f.Facts.Vendor != nil {
-		add(f.Facts.Vendor.Owner, "answers for your company, "+orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name))
+		add(f.Facts.Vendor.Owner, "answers for "+orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name)+" here")
 	}
 	add(f.Owner, "owns "+orElse(cluster, "this cluster"))
 	return list
