@@ -56,9 +56,13 @@ func engagementState(e *directory.Engagement, now time.Time) ui.Badge {
 	}
 }
 
-func newEngagementRow(d *directory.Directory, e *directory.Engagement, now time.Time) engagementRow {
-	row := engagementRow{URL: engagementURL(e.Name), Name: e.Name, Title: cmp.Or(e.Title, e.Name), Vendor: vendorLink(d, e.Vendor),
+func newEngagementRow(d *directory.Directory, e *directory.Engagement, v *visit) engagementRow {
+	now := v.Now
+	row := engagementRow{Name: e.Name, Title: cmp.Or(e.Title, e.Name), Vendor: vendorLink(d, e.Vendor),
 		State: engagementState(e, now), Starts: day(e.Starts), Ends: lastDay(e.Ends), Clusters: len(e.Clusters), ends: e.Ends}
+	if v.mayReview() {
+		row.URL = engagementURL(e.Name)
+	}
 	row.over = e.Closed || !e.Ends.IsZero() && !now.Before(e.Ends)
 	if !row.over && !now.Before(e.Starts) {
 		row.Left = daysLeft(now, e.Ends)
@@ -96,7 +100,7 @@ func (c *Console) engagements(w http.ResponseWriter, r *http.Request, v *visit) 
 	page := engagementsPage{Base: v.page("Engagements"), MayChange: v.mayChange(), Faults: f.all()}
 	var rows []engagementRow
 	for _, e := range d.Engagements {
-		rows = append(rows, newEngagementRow(d, &e, v.Now))
+		rows = append(rows, newEngagementRow(d, &e, v))
 	}
 	page.Rows, page.Pager = paged(sortEngagements(rows), number, "/console/engagements", nil, "engagement")
 	if len(rows) == 0 {
@@ -136,7 +140,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 	if e == nil {
 		return ui.NotFound()
 	}
-	row := newEngagementRow(d, e, v.Now)
+	row := newEngagementRow(d, e, v)
 	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
@@ -312,7 +316,7 @@ func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) err
 	if e == nil {
 		return ui.NotFound()
 	}
-	row := newEngagementRow(d, e, v.Now)
+	row := newEngagementRow(d, e, v)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
 		Base: v.page("Close " + row.Title), Question: "Close " + row.Title + "?", About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
 		Effects: []string{
