@@ -41,6 +41,7 @@ func (c *Console) onCluster(f func(http.ResponseWriter, *http.Request) error) ht
 		e := ui.AsError(err)
 		if wantsJSON(r) {
 			c.UI.LogError(r, id, e)
+			ui.SetRetryAfter(w.Header(), e.RetryAfter)
 			writeJSON(w, e.Status, map[string]any{"error": c.jsonError(e, id)})
 			return
 		}

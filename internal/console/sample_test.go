@@ -47,9 +47,9 @@ func gateSamples(say sampleText) []sample {
 	wrong.Error = "That code is not right. Check that you read the entry for this address, and that your phone's clock is set automatically."
 	flashed := alone("Sign in")
 	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: say("The e-mail address or the password is not right, or the account is not active.")}
-	chosen := ui.Field{Name: "password", Label: "Choose a password", Type: "password", Required: true,
+	chosen := ui.Field{Name: "password", Label: "Choose a password", Type: "password", Autocomplete: "new-password", Required: true,
 		Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."}
-	again := ui.Field{Name: "again", Label: "The same password again", Type: "password", Required: true}
+	again := ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true}
 	agreement := &directory.Agreement{Name: "nda", Title: say("Non-disclosure agreement"), Version: 3, Text: say(sampleAgreement)}
 	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: say("As it stands in your account: Kim Larsen"), Required: true}
 	made := &madeToken{Name: say("Importing the March batch"), Cluster: say("Claims archive"), Secret: "rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Expires: sampleNow.Add(time.Hour),
@@ -63,7 +63,7 @@ func gateSamples(say sampleText) []sample {
 		RequestID: say("kq3v7m2xw5hbn4tz"), Person: &ui.Person{Name: say("kim.larsen@acme.example")}}}
 
 	return []sample{
-		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Required: true}, Password: password}},
+		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Autocomplete: "username", Required: true}, Password: password}},
 		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
 		{"code", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code}},
 		{"code-full", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong,
@@ -76,7 +76,7 @@ func gateSamples(say sampleText) []sample {
 			Secret: groups("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", 4), Whole: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: "otpauth://totp/Northwind:kim?secret=JBSWY3DPEHPK3PXP", Code: codeField("Code from the app")}},
 		{"recovery", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Email: say("kim.larsen@acme.example"), Host: "gate.localhost:8443", Date: sampleNow,
 			Codes: []string{"7Q4M-K2XW-9HBN-4TZ", "PV3C-8RJD-LFYS-2GA", "WX6N-5TQE-ZB7H-KM4", "H2DV-JR9P-4CLX-8YF", "S8GK-TN3W-QE5Z-B6M", "C4XJ-7HLP-V2RD-9FY", "N6TB-M8SQ-3KWG-E5Z", "F9YR-4DCX-J7VH-2LP", "E3ZM-6WKB-8NGT-Q5S", "L7PF-2XHJ-C9DR-V4Y"}}},
-		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{say("a")}, Fault: "Tick the box once you have put the codes in a safe place. They are not shown again."}},
+		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{"7Q4M-K2XW-9HBN-4TZ"}, Fault: "Tick the box once you have put the codes in a safe place. They are not shown again."}},
 		{"agreements-due", "agreements", &agreementsPage{Base: alone("Agreements"), Action: "/agreements", Headed: say("claims.localhost"), Number: 1, Count: 2,
 			Due: &dueAgreement{Name: "nda", Title: agreement.Title, Text: agreement.Text, Version: 3, Before: 2, TypedName: typed, Fault: "Tick the box to accept."}}},
 		{"agreements", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"},
@@ -96,7 +96,7 @@ func gateSamples(say sampleText) []sample {
 			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
 			{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), Ends: sampleNow.Add(9 * time.Hour)}}}},
 		{"sessions-empty", "sessions", &sessionsPage{Base: full("My sessions")}},
-		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "Importing the March batch", Required: true}, Made: made,
+		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},

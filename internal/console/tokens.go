@@ -63,7 +63,7 @@ func (c *Console) tokensForm(r *http.Request, v *visit, cluster, name, minutes s
 	page := &tokensPage{Base: v.Titled("My tokens"),
 		Cluster: ui.Field{Name: "cluster", Label: "Cluster", Required: true},
 		Name: ui.Field{Name: "name", Label: "What is it for?", Value: name, Required: true, MaxLength: tokenNameLimit,
-			Placeholder: "Importing the March batch", Autocomplete: "off"},
+			Placeholder: "March import", Autocomplete: "off"},
 		Minutes: ui.Field{Name: "minutes", Label: "Good for", Required: true},
 	}
 	for _, a := range v.Snapshot.ClustersOf(v.Session.Account, v.Now) {

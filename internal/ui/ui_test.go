@@ -143,7 +143,7 @@ func TestAsError(t *testing.T) {
 			t.Errorf("%v became %+v", c.err, e)
 		}
 	}
-	if NotFound() == NotFound() {
+	if a, b := NotFound(), NotFound(); a == b {
 		t.Error("errors are shared between requests")
 	}
 }
