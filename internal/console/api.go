@@ -39,15 +39,13 @@ const (
 // here changes the directory.
 func (c *Console) apiRoutes() []route {
 	routes := []route{
-		{pattern: "GET " + apiPrefix + "/openapi.json", need: anyone, handle: c.apiDescription},
+		{pattern: "GET " + apiPrefix + "/openapi.json", need: signedIn, handle: c.apiDescription},
 		{pattern: "GET " + apiPrefix + "/me", need: signedIn, handle: c.apiMe},
 		{pattern: "GET " + apiPrefix + "/clusters", need: signedIn, handle: c.apiClusters},
 		{pattern: "GET " + apiPrefix + "/tokens", need: signedIn, handle: c.apiTokens},
 		{pattern: "POST " + apiPrefix + "/tokens", need: signedIn, handle: c.apiCreateToken, maxBody: 4 << 10},
 		{pattern: "DELETE " + apiPrefix + "/tokens/{id}", need: signedIn, handle: c.apiRevokeToken, maxBody: 4 << 10},
 		{pattern: "GET " + apiPrefix + "/log/entries", need: mayReview, handle: c.apiEntries},
-		// What is not here is told in JSON, too.
-		{pattern: apiPrefix + "/", need: anyone, handle: c.apiMissing},
 	}
 	for i := range routes {
 		routes[i].json = true
@@ -59,21 +57,6 @@ func (c *Console) apiDescription(w http.ResponseWriter, r *http.Request, v *visi
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Write(openAPI)
 	return nil
-}
-
-func (c *Console) apiMissing(w http.ResponseWriter, r *http.Request, v *visit) error {
-	var allow []string
-	for _, rt := range c.apiRoutes() {
-		method, path, ok := strings.Cut(rt.pattern, " ")
-		if base, _, _ := strings.Cut(path, "{"); ok && (path == r.URL.Path || base != path && strings.HasPrefix(r.URL.Path, base) && !strings.Contains(r.URL.Path[len(base):], "/")) {
-			allow = append(allow, method)
-		}
-	}
-	if allow != nil {
-		w.Header().Set("Allow", strings.Join(allow, ", "))
-		return &ui.Error{Status: http.StatusMethodNotAllowed}
-	}
-	return ui.NotFound()
 }
 
 // apiFaults answers a request whose fields are wrong, with a reason for each.
@@ -91,7 +74,7 @@ func (c *Console) apiFaults(w http.ResponseWriter, v *visit, f *form) error {
 }
 
 // noQuery refuses fields in the address of a route that takes none.
-func (c *Console) noQuery(w http.ResponseWriter, r *http.Request, v *visit) (*form, bool) {
+func noQuery(r *http.Request) (*form, bool) {
 	f := newForm(r.URL.Query())
 	f.known()
 	return f, f.OK()
@@ -115,7 +98,7 @@ type apiSession struct {
 }
 
 func (c *Console) apiMe(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if f, ok := c.noQuery(w, r, v); !ok {
+	if f, ok := noQuery(r); !ok {
 		return c.apiFaults(w, v, f)
 	}
 	s := v.Session
@@ -142,7 +125,7 @@ type apiCluster struct {
 }
 
 func (c *Console) apiClusters(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if f, ok := c.noQuery(w, r, v); !ok {
+	if f, ok := noQuery(r); !ok {
 		return c.apiFaults(w, v, f)
 	}
 	clusters := []apiCluster{}
@@ -184,7 +167,7 @@ func newAPIToken(t auth.Token) apiToken {
 }
 
 func (c *Console) apiTokens(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if f, ok := c.noQuery(w, r, v); !ok {
+	if f, ok := noQuery(r); !ok {
 		return c.apiFaults(w, v, f)
 	}
 	list, err := c.Auth.Tokens(r.Context(), v.Session.Account)

@@ -71,11 +71,16 @@ func assignmentState(d *directory.Directory, a *directory.Assignment, now time.T
 }
 
 func newAssignmentRow(d *directory.Directory, a *directory.Assignment, v *visit) assignmentRow {
-	row := assignmentRow{Person: ui.Link{Label: a.Account}, Email: a.Account, Cluster: clusterLink(d, a.Cluster), Engagement: ui.Link{Label: a.Engagement, URL: engagementURL(a.Engagement)},
+	row := assignmentRow{Person: ui.Link{Label: a.Account}, Email: a.Account, Cluster: clusterLink(d, a.Cluster), Engagement: ui.Link{Label: a.Engagement},
 		State: assignmentState(d, a, v.Now), Starts: day(a.Starts), Ends: lastDay(a.Ends), Scope: accessInWords(a.Access, a.Methods, a.Paths), sortKey: a.Cluster}
 	if account := find(d.Accounts, accountWithEmail(a.Account)); account != nil {
 		row.Person = ui.Link{Label: nameOf(account), URL: personURL(account.ID)}
-		row.URL = assignmentURL(account.ID, a.Cluster)
+		if v.mayReview() {
+			row.URL = assignmentURL(account.ID, a.Cluster)
+		}
+	}
+	if v.mayReview() {
+		row.Engagement.URL = engagementURL(a.Engagement)
 	}
 	if e := find(d.Engagements, engagementNamed(a.Engagement)); e != nil {
 		row.Engagement.Label = cmp.Or(e.Title, e.Name)
@@ -189,7 +194,7 @@ func (c *Console) assignment(w http.ResponseWriter, r *http.Request, v *visit) e
 			page.Acts = append(page.Acts, act{Label: "End now", URL: row.URL + "/end", Danger: true})
 		}
 	}
-	if v.mayReadLog() {
+	if v.mayReview() {
 		page.LogURL = "/console/log?" + url.Values{searchAccount: {account.ID}, searchCluster: {a.Cluster}}.Encode()
 	}
 	return c.show(w, r, http.StatusOK, "assignment", page)

@@ -182,7 +182,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 	}
 	for _, e := range d.Engagements {
 		if slices.Contains(e.Clusters, cl.Name) {
-			page.Engagements = append(page.Engagements, newEngagementRow(d, &e, v.Now))
+			page.Engagements = append(page.Engagements, newEngagementRow(d, &e, v))
 		}
 	}
 	sortEngagements(page.Engagements)
@@ -196,7 +196,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.Acts = []act{{Label: "Edit", URL: clusterURL(cl.Name) + "/edit"}}
 		page.GiveAccess = "/console/assignments/new?cluster=" + url.QueryEscape(cl.Name)
 	}
-	if v.mayReadLog() {
+	if v.mayReview() {
 		page.LogURL = "/console/log?cluster=" + url.QueryEscape(cl.Name)
 	}
 	return c.show(w, r, http.StatusOK, "cluster", page)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/ui"
-	"github.com/ringfence/ringfence/policy"
 )
 
 // desk is what the administrators' pages keep in memory between requests.
@@ -18,10 +17,11 @@ type desk struct {
 
 // mayChange reports whether the visitor may change people, vendors,
 // engagements, clusters and assignments.
-func (v *visit) mayChange() bool { return v.Has(policy.Administrator) }
+func (v *visit) mayChange() bool { return mayManage.met(v.Session) }
 
-// mayReadLog reports whether the visitor may read the access log.
-func (v *visit) mayReadLog() bool { return v.Has(policy.Administrator, policy.Reviewer) }
+// mayReview reports whether the visitor may read everything: the access log,
+// engagements and assignments too.
+func (v *visit) mayReview() bool { return mayReview.met(v.Session) }
 
 // dangerous wraps a handler so that it is reached with a fresh code only. The
 // visitor comes back to the page that asks, which for a post is the page of the

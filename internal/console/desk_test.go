@@ -1,11 +1,15 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/net/html"
 )
 
 // deskPages are the pages of the console with the account that looks, by the
@@ -43,5 +47,45 @@ func TestConsolePages_Looks(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, p.name+".html"), w.Body.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// addressesOf returns the addresses that a page leads to, each after its method.
+func addressesOf(t *testing.T, page string) []string {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for n := range elements(root, "") {
+		switch {
+		case n.Data == "a" && attr(n, "href") != "":
+			out = append(out, "GET "+attr(n, "href"))
+		case n.Data == "form":
+			out = append(out, strings.ToUpper(attr(n, "method"))+" "+attr(n, "action"))
+		}
+	}
+	return out
+}
+
+func TestWaiting_OnceAndNotForEver(t *testing.T) {
+	var w waiting[string]
+	w.put("a", "one", sampleNow)
+	if got := w.take("a", sampleNow.Add(time.Minute)); got != "one" {
+		t.Errorf("took %q", got)
+	}
+	if got := w.take("a", sampleNow); got != "" {
+		t.Errorf("took %q a second time", got)
+	}
+	w.put("b", "two", sampleNow)
+	if got := w.take("b", sampleNow.Add(waitFor)); got != "" {
+		t.Errorf("took %q too late", got)
+	}
+	for i := range maxWaiting + 10 {
+		w.put(fmt.Sprint(i), "x", sampleNow.Add(time.Duration(i)))
+	}
+	if len(w.left) > maxWaiting || w.take("0", sampleNow) != "" || w.take(fmt.Sprint(maxWaiting+9), sampleNow) != "x" {
+		t.Errorf("%d wait", len(w.left))
 	}
 }

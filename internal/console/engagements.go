@@ -56,9 +56,13 @@ func engagementState(e *directory.Engagement, now time.Time) ui.Badge {
 	}
 }
 
-func newEngagementRow(d *directory.Directory, e *directory.Engagement, now time.Time) engagementRow {
-	row := engagementRow{URL: engagementURL(e.Name), Name: e.Name, Title: cmp.Or(e.Title, e.Name), Vendor: vendorLink(d, e.Vendor),
+func newEngagementRow(d *directory.Directory, e *directory.Engagement, v *visit) engagementRow {
+	now := v.Now
+	row := engagementRow{Name: e.Name, Title: cmp.Or(e.Title, e.Name), Vendor: vendorLink(d, e.Vendor),
 		State: engagementState(e, now), Starts: day(e.Starts), Ends: lastDay(e.Ends), Clusters: len(e.Clusters), ends: e.Ends}
+	if v.mayReview() {
+		row.URL = engagementURL(e.Name)
+	}
 	row.over = e.Closed || !e.Ends.IsZero() && !now.Before(e.Ends)
 	if !row.over && !now.Before(e.Starts) {
 		row.Left = daysLeft(now, e.Ends)
@@ -96,7 +100,7 @@ func (c *Console) engagements(w http.ResponseWriter, r *http.Request, v *visit) 
 	page := engagementsPage{Base: v.page("Engagements"), MayChange: v.mayChange(), Faults: f.all()}
 	var rows []engagementRow
 	for _, e := range d.Engagements {
-		rows = append(rows, newEngagementRow(d, &e, v.Now))
+		rows = append(rows, newEngagementRow(d, &e, v))
 	}
 	page.Rows, page.Pager = paged(sortEngagements(rows), number, "/console/engagements", nil, "engagement")
 	if len(rows) == 0 {
@@ -136,7 +140,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 	if e == nil {
 		return ui.NotFound()
 	}
-	row := newEngagementRow(d, e, v.Now)
+	row := newEngagementRow(d, e, v)
 	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
@@ -184,14 +188,38 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	}
 	return []group{
 		{Title: "The contract", Controls: what},
-		{Title: "Time", Hint: "Whole days, UTC. Access under the engagement ends with its last day.", Controls: controls(
+		{Title: "Time", Hint: "Whole days, UTC. Access under the engagement ends with its last day.", Controls: append(controls(
 			with(f.day("starts", "First day"), func(u *ui.Field) { u.Required = true }),
 			with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required = true }),
-		)},
+		), shortening(f, isNew)...)},
 		{Title: "Scope", Controls: controls(
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
 		)},
+	}
+}
+
+// shortening is the box that lets assignments end with what they stand under;
+// without it, an end that would cut them short is refused.
+func shortening(f *form, isNew bool) []control {
+	if isNew {
+		return nil
+	}
+	return controls(f.boxes("shorten", "When the last day moves forward", []choice{
+		{Value: "yes", Label: "Shorten assignments that would outlast it", Hint: "Otherwise the change is refused while there are any."},
+	}))
+}
+
+// shorten ends the assignments that match at the latest at ends. One that
+// would not have begun by then is taken away.
+func shorten(d *directory.Directory, ends time.Time, match func(*directory.Assignment) bool) {
+	d.Assignments = slices.DeleteFunc(d.Assignments, func(a directory.Assignment) bool {
+		return match(&a) && !a.Starts.Before(ends)
+	})
+	for i := range d.Assignments {
+		if a := &d.Assignments[i]; match(a) && a.Ends.After(ends) {
+			a.Ends = ends
+		}
 	}
 }
 
@@ -277,11 +305,14 @@ func (c *Console) editEngagement(w http.ResponseWriter, r *http.Request, v *visi
 	want := *e
 	engagementFrom(d, f, &want)
 	if f.OK() {
-		err := c.changeEngagement(r, v, f, e.Name, func(have *directory.Engagement) error {
+		err := c.changeEngagement(r, v, f, e.Name, func(d *directory.Directory, have *directory.Engagement) error {
 			if fingerprint(have) != f.Value("seen") {
 				return errChanged
 			}
 			*have = want
+			if f.Checked("shorten", "yes") {
+				shorten(d, want.Ends, func(a *directory.Assignment) bool { return a.Engagement == want.Name })
+			}
 			return nil
 		})
 		if err != nil {
@@ -295,13 +326,13 @@ func (c *Console) editEngagement(w http.ResponseWriter, r *http.Request, v *visi
 }
 
 // changeEngagement changes one engagement that must be there.
-func (c *Console) changeEngagement(r *http.Request, v *visit, f *form, name string, change func(*directory.Engagement) error) error {
+func (c *Console) changeEngagement(r *http.Request, v *visit, f *form, name string, change func(*directory.Directory, *directory.Engagement) error) error {
 	return c.editForm(r, v, f, "engagement "+name, engagementFields, func(d *directory.Directory) error {
 		have := find(d.Engagements, engagementNamed(name))
 		if have == nil {
 			return errGone
 		}
-		return change(have)
+		return change(d, have)
 	})
 }
 
@@ -312,7 +343,7 @@ func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) err
 	if e == nil {
 		return ui.NotFound()
 	}
-	row := newEngagementRow(d, e, v.Now)
+	row := newEngagementRow(d, e, v)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
 		Base: v.page("Close " + row.Title), Question: "Close " + row.Title + "?", About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
 		Effects: []string{
@@ -325,7 +356,7 @@ func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) err
 
 func (c *Console) closeEngagement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f, name := newForm(nil), r.PathValue("name")
-	err := c.changeEngagement(r, v, f, name, func(have *directory.Engagement) error {
+	err := c.changeEngagement(r, v, f, name, func(_ *directory.Directory, have *directory.Engagement) error {
 		have.Closed = true
 		return nil
 	})

@@ -215,7 +215,11 @@ func fieldMap(m map[string]string) func(string) string {
 func (f *form) place(fault directory.Fault, object string, field func(string) string) {
 	words := faultWords(fault.Message)
 	if fault.Object != object {
-		f.note("%s: %s", clip(fault.Object, 120), words)
+		about := clip(fault.Object, 120)
+		if fault.Field != "" {
+			about += ", " + fault.Field
+		}
+		f.note("%s: %s", about, words)
 		return
 	}
 	if name := field(fault.Field); name != "" {

@@ -52,15 +52,15 @@ func personGroups(d *directory.Directory, f *form, email bool) []group {
 	}
 	return []group{
 		{Title: "Who", Controls: who},
-		{Title: "Place", Controls: controls(
+		{Title: "Place", Controls: append(controls(
 			with(f.choice("vendor", "Vendor", "None: one of your own people", vendorOptions(d)), func(u *ui.Field) {
 				u.Hint = "Contractors belong to a vendor; administrators, approvers and reviewers do not."
 			}),
 			f.boxes("roles", "Roles", roles),
 			with(f.day("ends", "Last day"), func(u *ui.Field) {
-				u.Hint = "The account works until the end of this day, UTC. A contractor must have one."
+				u.Hint = "The account works until the end of this day, UTC. A contractor must have one, at most 180 days ahead."
 			}),
-		)},
+		), shortening(f, email)...)},
 	}
 }
 
@@ -251,6 +251,9 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 				return errChanged
 			}
 			have.Name, have.Vendor, have.Roles, have.Ends = want.Name, want.Vendor, want.Roles, want.Ends
+			if f.Checked("shorten", "yes") && !want.Ends.IsZero() {
+				shorten(d, want.Ends, func(x *directory.Assignment) bool { return x.Account == a.Email })
+			}
 			return nil
 		})
 		if err != nil {

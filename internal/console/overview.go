@@ -143,7 +143,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
 	page.Hour, page.Day = newTraffic("Last hour", "1h", d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", "24h", d, v, counted.day, counted.partial)
 	page.TrafficAt = clock(counted.at)
-	if v.mayReadLog() {
+	if v.mayReview() {
 		page.LogURL = "/console/log"
 	}
 	return c.show(w, r, http.StatusOK, "overview", page)
@@ -167,12 +167,10 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 			out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "suspended"}, vendorLink(d, have.Name), cmp.Or(have.SuspendedReason, "No reason was given.")})
 		}
 	}
-	var ending []attention
-	for _, row := range currentEngagements(d, v.Now) {
-		ending = append(ending, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: row.Title, URL: row.URL},
+	for _, row := range endingEngagements(d, v) {
+		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: row.Title, URL: row.URL},
 			row.Vendor.Label + ", last day " + row.Ends + ", " + count(row.People, "person") + " at work under it."})
 	}
-	out = append(out, ending...)
 	return append(out, c.invited(d, v)...)
 }
 
@@ -183,12 +181,12 @@ func sinceWords(t time.Time) string {
 	return " since " + clock(t)
 }
 
-// currentEngagements returns those that end soon.
-func currentEngagements(d *directory.Directory, now time.Time) []engagementRow {
+// endingEngagements returns those that end soon.
+func endingEngagements(d *directory.Directory, v *visit) []engagementRow {
 	var rows []engagementRow
 	for _, e := range d.Engagements {
-		if !e.Closed && inForce(e.Starts, e.Ends, now) && e.Ends.Sub(now) <= endingSoon {
-			rows = append(rows, newEngagementRow(d, &e, now))
+		if !e.Closed && inForce(e.Starts, e.Ends, v.Now) && e.Ends.Sub(v.Now) <= endingSoon {
+			rows = append(rows, newEngagementRow(d, &e, v))
 		}
 	}
 	return sortEngagements(rows)
@@ -239,7 +237,7 @@ func newTraffic(title, since string, d *directory.Directory, v *visit, counts ma
 	}
 	for name, n := range counts {
 		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
-		if v.mayReadLog() && n.Deny > 0 {
+		if v.mayReview() && n.Deny > 0 {
 			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
 		}
 		if name == "" {

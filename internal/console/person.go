@@ -70,7 +70,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		Name: cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
 		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
 		Created: clock(a.Created), Ends: lastDay(a.Ends), LastLogin: ago(v.Now, a.LastLogin),
-		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReadLog(),
+		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReview(),
 		Contractor: slices.Contains(a.Roles, policy.Contractor),
 	}
 	page.Explained = standingWords[page.Standing.Text]

@@ -170,8 +170,12 @@ func (c *Console) jsonError(e *ui.Error, id string) map[string]any {
 	return m
 }
 
-// wantsJSON reports whether the client asks for JSON and not for a page.
+// wantsJSON reports whether the client asks for JSON and not for a page. All
+// that the API says is JSON.
 func wantsJSON(r *http.Request) bool {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		return true
+	}
 	accept := r.Header.Get("Accept")
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
 }

@@ -93,7 +93,7 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	for _, e := range d.Engagements {
 		if e.Vendor == have.Name {
-			page.Engagements = append(page.Engagements, newEngagementRow(d, &e, v.Now))
+			page.Engagements = append(page.Engagements, newEngagementRow(d, &e, v))
 		}
 	}
 	page.Engagements = sortEngagements(page.Engagements)
