@@ -455,3 +455,12 @@ var (
 	_ = errors.New
 	_ atomic.Bool
 )
+
+func mustAddr(t testing.TB, s string) netip.Addr {
+	t.Helper()
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

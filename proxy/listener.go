@@ -207,6 +207,7 @@ type countedConn struct {
 	stall    time.Duration
 	once     sync.Once
 	deadline atomic.Bool // somebody set a deadline for writing
+	broken   atomic.Bool // a write failed, and with it the stream
 }
 
 // Close closes the connection and stops counting it.
@@ -216,12 +217,21 @@ func (c *countedConn) Close() error {
 	return err
 }
 
-// Write writes b, giving the client the stall timeout to take it.
+// Write writes b, giving the client the stall timeout to take it. After a
+// failed write nothing is tried again: TLS would wait five more seconds to say
+// farewell to a client that takes nothing.
 func (c *countedConn) Write(b []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, net.ErrClosed
+	}
 	if c.stall > 0 && !c.deadline.Load() {
 		c.Conn.SetWriteDeadline(time.Now().Add(c.stall))
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }
 
 // SetWriteDeadline sets a deadline that Write then leaves alone.

@@ -26,6 +26,9 @@ func modifyResponse(res *http.Response) error {
 	}
 	x.filterHeader(res.Header)
 	x.filterHeader(res.Trailer)
+	if len(res.Trailer) > 0 {
+		delete(res.Header, "Content-Length") // beside it HTTP/1 has no room for trailers
+	}
 	if loc := res.Header["Location"]; len(loc) == 1 {
 		x.localLocation(loc)
 	}
