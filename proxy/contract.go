@@ -92,7 +92,9 @@ type Route struct {
 	EncodedSlashes bool
 	Timeout        time.Duration // from the request's last byte to the response's first; 0: 30 s
 	UpstreamCA     string        // PEM of the authorities for https upstreams; empty: the system's
-	PreserveHost   bool          // send the client's host instead of the upstream's own
+	// PreserveHost sends the client's host instead of the upstream's own. Upstreams
+	// that compare a request's Origin with its host need it, as for WebSockets.
+	PreserveHost bool
 }
 
 // An UpstreamStatus is the state of one upstream, for pages and metrics.

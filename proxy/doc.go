@@ -33,21 +33,22 @@
 // variables read X_Forwarded_For and X.Forwarded.For as X-Forwarded-For.
 //
 //   - starting with x-ringfence-, x-remote-, x-forwarded-, x-auth-request-,
-//     x-authenticated-, x-auth-user, x-webauth-, x-original-, x-rewrite-,
-//     x-envoy-, x-pomerium-, cf-access-, x-goog-authenticated-, x-goog-iap-,
-//     x-amzn-oidc-, x-ms-client-principal, x-authentik-, x-vouch-, x-token-
-//   - remote-user, remote-email, remote-name, remote-groups, remote-addr,
-//     remote-host, remote-ident, auth-user, auth-type, x-user, x-username,
-//     x-user-id, x-user-email, x-user-name, x-user-groups, x-user-roles, x-email,
-//     x-groups, x-roles, x-account, x-consumer-username, x-proxy-user, x-ssl-client-*,
-//     ssl-client-*, x-client-cert, x-client-dn, client-cert,
-//     client-cert-chain, x-subject-token
-//   - forwarded, via-user, x-real-ip, x-client-ip, x-cluster-client-ip, client-ip,
-//     true-client-ip, cf-connecting-ip, fastly-client-ip, x-originating-ip,
-//     x-host, x-http-host-override, x-url-scheme, x-scheme, x-script-name,
-//     script-name, path-info, base-url, x-base-url, front-end-https,
-//     x-http-method-override, x-http-method, x-method-override, x-accel-*,
-//     x-sendfile, x-middleware-subrequest, proxy (a CGI's HTTP_PROXY)
+//     x-authenticated-, x-auth-user, x-auth-email, x-auth-groups, x-auth-name,
+//     x-webauth-, x-original-, x-rewrite-, x-envoy-, x-pomerium-, x-authentik-,
+//     x-goog-authenticated-, x-goog-iap-, x-amzn-oidc-, x-ms-client-principal,
+//     x-vouch-, x-token-, x-ssl-client-, x-accel-, ssl-client-, cf-access-
+//   - who: remote-user, remote-email, remote-name, remote-groups, remote-ident,
+//     auth-user, auth-type, x-user, x-username, x-user-id, x-user-email,
+//     x-user-name, x-user-groups, x-user-roles, x-email, x-groups, x-roles,
+//     x-account, x-consumer-username, x-proxy-user, x-subject-token,
+//     x-client-cert, x-client-dn, client-cert, client-cert-chain
+//   - from where: forwarded, x-forwarded, x-real-ip, x-client-ip,
+//     x-cluster-client-ip, client-ip, true-client-ip, cf-connecting-ip,
+//     fastly-client-ip, x-originating-ip, remote-addr, remote-host
+//   - for what: x-host, x-http-host-override, x-url-scheme, x-scheme,
+//     x-script-name, script-name, path-info, front-end-https,
+//     x-http-method-override, x-http-method, x-method-override, x-sendfile,
+//     x-middleware-subrequest, proxy (which a CGI reads as HTTP_PROXY)
 //   - every alias, written with another character than "-", of a header that
 //     frames or routes a message or that a policy may read: Content_Length,
 //     Transfer_Encoding, Cookie, Authorization, X_Ticket and so on

@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/http"
 	"net/textproto"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -227,4 +229,26 @@ type hostIdentifier struct {
 func (i hostIdentifier) Identify(r *http.Request, host string) (policy.Subject, error) {
 	i.hosts <- host
 	return i.Identifier.Identify(r, host)
+}
+
+// TestIdentityHeaders_Documented: the package comment lists every name, since
+// operators have to know what their upstreams will not get.
+func TestIdentityHeaders_Documented(t *testing.T) {
+	b, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := set(regexp.MustCompile(`[a-z][a-z0-9-]+`).FindAllString(string(b), -1)...)
+	for n := range identityNames {
+		if !listed[n] {
+			t.Errorf("%s is not listed", n)
+		}
+	}
+	for _, ps := range identityPrefixes {
+		for _, p := range ps {
+			if !listed[p] {
+				t.Errorf("prefix %s is not listed", p)
+			}
+		}
+	}
 }

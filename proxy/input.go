@@ -16,6 +16,15 @@ var inputHeaders = func() (out []struct{ canonical, name string }) {
 	return out
 }()
 
+// cipherNames holds every suite's name, since crypto/tls makes a list at each look-up.
+var cipherNames = func() map[uint16]string {
+	m := make(map[uint16]string)
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		m[s.ID] = s.Name
+	}
+	return m
+}()
+
 func canonicalName(s string) string {
 	parts := strings.Split(s, "-")
 	for i, p := range parts {
@@ -51,7 +60,7 @@ func (x *exchange) fillInput() {
 		}
 	}
 	if s := x.r.TLS; s != nil && s.Version != 0 {
-		x.tls = policy.TLS{Version: strings.TrimPrefix(tls.VersionName(s.Version), "TLS "), Cipher: cipherName(s.CipherSuite)}
+		x.tls = policy.TLS{Version: strings.TrimPrefix(tls.VersionName(s.Version), "TLS "), Cipher: cipherNames[s.CipherSuite]}
 		in.Request.TLS = &x.tls
 	}
 	in.Facts = x.facts()
@@ -62,21 +71,4 @@ func (x *exchange) facts() *policy.Document {
 		return nil
 	}
 	return x.h.Knower.Facts(x.input.Subject.Account, x.cluster.Name, x.source)
-}
-
-// cipherNames holds the name of every cipher suite: the tls package makes its
-// whole list anew at each look-up.
-var cipherNames = func() map[uint16]string {
-	names := map[uint16]string{}
-	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
-		names[s.ID] = s.Name
-	}
-	return names
-}()
-
-func cipherName(id uint16) string {
-	if n, ok := cipherNames[id]; ok {
-		return n
-	}
-	return tls.CipherSuiteName(id)
 }
