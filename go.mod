@@ -128,3 +128,5 @@ require (
 	modernc.org/sqlite v1.61.1
 	oras.land/oras-go/v2 v2.6.2
 )
+
+require golang.org/x/tools v0.52.0 // indirect
