@@ -141,3 +141,5 @@ tool (
 	github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv
 	honnef.co/go/tools/cmd/staticcheck
 )
+
+require golang.org/x/tools v0.52.0 // indirect

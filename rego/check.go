@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ func (e *TestError) Error() string {
 }
 
 // Check does what [Engine.Load] does and puts nothing in force. It also runs
-// the tests of the stock policies beside src. The report is filled as far as
+// the tests of the stock policies. The report is filled as far as
 // it got; the error is the one that Load would return.
 func Check(ctx context.Context, src Source) (Report, error) {
 	e, err := NewEngine(Config{})
@@ -61,8 +62,14 @@ func Check(ctx context.Context, src Source) (Report, error) {
 	if err != nil {
 		return Report{Diagnostics: diagnosticsOf(err)}, err
 	}
-	r, err := runTests(ctx, src, true)
-	r.Revision = s.revision
+	// The stock tests know nothing of src and would trip over it, so they run
+	// in a set of their own.
+	stock, err := runTests(ctx, nil, true)
+	if err != nil {
+		return stock, err
+	}
+	r, err := runTests(ctx, src, false)
+	r.Revision, r.Tests = s.revision, r.Tests+stock.Tests
 	if err == nil {
 		err = e.try(ctx, s)
 	}
@@ -84,9 +91,25 @@ const (
 	testsLimit = 2 * time.Minute
 )
 
-// runTests runs the tests in src, and those of the stock policies as well
-// when asked to.
+// runTests runs the tests in src, and those of the stock policies when asked to.
 func runTests(ctx context.Context, src Source, stockToo bool) (Report, error) {
+	own := maps.Clone(src)
+	c, err := within(ctx, func() (*ast.Compiler, error) { return compileTests(own, stockToo) })
+	if c == nil || err != nil {
+		return Report{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, testsLimit)
+	defer cancel()
+	results, err := tester.NewRunner().SetCompiler(c).SetStore(noData{}).SetTimeout(testLimit).
+		RaiseBuiltinErrors(true).RunTests(ctx, noTransaction{})
+	if err != nil {
+		return Report{}, fmt.Errorf("testing policies: %w", err)
+	}
+	return collect(ctx, results)
+}
+
+// compileTests compiles src together with its tests; nil when there are none.
+func compileTests(src Source, stockToo bool) (*ast.Compiler, error) {
 	caps := capabilities()
 	modules, faults := parse(src, caps)
 	all, tests := map[string]*ast.Module{}, false
@@ -102,24 +125,17 @@ func runTests(ctx context.Context, src Source, stockToo bool) (Report, error) {
 		faults, all[name] = append(faults, ds...), m
 	}
 	if len(faults) > 0 {
-		return Report{}, &CompileError{Diagnostics: sortDiagnostics(faults)}
+		return nil, &CompileError{Diagnostics: sortDiagnostics(faults)}
 	}
 	if !tests && !stockToo {
-		return Report{}, nil
+		return nil, nil
 	}
 	all[demandsName] = demands(modules)
 	c := newCompiler(caps).WithRewriteTestRules(true)
 	if c.Compile(all); c.Failed() {
-		return Report{}, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
+		return nil, &CompileError{Diagnostics: sortDiagnostics(diagnose("", c.Errors))}
 	}
-	ctx, cancel := context.WithTimeout(ctx, testsLimit)
-	defer cancel()
-	results, err := tester.NewRunner().SetCompiler(c).SetStore(noData{}).SetTimeout(testLimit).
-		RaiseBuiltinErrors(true).RunTests(ctx, noTransaction{})
-	if err != nil {
-		return Report{}, fmt.Errorf("testing policies: %w", err)
-	}
-	return collect(ctx, results)
+	return c, nil
 }
 
 // collect waits for the results, and no longer than ctx: a test can hang in

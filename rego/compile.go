@@ -65,23 +65,29 @@ const compileLimit = time.Minute
 
 // compileWithin compiles s and gives up on it with ctx or at the limit.
 func compileWithin(ctx context.Context, s Source) (*set, error) {
+	s = maps.Clone(s) // the caller may go on to change it when we give up
+	return within(ctx, func() (*set, error) { return compile(s) })
+}
+
+// within returns what work returns, unless ctx or the limit ends before it.
+func within[T any](ctx context.Context, work func() (T, error)) (T, error) {
 	type result struct {
-		set *set
-		err error
+		value T
+		err   error
 	}
 	done := make(chan result, 1)
-	s = maps.Clone(s) // the caller may go on to change it when we give up
 	go func() {
-		set, err := compile(s)
-		done <- result{set, err}
+		v, err := work()
+		done <- result{v, err}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, compileLimit)
 	defer cancel()
 	select {
 	case r := <-done:
-		return r.set, r.err
+		return r.value, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("compiling policies: %w", ctx.Err())
+		var none T
+		return none, fmt.Errorf("compiling policies: %w", ctx.Err())
 	}
 }
 

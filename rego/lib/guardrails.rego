@@ -1,11 +1,9 @@
 # What must hold before an account reaches any cluster. No administrator's
-# policy can widen it. Every condition says what must be so, never what must
-# not: a field that is absent or of another type makes it fail.
+# policy can widen it. The conditions say what must be so: a field that is
+# absent or of another type makes them fail.
 package ringfence.guardrails
 
 import rego.v2
-
-now := input.request.time_ns
 
 # Nobody is signed in unless an account is named.
 signed_in if input.subject.account != ""
@@ -31,7 +29,7 @@ account_in_order if {
 	account := input.facts.account
 	account.id == input.subject.account
 	account.status == "active"
-	now < account_ends
+	input.request.time_ns < account_ends
 }
 
 # An account without an end has no ends_ns; one whose end cannot be read has ended.
@@ -62,8 +60,8 @@ engagement_in_order if {
 	engagement.status == "active"
 	is_number(engagement.starts_ns)
 	is_number(engagement.ends_ns)
-	engagement.starts_ns <= now
-	now < engagement.ends_ns
+	engagement.starts_ns <= input.request.time_ns
+	input.request.time_ns < engagement.ends_ns
 	input.resource.cluster in engagement.clusters
 }
 
@@ -71,8 +69,8 @@ assignment_in_order if {
 	assignment := input.facts.assignment
 	is_number(assignment.starts_ns)
 	is_number(assignment.ends_ns)
-	assignment.starts_ns <= now
-	now < assignment.ends_ns
+	assignment.starts_ns <= input.request.time_ns
+	input.request.time_ns < assignment.ends_ns
 }
 
 credential_in_order if input.subject.credential == "session"
@@ -116,6 +114,8 @@ challenge contains {
 } if not agreements_accepted
 
 # Accounts and vendors
+
+now := input.request.time_ns
 
 deny contains {
 	"code": "facts_missing",
