@@ -60,9 +60,13 @@ func (l *Log) commitLoop() error {
 	}
 }
 
-// drain commits what is queued, without waiting for more.
+// drain commits what is queued, without waiting for more. What goes on coming
+// while it does so is left to the next call.
 func (l *Log) drain() error {
-	for {
+	for most := cap(l.queue); ; most-- {
+		if most < 0 {
+			return nil
+		}
 		select {
 		case it := <-l.queue:
 			if err := l.commit(l.collect(it)); err != nil {

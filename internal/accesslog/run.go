@@ -49,11 +49,12 @@ func (l *Log) halt() { l.stopper.Do(func() { close(l.stop) }) }
 // lets go of the folder. Records that come later are refused. It returns the
 // first error; calling it again does nothing.
 func (l *Log) Close() error {
+	first := l.closing.CompareAndSwap(false, true)
 	l.halt()
 	if l.running.Load() {
 		<-l.ended
 	}
-	if !l.closing.CompareAndSwap(false, true) {
+	if !first {
 		return nil
 	}
 	l.endOnce.Do(func() { close(l.ended) })

@@ -41,11 +41,11 @@ func logOf(t *testing.T, requests int) (*testLog, image) {
 // zeros, one byte of each 509 is tried. A log of one segment is gone through
 // byte by byte, one with sealed segments in strides.
 func TestLogTampering_OneByte(t *testing.T) {
-	every, some := 1, 23
+	every, some := 1, 47
 	if testing.Short() || raceEnabled {
 		every, some = 41, 211
 	}
-	x, im := logOf(t, 12)
+	x, im := logOf(t, 6)
 	flipEach(t, x, im, every)
 	x, im = logOf(t, 350)
 	if rep := x.verify(); rep.Segments < 3 {
