@@ -42,8 +42,9 @@ func safeURI(uri string) string {
 		return "/"
 	}
 	for _, c := range []byte(uri) {
-		// Browsers read a backslash as a slash and skip tabs and line ends.
-		if c <= ' ' || c >= 0x7f || c == '\\' {
+		// Browsers read a backslash as a slash and skip tabs and line ends; a
+		// request's target has no fragment.
+		if c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
 			return "/"
 		}
 	}

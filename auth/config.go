@@ -1,0 +1,135 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/policy"
+)
+
+// A Recorder keeps the record of what happened. Record returns once the
+// record is durable; on error the event does not take effect. The gateway
+// passes its access log; commands on the machine pass something that queues
+// the record with the change, for the gateway to take over.
+type Recorder interface {
+	Record(context.Context, *policy.Record) (uint64, error)
+}
+
+// Config says how a [Service] works. The interfaces, Recorder, RootKey and
+// Issuer are required; the rest has defaults.
+type Config struct {
+	Accounts    Accounts
+	Credentials Credentials
+	Invitations Invitations
+	Logins      Logins
+	Sessions    Sessions
+	Tokens      Tokens
+	Keys        Keys
+	Recorder    Recorder
+
+	// RootKey encrypts secrets at rest and peppers passwords: at least 32
+	// random bytes. Whoever loses it must reset every account's factor.
+	RootKey []byte
+	// OldRootKeys open what was sealed before the root key was changed. The
+	// pepper is always RootKey's: passwords set under another one are wrong.
+	OldRootKeys [][]byte
+	// NoPepper leaves passwords without a pepper. All of a deployment's
+	// passwords are with or without.
+	NoPepper bool
+
+	// Issuer is the gate's URL without a trailing slash, such as https://gate.example.com.
+	Issuer string
+	// GateHost is the gate's canonical host; by default the one of Issuer, without port.
+	GateHost string
+	// Organisation is what authenticator apps show; by default GateHost.
+	Organisation string
+	// KnownHost reports whether a canonical host is a cluster's. Targets and
+	// hand-offs go to such hosts only; nil knows none. It must be fast and
+	// safe for concurrent use.
+	KnownHost func(host string) bool
+
+	// Idle ends a session that nobody used for so long; default 30 minutes.
+	Idle time.Duration
+	// Absolute ends a session whatever happens; default 12 hours.
+	Absolute time.Duration
+	// Skew is how many time steps before and after now a code may be of. The
+	// zero value means 1; -1 means none, which a telephone whose clock is off fails.
+	Skew int
+	// MaxHashes is how many passwords are hashed at a time, 64 MiB each;
+	// default 4, or the number of processors if that is less.
+	MaxHashes int
+	// HashCost is what one hash costs; the default is right outside of tests.
+	HashCost HashCost
+	// MaxSessions is how many sessions an account may have; default 20. One
+	// more ends the oldest.
+	MaxSessions int
+
+	// Changed, when set, is called after sessions, tokens or accounts changed,
+	// so that open streams can be looked at again. It must return at once.
+	Changed func()
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: slog.Default
+}
+
+// LogValue shows nothing of a Config: it holds the root key.
+func (Config) LogValue() slog.Value { return slog.StringValue("auth.Config") }
+
+// String shows nothing of a Config.
+func (Config) String() string { return "auth.Config" }
+
+// GoString shows nothing of a Config.
+func (Config) GoString() string { return "auth.Config" }
+
+func (c *Config) check() error {
+	if c.Accounts == nil || c.Credentials == nil || c.Invitations == nil || c.Logins == nil ||
+		c.Sessions == nil || c.Tokens == nil || c.Keys == nil || c.Recorder == nil {
+		return errors.New("stores and recorder are required")
+	}
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("issuer %q is not a URL of scheme and host alone", c.Issuer)
+	}
+	if c.GateHost == "" {
+		c.GateHost = strings.ToLower(u.Hostname())
+	}
+	if c.Organisation == "" {
+		c.Organisation = c.GateHost
+	}
+	c.Idle, c.Absolute = or(c.Idle, 30*time.Minute), or(c.Absolute, 12*time.Hour)
+	c.MaxSessions = or(c.MaxSessions, 20)
+	if c.Idle < 0 || c.Absolute < 0 || c.MaxSessions < 0 {
+		return errors.New("idle, absolute and the number of sessions must not be negative")
+	}
+	switch {
+	case c.Skew == 0:
+		c.Skew = 1
+	case c.Skew == -1:
+		c.Skew = 0
+	case c.Skew < 0 || c.Skew > 2:
+		return fmt.Errorf("skew %d is outside -1 to 2", c.Skew)
+	}
+	if c.KnownHost == nil {
+		c.KnownHost = func(string) bool { return false }
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
