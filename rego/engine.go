@@ -58,7 +58,9 @@ func NewEngine(c Config) (*Engine, error) {
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}
-	caching, err := cache.ParseCachingConfig(nil)
+	// Compiled patterns are kept from one decision to the next. A policy can
+	// make them of the request, so there is an end to it.
+	caching, err := cache.ParseCachingConfig([]byte(`{"inter_query_builtin_value_cache": {"max_num_entries": 100}}`))
 	if err != nil {
 		return nil, fmt.Errorf("starting the policy engine: %w", err)
 	}
