@@ -126,7 +126,7 @@ func (e *Engine) decide(ctx context.Context, s *set, in *policy.Input, tracer to
 	if size(&in.Request) > maxInput {
 		return policy.Decision{}, errTooLarge
 	}
-	answer, err := e.evaluate(ctx, s, buildInput(&s.reads, in), tracer)
+	answer, err := e.evaluate(ctx, s, s.buildInput(in), tracer)
 	if err != nil {
 		return policy.Decision{}, err
 	}
