@@ -44,10 +44,10 @@ func BenchmarkDecide_Clusters(b *testing.B) {
 
 func BenchmarkBuildInput(b *testing.B) {
 	e := newEngine(b, Config{})
-	r, in := e.current.Load().reads, trialInput("claims", noon)
+	s, in := e.current.Load(), trialInput("claims", noon)
 	b.ReportAllocs()
 	for b.Loop() {
-		buildInput(&r, in)
+		s.buildInput(in)
 	}
 }
 

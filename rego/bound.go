@@ -16,6 +16,7 @@ const (
 	maxGrowth  = 4 << 20   // bytes that a replacement may make
 	maxFactors = 1000      // of a product
 	maxRange   = 100_000   // numbers in a row; two arrays are compared one frame of the stack an element
+	maxPattern = 1 << 10   // bytes of a pattern, which compiles to thousands of times as much
 	maxDigits  = 1000      // of a number
 	maxExp     = 3         // digits of a number's exponent
 )
@@ -42,8 +43,13 @@ func init() {
 func bounded(name string, f topdown.BuiltinFunc) topdown.BuiltinFunc {
 	check := operandsBounded
 	switch name {
-	case "replace", "regex.replace", "strings.replace_n":
+	case "replace", "strings.replace_n":
 		check = growthBounded
+	case "regex.replace":
+		pattern := patternBounded(1)
+		check = func(operands []*ast.Term) bool { return pattern(operands) && growthBounded(operands) }
+	case "regex.match", "regex.is_valid", "regex.split", "regex.find_n", "regex.template_match", "glob.match":
+		check = patternBounded(0)
 	case "product":
 		check = factorsBounded
 	case "bits.lsh":
@@ -134,6 +140,14 @@ func growthBounded(operands []*ast.Term) bool {
 		text, insert = max(text, n), insert+n
 	}
 	return text*(insert-text+1) <= maxGrowth
+}
+
+// patternBounded is for what compiles the operand at i.
+func patternBounded(i int) func([]*ast.Term) bool {
+	return func(operands []*ast.Term) bool {
+		pattern, ok := operands[i].Value.(ast.String)
+		return (!ok || len(pattern) <= maxPattern) && operandsBounded(operands)
+	}
 }
 
 func factorsBounded(operands []*ast.Term) bool {

@@ -48,7 +48,8 @@ const (
 	answerVar = ast.Var("answer")
 )
 
-// A set is one compiled policy set. It is immutable and safe for concurrent use.
+// A set is one compiled policy set. It is safe for concurrent use, and
+// nothing in it changes what it decides.
 type set struct {
 	revision string
 	compiler *ast.Compiler
@@ -57,6 +58,8 @@ type set struct {
 	answer   ast.Var // where the body leaves the decision
 	clusters []string
 	reads    reads
+
+	resources resources // safe for concurrent use
 }
 
 // compileLimit is how long a set may take to compile. A thousand clusters take

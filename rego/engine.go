@@ -58,7 +58,9 @@ func NewEngine(c Config) (*Engine, error) {
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}
-	caching, err := cache.ParseCachingConfig(nil)
+	// Compiled patterns are kept from one decision to the next. A policy can
+	// make them of the request, so there is an end to it.
+	caching, err := cache.ParseCachingConfig([]byte(`{"inter_query_builtin_value_cache": {"max_num_entries": 100}}`))
 	if err != nil {
 		return nil, fmt.Errorf("starting the policy engine: %w", err)
 	}
@@ -124,7 +126,7 @@ func (e *Engine) decide(ctx context.Context, s *set, in *policy.Input, tracer to
 	if size(&in.Request) > maxInput {
 		return policy.Decision{}, errTooLarge
 	}
-	answer, err := e.evaluate(ctx, s, buildInput(&s.reads, in), tracer)
+	answer, err := e.evaluate(ctx, s, s.buildInput(in), tracer)
 	if err != nil {
 		return policy.Decision{}, err
 	}

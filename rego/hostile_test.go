@@ -33,6 +33,7 @@ var hostile = map[string]string{
 	"match":                 long + `regex.match("^(a|b|ab)*(a|b|ab)*(a|b|ab)*c$", s)`,
 	"find":                  long + `count(regex.find_n("(a|b)", s, -1)) > 0`,
 	"large expression":      `regex.match("((((a{1,30}){1,30}){1,30}){1,30}){1,30}", "aaaaaaaaaaaaaaaaaaaaaaaaaa")`,
+	"long expression":       long + `regex.match(s, "abab")`,
 	"globs":                 long + `glob.match("{a,b}*{a,b}*{a,b}*{a,b}*c", [], s)`,
 	"pairs":                 `count({[a, b] | some a in numbers.range(1, 2000); some b in numbers.range(1, 2000)}) > 0`,
 	"wide walk":             `o := {x: {y: 1 | some y in numbers.range(1, 1000)} | some x in numbers.range(1, 1000)}; count([1 | walk(o, _)]) > 0`,

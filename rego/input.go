@@ -1,6 +1,10 @@
 package rego
 
 import (
+	"maps"
+	"strconv"
+	"sync/atomic"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/ringfence/ringfence/policy"
@@ -23,137 +27,202 @@ var (
 	keySourceIP, keyTLS, keyCipher         = newKey("source_ip"), newKey("tls"), newKey("cipher")
 
 	keyCluster, keyClassification, keyRoute = newKey("cluster"), newKey("classification"), newKey("route")
-
-	factorTerms = map[string]*ast.Term{
-		policy.FactorPassword: ast.StringTerm(policy.FactorPassword),
-		policy.FactorTOTP:     ast.StringTerm(policy.FactorTOTP),
-		policy.FactorRecovery: ast.StringTerm(policy.FactorRecovery),
-	}
 )
 
-// object collects the fields of one object that a set reads.
-type object struct {
+// constants are the terms of strings that nearly every request repeats.
+var constants = func() map[string]*ast.Term {
+	out := map[string]*ast.Term{}
+	for _, s := range []string{
+		"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "http", "websocket", "grpc",
+		policy.CredentialSession, policy.CredentialToken, policy.FactorPassword, policy.FactorTOTP, policy.FactorRecovery,
+	} {
+		out[s] = ast.StringTerm(s)
+	}
+	return out
+}()
+
+// A builder makes the term of one input out of the fields that a set reads.
+// Its terms come out of one block.
+type builder struct {
 	reads *reads
 	group string
 	items [][2]*ast.Term
 	pairs [12][2]*ast.Term
+	block []ast.Term
 }
 
-func (o *object) start(group string) {
-	o.group, o.items = group, o.pairs[:0]
+func (b *builder) start(group string) { b.group, b.items = group, b.pairs[:0] }
+
+func (b *builder) put(k key, t *ast.Term) { b.items = append(b.items, [2]*ast.Term{k.term, t}) }
+
+func (b *builder) wants(k key) bool { return b.reads.has(b.group, k.name) }
+
+// term returns a term of v.
+func (b *builder) term(v ast.Value) *ast.Term {
+	if len(b.block) == 0 {
+		b.block = make([]ast.Term, 24)
+	}
+	t := &b.block[0]
+	b.block = b.block[1:]
+	t.Value = v
+	return t
 }
 
-func (o *object) put(k key, t *ast.Term) { o.items = append(o.items, [2]*ast.Term{k.term, t}) }
+func (b *builder) string(s string) *ast.Term {
+	if len(s) <= 9 { // the longest constant
+		if t := constants[s]; t != nil {
+			return t
+		}
+	}
+	return b.term(ast.String(s))
+}
 
-func (o *object) wants(k key) bool { return o.reads.has(o.group, k.name) }
+func (b *builder) int(n int64) *ast.Term {
+	if n >= 0 && n < 512 {
+		return ast.InternedTerm(int(n))
+	}
+	return b.term(ast.Number(strconv.FormatInt(n, 10)))
+}
 
 // text puts a string that is always there.
-func (o *object) text(k key, s string) {
-	if o.wants(k) {
-		o.put(k, ast.StringTerm(s))
+func (b *builder) text(k key, s string) {
+	if b.wants(k) {
+		b.put(k, b.string(s))
 	}
 }
 
 // maybe puts a string unless it is empty, which stands for not known.
-func (o *object) maybe(k key, s string) {
+func (b *builder) maybe(k key, s string) {
 	if s != "" {
-		o.text(k, s)
+		b.text(k, s)
 	}
 }
 
-func (o *object) done() *ast.Term { return ast.NewTerm(ast.NewObject(o.items...)) }
+// list returns a term of an array of strings.
+func list[S ~string](b *builder, from []S) *ast.Term {
+	if len(from) == 0 {
+		return emptyArray
+	}
+	terms := make([]*ast.Term, len(from))
+	for i, s := range from {
+		terms[i] = b.string(string(s))
+	}
+	return b.term(ast.NewArray(terms...))
+}
 
-// buildInput returns in as the set's evaluation gets it: the same as
-// [inputTerm], without what the set never reads.
-func buildInput(r *reads, in *policy.Input) *ast.Term {
-	o := object{reads: r}
-	subject := subjectTerm(&o, &in.Subject)
-	request := requestTerm(&o, &in.Request)
-	resource := resourceTerm(&o, &in.Resource)
+func (b *builder) done() *ast.Term { return b.term(ast.NewObject(b.items...)) }
+
+// buildInput returns in as an evaluation of s gets it: the same as
+// [inputTerm], without what s never reads.
+func (s *set) buildInput(in *policy.Input) *ast.Term {
+	b := builder{reads: &s.reads}
 	items := [5][2]*ast.Term{
-		{keyVersion.term, intTerm(int64(in.Version))}, {keySubject.term, subject},
-		{keyRequest.term, request}, {keyResource.term, resource},
+		{keyVersion.term, b.int(int64(in.Version))}, {keySubject.term, b.subject(&in.Subject)},
+		{keyRequest.term, b.request(&in.Request)}, {keyResource.term, s.resources.term(&b, in.Resource)},
 	}
 	n := 4
 	if in.Facts != nil {
 		items[n] = [2]*ast.Term{keyFacts.term, factsTerm(in.Facts)}
 		n++
 	}
-	return ast.NewTerm(ast.NewObject(items[:n]...))
+	return b.term(ast.NewObject(items[:n]...))
 }
 
-func subjectTerm(o *object, s *policy.Subject) *ast.Term {
-	o.start("subject")
-	o.maybe(keyAccount, s.Account)
-	o.maybe(keyEmail, s.Email)
-	o.maybe(keyVendor, s.Vendor)
-	if len(s.Roles) > 0 && o.wants(keyRoles) {
-		o.put(keyRoles, stringsTerm(s.Roles))
+func (b *builder) subject(s *policy.Subject) *ast.Term {
+	var factors *ast.Term
+	b.start("subject")
+	if len(s.Factors) > 0 && b.wants(keyFactors) {
+		factors = b.factors(s.Factors)
 	}
-	o.maybe(keySession, s.Session)
-	o.maybe(keyCredential, s.Credential)
-	o.maybe(keyTokenCluster, s.TokenCluster)
-	if len(s.Factors) > 0 && o.wants(keyFactors) {
-		o.put(keyFactors, factorsTerm(s.Factors))
+	b.start("subject")
+	b.maybe(keyAccount, s.Account)
+	b.maybe(keyEmail, s.Email)
+	b.maybe(keyVendor, s.Vendor)
+	if len(s.Roles) > 0 && b.wants(keyRoles) {
+		b.put(keyRoles, list(b, s.Roles))
 	}
-	return o.done()
+	b.maybe(keySession, s.Session)
+	b.maybe(keyCredential, s.Credential)
+	b.maybe(keyTokenCluster, s.TokenCluster)
+	if factors != nil {
+		b.put(keyFactors, factors)
+	}
+	return b.done()
 }
 
-func factorsTerm(factors map[string]int64) *ast.Term {
-	var room [4][2]*ast.Term
-	items := room[:0]
+func (b *builder) factors(factors map[string]int64) *ast.Term {
 	for name, age := range factors {
-		k := factorTerms[name]
-		if k == nil {
-			k = ast.StringTerm(name)
-		}
-		items = append(items, [2]*ast.Term{k, intTerm(age)})
+		b.items = append(b.items, [2]*ast.Term{b.string(name), b.int(age)})
 	}
-	return ast.NewTerm(ast.NewObject(items...))
+	return b.done()
 }
 
-func requestTerm(o *object, q *policy.Request) *ast.Term {
-	o.start("request")
-	o.text(keyID, q.ID)
-	o.text(keyTime, q.Time)
-	if o.wants(keyTimeNS) {
-		o.put(keyTimeNS, intTerm(q.TimeNS))
+func (b *builder) request(q *policy.Request) *ast.Term {
+	b.start("request")
+	b.text(keyID, q.ID)
+	b.text(keyTime, q.Time)
+	if b.wants(keyTimeNS) {
+		b.put(keyTimeNS, b.int(q.TimeNS))
 	}
-	o.text(keyProtocol, q.Protocol)
-	o.text(keyMethod, q.Method)
-	o.text(keyHost, q.Host)
-	if o.wants(keyPath) {
-		o.put(keyPath, stringsTerm(q.Path))
+	b.text(keyProtocol, q.Protocol)
+	b.text(keyMethod, q.Method)
+	b.text(keyHost, q.Host)
+	if b.wants(keyPath) {
+		b.put(keyPath, list(b, q.Path))
 	}
-	o.text(keyRawPath, q.RawPath)
-	if len(q.Query) > 0 && o.wants(keyQuery) {
+	b.text(keyRawPath, q.RawPath)
+	if len(q.Query) > 0 && b.wants(keyQuery) {
 		items := make([][2]*ast.Term, 0, len(q.Query))
 		for name, values := range q.Query {
-			items = append(items, [2]*ast.Term{ast.StringTerm(name), stringsTerm(values)})
+			items = append(items, [2]*ast.Term{b.string(name), list(b, values)})
 		}
-		o.put(keyQuery, ast.ObjectTerm(items...))
+		b.put(keyQuery, b.term(ast.NewObject(items...)))
 	}
-	if len(q.Headers) > 0 && o.wants(keyHeaders) {
+	if len(q.Headers) > 0 && b.wants(keyHeaders) {
 		items := make([][2]*ast.Term, 0, len(q.Headers))
 		for name, value := range q.Headers {
-			items = append(items, [2]*ast.Term{ast.StringTerm(name), ast.StringTerm(value)})
+			items = append(items, [2]*ast.Term{b.string(name), b.string(value)})
 		}
-		o.put(keyHeaders, ast.ObjectTerm(items...))
+		b.put(keyHeaders, b.term(ast.NewObject(items...)))
 	}
-	o.text(keySourceIP, q.SourceIP)
-	if q.TLS != nil && o.wants(keyTLS) {
-		o.put(keyTLS, ast.ObjectTerm([2]*ast.Term{keyVersion.term, ast.StringTerm(q.TLS.Version)},
-			[2]*ast.Term{keyCipher.term, ast.StringTerm(q.TLS.Cipher)}))
+	b.text(keySourceIP, q.SourceIP)
+	if q.TLS != nil && b.wants(keyTLS) {
+		b.put(keyTLS, ast.ObjectTerm([2]*ast.Term{keyVersion.term, b.string(q.TLS.Version)}, [2]*ast.Term{keyCipher.term, b.string(q.TLS.Cipher)}))
 	}
-	return o.done()
+	return b.done()
 }
 
-func resourceTerm(o *object, r *policy.Resource) *ast.Term {
-	o.start("resource")
-	o.text(keyCluster, r.Cluster)
-	o.text(keyClassification, r.Classification)
-	o.text(keyRoute, r.Route)
-	return o.done()
+// resources keeps the terms of resources, of which a deployment has few: one a
+// route. Readers take no lock.
+type resources struct {
+	kept atomic.Pointer[map[policy.Resource]*ast.Term]
+}
+
+// maxResources bounds what is kept; further ones are built each time.
+const maxResources = 2_000
+
+func (k *resources) term(b *builder, r policy.Resource) *ast.Term {
+	old := k.kept.Load()
+	if old != nil {
+		if t := (*old)[r]; t != nil {
+			return t
+		}
+	}
+	own := builder{reads: b.reads} // what is kept shares no block with a request
+	own.start("resource")
+	own.text(keyCluster, r.Cluster)
+	own.text(keyClassification, r.Classification)
+	own.text(keyRoute, r.Route)
+	t := own.done()
+	now := map[policy.Resource]*ast.Term{r: t}
+	if old != nil {
+		if len(*old) >= maxResources {
+			return t
+		}
+		maps.Copy(now, *old)
+	}
+	k.kept.CompareAndSwap(old, &now) // whoever comes second is kept the next time
+	return t
 }
 
 // size returns the bytes of the request that its sender chose.

@@ -30,7 +30,7 @@ func TestBuildInput_Contract(t *testing.T) {
 		if got := inputTerm(in); !got.Equal(want) {
 			t.Errorf("%s: reflected:\n%v\nwant\n%v", name, got, want)
 		}
-		if got := buildInput(&reads{all: true}, in); !got.Equal(want) {
+		if got := (&set{reads: reads{all: true}}).buildInput(in); !got.Equal(want) {
 			t.Errorf("%s: built:\n%v\nwant\n%v", name, got, want)
 		}
 	}

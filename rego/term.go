@@ -26,18 +26,6 @@ func intTerm(n int64) *ast.Term {
 	return &ast.Term{Value: ast.Number(strconv.FormatInt(n, 10))}
 }
 
-func stringsTerm[S ~string](list []S) *ast.Term {
-	if len(list) == 0 {
-		return emptyArray
-	}
-	block, terms := make([]ast.Term, len(list)), make([]*ast.Term, len(list))
-	for i, s := range list {
-		block[i].Value = ast.String(s)
-		terms[i] = &block[i]
-	}
-	return ast.NewTerm(ast.NewArray(terms...))
-}
-
 var emptyArray = ast.ArrayTerm()
 
 // factsTerm returns the document's term, built at its first use and kept with it.
