@@ -93,12 +93,25 @@ var menu = []ui.NavGroup{
 	}},
 }
 
-// navigation returns the part of the menu that v may see.
+// contractorsOnly are the pages that are empty for everybody else: only a
+// vendor's people have clusters.
+var contractorsOnly = []string{"/", "/tokens", "/agreements"}
+
+// navigation returns the part of the menu that v may see: one's work first,
+// one's own account last.
 func (c *Console) navigation(v *visit) []ui.NavGroup {
 	var groups []ui.NavGroup
-	for _, g := range menu {
+	contractor := v.Has(policy.Contractor)
+	order := slices.Clone(menu)
+	if !contractor {
+		slices.Reverse(order)
+	}
+	for _, g := range order {
 		var items []ui.NavItem
 		for _, it := range g.Items {
+			if !contractor && slices.Contains(contractorsOnly, it.URL) {
+				continue
+			}
 			if n, ok := c.needOf(it.URL); ok && n.met(v.Session) {
 				it.Current = current(it.URL, v.r.URL.Path)
 				items = append(items, it)

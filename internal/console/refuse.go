@@ -137,7 +137,6 @@ func (c *Console) refuseProgram(w http.ResponseWriter, r *http.Request, f policy
 
 func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.Refusal, first string) {
 	page := refusedPage{Base: Base{c.clusterFrame("")}, Cluster: orElse(f.Title, f.Cluster), Reasons: f.Decision.Reasons}
-	page.RequestID = f.RequestID
 	page.Heading, page.Lede = refusalWords(f, page.Cluster, first)
 	page.Title = page.Heading
 	if !f.Subject.IsAnonymous() {
@@ -203,11 +202,15 @@ func refusalWords(f policy.Refusal, cluster, first string) (heading, lede string
 	return e.Title, e.Detail
 }
 
-// helpers returns who can help with a denial, without naming anybody twice.
+// helpers returns who can help with a denial, each person once.
 func helpers(f policy.Refusal, cluster string) []helper {
 	var list []helper
 	add := func(p policy.Person, what string) {
-		if p.Email == "" && p.Name == "" || slices.ContainsFunc(list, func(h helper) bool { return h.Email == p.Email && h.Name == p.Name }) {
+		if p.Email == "" && p.Name == "" {
+			return
+		}
+		if i := slices.IndexFunc(list, func(h helper) bool { return h.Person == p }); i >= 0 {
+			list[i].For += " and " + what
 			return
 		}
 		h := helper{Person: p, For: what}
@@ -217,7 +220,7 @@ func helpers(f policy.Refusal, cluster string) []helper {
 		list = append(list, h)
 	}
 	if f.Facts != nil && f.Facts.Vendor != nil {
-		add(f.Facts.Vendor.Owner, "answers for your company, "+orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name))
+		add(f.Facts.Vendor.Owner, "answers for "+orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name)+" here")
 	}
 	add(f.Owner, "owns "+orElse(cluster, "this cluster"))
 	return list

@@ -106,7 +106,7 @@ func TestRefuse_DenialSaysWhyAndWhoHelps(t *testing.T) {
 	b := w.browser()
 	b.visit(claimsURL + "/secret/<b>").submit(map[string]string{"email": "kim@example.com", "password": password})
 	b.submit(map[string]string{"code": w.code("kim")}).has(http.StatusForbidden, "You cannot open this in Claims archive", "You may only read here.", "Ask for more.",
-		"method_out_of_scope", "Ines Okafor answers for your company, Acme Analytics", "Tom Abara owns Claims archive", "GET /secret/<b>", "request-1", "kim@example.com", "To my clusters")
+		"method_out_of_scope", "Ines Okafor answers for Acme Analytics here", "Tom Abara owns Claims archive", "GET /secret/<b>", "request-1", "kim@example.com", "To my clusters")
 	b.lacks("/secret/<b>", `href="/assets/`)
 	for _, kind := range []string{"link", "script"} {
 		for n := range elements(b.page, kind) {
@@ -116,6 +116,18 @@ func TestRefuse_DenialSaysWhyAndWhoHelps(t *testing.T) {
 		}
 	}
 	b.submit(map[string]string{}).has(200, "You are signed out")
+}
+
+func TestHelpers_OnePersonOnce(t *testing.T) {
+	f := refusalOf(403, policy.Deny, "x", "")
+	f.Facts = &policy.Facts{Vendor: &policy.VendorFacts{Name: "acme", Owner: f.Owner}}
+	got := helpers(f, "Claims archive")
+	if len(got) != 1 || got[0].For != "answers for acme here and owns Claims archive" || !strings.HasPrefix(got[0].Mail, "mailto:tom@example.com?subject=Access%20to%20Claims%20archive&body=Request%20id:%20request-1") {
+		t.Errorf("helpers are %+v", got)
+	}
+	if got := helpers(policy.Refusal{}, ""); got != nil {
+		t.Errorf("nobody is known, yet there is %+v", got)
+	}
 }
 
 // What a form sent is not repeated by a redirect: the person is told.

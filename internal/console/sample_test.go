@@ -104,7 +104,7 @@ func gateSamples(say sampleText) []sample {
 		{"refused", "refused", refusedPage{Base: refused, Heading: say("You cannot open this in Claims archive"), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
 			Reasons: []policy.Reason{{Code: say("method_out_of_scope"), Message: say("Your assignment allows reading only, and this request would change something."), Help: say("Whoever gave you the assignment can widen it.")},
 				{Code: "engagement_ended", Message: say("The engagement Claims migration 2026 ended on 1 March 2026.")}},
-			Ask:    []helper{{Person: owner, For: say("answers for your company, Acme Analytics"), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: say("owns Claims archive"), Mail: "mailto:tom@northwind.example"}},
+			Ask:    []helper{{Person: owner, For: say("answers for Acme Analytics here"), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: say("owns Claims archive"), Mail: "mailto:tom@northwind.example"}},
 			Facts:  []fact{{"Request", say("DELETE /reports/2025/q4")}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", say("kq3v7m2xw5hbn4tz")}},
 			Action: ui.Link{Label: "To my clusters", URL: "https://gate.localhost:8443/"}}},
 		{"refused-bare", "refused", refusedPage{Base: Base{ui.Frame{Title: "x", Narrow: true}}, Heading: "No cluster has this name", Lede: "The address leads to Ringfence, but no cluster of that name is behind it."}},
