@@ -189,8 +189,22 @@ func TestLog_QueueBlocks(t *testing.T) {
 	x := newTestLog(t, func(c *Config) { c.Queue = 4 })
 	s := newShim(&x.cfg)
 	x.run()
-	release := make(chan struct{})
-	s.setSync(func() error { <-release; return nil })
+	release, syncing := make(chan struct{}), make(chan struct{}, 1)
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free) // before the log is closed, which waits for the committer
+	s.setSync(func() error {
+		select {
+		case syncing <- struct{}{}:
+		default:
+		}
+		<-release
+		return nil
+	})
+	// The committer must be busy before the others come, or it takes them all.
+	if err := x.Append(outcome(100)); err != nil {
+		t.Fatal(err)
+	}
+	<-syncing
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
@@ -201,11 +215,11 @@ func TestLog_QueueBlocks(t *testing.T) {
 	}
 	waitFor(t, "a full queue", func() bool { return x.Stats().Queued == 4 })
 	s.setSync(nil)
-	close(release)
+	free()
 	wg.Wait()
 	x.close()
-	if got := x.all(Filter{Type: "outcome"}); len(got) != 100 {
-		t.Errorf("%d of 100 outcomes", len(got))
+	if got := x.all(Filter{Type: "outcome"}); len(got) != 101 {
+		t.Errorf("%d of 101 outcomes", len(got))
 	}
 }
 
