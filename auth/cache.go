@@ -128,9 +128,3 @@ func (e *expiring[V]) lookup(id string, now time.Time) (V, bool) {
 	}
 	return i.v, true
 }
-
-func (e *expiring[V]) len() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.m)
-}

@@ -9,18 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 )
 
 const redacted = "[secret]"
-
-// secret is a value that must reach neither log, error nor record.
-type secret string
-
-func (secret) String() string               { return redacted }
-func (secret) GoString() string             { return redacted }
-func (secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // NewSecret returns 256 random bits in base64url: a value for [StartCookie],
 // an invitation, a flow. Running out of randomness ends the program.

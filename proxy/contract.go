@@ -21,6 +21,14 @@ type Identifier interface {
 	Refresh(policy.Subject) (policy.Subject, bool)
 }
 
+// A Toucher is an [Identifier] that wants to know when somebody is at work on
+// an open stream, so that the session does not go idle meanwhile.
+type Toucher interface {
+	// Touch is told, at most once a second for each stream, that the client has
+	// sent something on it. It must return at once.
+	Touch(policy.Subject)
+}
+
 // A Decider decides. Its own faults must come back as a denial with a reason.
 // It must not change the input nor keep it.
 type Decider interface {

@@ -49,6 +49,7 @@ type exchange struct {
 	// Written while forwarding, read when it is over.
 	out        responseWriter
 	body       requestBody
+	heard      atomic.Int64 // of body, when the stream was last decided anew
 	answer     responseBody
 	headers    setter // of the request upstream
 	answers    setter // of the response

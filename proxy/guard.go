@@ -38,8 +38,6 @@ const (
 	inTrailer
 )
 
-const maxHeadLines = 512
-
 func newGuard(limit int) guard {
 	if limit <= 0 {
 		limit = 1 << 20

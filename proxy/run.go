@@ -99,6 +99,11 @@ func (h *Handler) reconsider(ctx context.Context, x *exchange) (reason string) {
 			return endedSession
 		}
 		in.Subject = s
+		if n := x.body.n.Load(); n != x.heard.Swap(n) {
+			if t, ok := h.Identifier.(Toucher); ok {
+				t.Touch(s)
+			}
+		}
 		if h.Knower != nil {
 			in.Facts = h.Knower.Facts(s.Account, c.Name, x.source)
 		}

@@ -195,7 +195,7 @@ func fieldsRead(name string) func(field string) bool {
 		"facts.account.email", "facts.vendor.title", "facts.vendor.owner", "facts.engagement.name",
 		"facts.agreements.0.name", "facts.agreements.0.accepted_ns", "facts.agreements.1.name", "facts.agreements.1.accepted_ns",
 		"facts.assignment.reason", "facts.zone",
-		"request.id", "request.time", "request.protocol", "request.host", "request.raw_path", "request.query", "request.headers", "request.source_ip", "request.tls",
+		"request.id", "request.time", "request.host", "request.raw_path", "request.query", "request.headers", "request.source_ip", "request.tls",
 		"resource.classification", "resource.route",
 	}
 	if name != "own people" {

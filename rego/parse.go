@@ -31,7 +31,6 @@ var contributed = []string{"deny", "challenge", "obligations", "allow"}
 type module struct {
 	*ast.Module
 	scope scope
-	stock bool
 }
 
 // parse reads every module of s and refuses what stands outside of the

@@ -24,9 +24,6 @@ func vendorSwitch(name, short string, suspend bool) *cobra.Command {
 		Example: "  ringfence vendor " + name + " northwind --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			if suspend && reason == "" {
-				return usagef("why? Give the reason with --reason; it is recorded and shown to administrators")
-			}
 			d, err := openDeployment(ctx, &t)
 			if err != nil {
 				return err
@@ -62,7 +59,7 @@ func vendorSwitch(name, short string, suspend bool) *cobra.Command {
 	t.flags(cmd)
 	if suspend {
 		cmd.Example = "  ringfence vendor suspend northwind --reason 'incident 4711' --config /etc/ringfence/config.yaml"
-		cmd.Flags().StringVar(&reason, "reason", "", "why, in a `sentence`")
+		cmd.Flags().StringVar(&reason, "reason", "", "why, in a `sentence` that is recorded and shown to administrators")
 	}
 	return cmd
 }

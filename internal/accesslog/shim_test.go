@@ -15,12 +15,11 @@ type shim struct {
 	osDisk
 	strict bool
 
-	mu       sync.Mutex
-	full     bool         // no file can be made and none can grow
-	onSync   func() error // before each sync of a segment
-	syncs    int
-	creates  int
-	lastSize int64
+	mu      sync.Mutex
+	full    bool         // no file can be made and none can grow
+	onSync  func() error // before each sync of a segment
+	syncs   int
+	creates int
 }
 
 func newShim(cfg *Config) *shim {

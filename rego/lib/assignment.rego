@@ -24,11 +24,15 @@ method_in_scope if {
 method_of_access if {
 	input.facts.assignment.access == "write"
 	is_string(input.request.method)
+	input.request.protocol in {"http", "websocket", "grpc"}
 }
 
+# A WebSocket is opened with GET, yet whatever is sent on it afterwards is out
+# of sight: reading does not include it.
 method_of_access if {
 	input.facts.assignment.access == "read"
 	input.request.method in {"GET", "HEAD", "OPTIONS"}
+	input.request.protocol in {"http", "grpc"}
 }
 
 # A prefix covers whole segments: ["a"] covers /a and /a/b, and not /ab.

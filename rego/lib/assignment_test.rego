@@ -7,6 +7,22 @@ import data.ringfence.sample
 
 codes := {reason.code | some reason in assignment.deny}
 
+spoken(protocol, access) := sample.with_values([
+	{"op": "replace", "path": "/request/protocol", "value": protocol},
+	{"op": "replace", "path": "/facts/assignment/access", "value": access},
+	{"op": "replace", "path": "/facts/assignment/methods", "value": []},
+])
+
+test_protocols[name] if {
+	some name, example in {
+		"reading pages": {"input": spoken("http", "read"), "want": set()},
+		"reading is no WebSocket": {"input": spoken("websocket", "read"), "want": {"method_out_of_scope"}},
+		"writing is": {"input": spoken("websocket", "write"), "want": set()},
+		"no such protocol": {"input": spoken("gopher", "read"), "want": {"method_out_of_scope"}},
+	}
+	codes == example.want with input as example.input
+}
+
 asked(method, access, methods) := sample.with_values([
 	{"op": "replace", "path": "/request/method", "value": method},
 	{"op": "replace", "path": "/facts/assignment/access", "value": access},

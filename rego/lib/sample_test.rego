@@ -22,7 +22,7 @@ request := {
 		"assignment": {"starts_ns": now - day, "ends_ns": now + day, "access": "write", "methods": [], "paths": [["v1", "claims"]]},
 		"agreements": [{"name": "confidentiality", "version": 2, "accepted_version": 2}],
 	},
-	"request": {"time_ns": now, "method": "GET", "path": ["v1", "claims", "7"]},
+	"request": {"time_ns": now, "protocol": "http", "method": "GET", "path": ["v1", "claims", "7"]},
 	"resource": {"cluster": "claims"},
 }
 

@@ -1,0 +1,55 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// TestLog_OnDisk reads a log as the gateway writes it: a request with its
+// facts and its outcome, found, joined and explained.
+func TestLog_OnDisk(t *testing.T) {
+	key, _, err := accesslog.GenerateKey("gw1.northwind.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := accesslog.Open(t.Context(), accesslog.Config{Dir: t.TempDir(), Node: "gw1", Key: key, SegmentSize: 1 << 20, Now: func() time.Time { return sampleNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- log.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	o := newOffice(t, plainText)
+	facts := o.dir.Snapshot().Facts("kim", "claims", netip.MustParseAddr("198.51.100.24"))
+	request := policy.Record{Type: policy.RecordRequest, Time: o.now, RequestID: "req1", Account: "kim", Email: "kim@example.com", Cluster: "claims", Method: "GET", Path: "/reports/q1", Effect: "allow", Facts: facts.Hash(), Document: facts}
+	index, err := log.Record(t.Context(), &request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcome := policy.Record{Type: policy.RecordOutcome, Time: o.now, RequestID: "req1", Account: "kim", Email: "kim@example.com", Cluster: "claims", Method: "GET", Path: "/reports/q1", Status: 207}
+	if _, err := log.Record(t.Context(), &outcome); err != nil {
+		t.Fatal(err)
+	}
+	o.Console.Log = log
+	shows(t, o.get("rae", "/console/log?account=kim"), http.StatusOK, "GET /reports/q1", "207", entryURL(index), "1 line")
+	shows(t, o.get("rae", entryURL(index)), http.StatusOK, "status 207", "The assignment is in force until", "facts document")
+	shows(t, o.get("rae", "/console/log?status=207"), http.StatusOK, entryURL(index))
+	shows(t, o.get("rae", "/api/v1/log/entries?type=log&action=log.query"), http.StatusOK, `"action":"log.query"`, `"actor":"rae"`)
+	shows(t, o.get("rae", "/console/"), http.StatusOK, "1 decision")
+}
