@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -109,4 +110,39 @@ func words(line string) (out []string) {
 		out = append(out, b.String())
 	}
 	return out
+}
+
+// TestDocs_InvariantsNameTheirTests: a promise in ARCHITECTURE.md names a test
+// that exists, and a file that it points to is there.
+func TestDocs_InvariantsNameTheirTests(t *testing.T) {
+	b, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(b), -1)
+	if len(named) < 20 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		files, err := filepath.Glob("../../" + m[1] + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, f := range files {
+			src, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(src), "func "+m[2]+"(")
+		}
+		if !found {
+			t.Errorf("%s has no %s", m[1], m[2])
+		}
+	}
+	for _, m := range regexp.MustCompile("`((?:proxy|auth|rego|policy|internal|cmd|deploy)/[a-z_/]+\\.(?:go|yaml|rego))`").FindAllStringSubmatch(string(b), -1) {
+		if _, err := os.Stat("../../" + m[1]); err != nil {
+			t.Errorf("ARCHITECTURE.md names a file that is not there: %v", err)
+		}
+	}
 }

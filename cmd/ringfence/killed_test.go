@@ -15,7 +15,7 @@ import (
 // verifies after each restart.
 func TestKilled_LosesNoAcknowledgedRequest(t *testing.T) {
 	rounds := 5
-	if required() {
+	if required() && !testing.Short() {
 		rounds = 50
 	}
 	data := t.TempDir()

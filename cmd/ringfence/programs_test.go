@@ -229,7 +229,7 @@ func testEvents(t *testing.T, p *process, b *browser) {
 // testTransfers moves two gibibytes each way and looks at the gateway's memory.
 func testTransfers(t *testing.T, p *process, b *browser) {
 	size := int64(256 << 20)
-	if required() {
+	if required() && !testing.Short() {
 		size = 2 << 30
 	}
 	target := p.cluster(t, "claims")
