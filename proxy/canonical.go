@@ -60,6 +60,8 @@ func rawTarget(r *http.Request) (string, error) {
 		return uri, nil
 	case uri[0] == '/':
 		return uri, nil
+	case r.ProtoMajor > 1: // its :path has no absolute form, and nothing compared this one's host
+		return "", ambiguousError("the path does not begin with a slash")
 	}
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {

@@ -36,7 +36,8 @@
 //     x-authenticated-, x-auth-user, x-auth-email, x-auth-groups, x-auth-name,
 //     x-webauth-, x-original-, x-rewrite-, x-envoy-, x-pomerium-, x-authentik-,
 //     x-goog-authenticated-, x-goog-iap-, x-amzn-oidc-, x-ms-client-principal,
-//     x-vouch-, x-token-, x-ssl-client-, x-accel-, ssl-client-, cf-access-
+//     x-vouch-, x-token-, x-ssl-client-, x-accel-, ssl-client-, cf-access-,
+//     tailscale-, x-consumer-, x-credential-
 //   - who: remote-user, remote-email, remote-name, remote-groups, remote-ident,
 //     auth-user, auth-type, x-user, x-username, x-user-id, x-user-email,
 //     x-user-name, x-user-groups, x-user-roles, x-email, x-groups, x-roles,

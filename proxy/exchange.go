@@ -62,6 +62,7 @@ type exchange struct {
 	counts     [4]int64
 	codeAge    int64
 	hijacked   atomic.Bool
+	waits      bool         // for a body
 	limit      atomic.Int64 // response bytes, 0: none; narrowed when decided anew
 
 	// Of the registry, under its shard's lock.

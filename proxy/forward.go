@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -27,6 +28,7 @@ func (x *exchange) forward(generation uint64) {
 	}
 	r := x.r.WithContext(x)
 	if r.ContentLength != 0 {
+		x.setReadDeadline(time.Time{}) // from now on it is put off as the body comes
 		x.body.ReadCloser = r.Body
 		r.Body = &x.body
 		if r.ProtoMajor == 1 {

@@ -10,6 +10,7 @@ import (
 // ServeHTTP takes one request through the steps of the package comment.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.begin(w, r)
+	x.limitWait()
 	if d := x.readHost(); d != nil {
 		x.deny(d)
 		return
@@ -153,6 +154,9 @@ func (x *exchange) serveOwn(own http.Handler) {
 	}
 	x.r.Header.Set(HeaderRequestID, x.id)
 	x.r.Host = x.authority
+	if x.waits {
+		x.r.Body = &promptBody{x.r.Body, x}
+	}
 	x.w.Header().Set(HeaderRequestID, x.id)
 	own.ServeHTTP(x.w, x.r)
 }

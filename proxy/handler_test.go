@@ -229,7 +229,7 @@ func TestHandler_AuthorityAgainstHost(t *testing.T) {
 	g := start(t, claims(up.URL))
 	for host, status := range map[string]int{testHost: 200, "Claims.Example.com:443": 200, testGate: 400, "": 400} {
 		r := httptest.NewRequest("GET", "https://"+testHost+"/", nil)
-		r.ProtoMajor, r.ProtoMinor = 2, 0
+		r.ProtoMajor, r.ProtoMinor, r.RequestURI = 2, 0, "/"
 		r.Header["Host"] = []string{host}
 		r.Header.Set("Cookie", "__Host-ringfence=kim")
 		w := httptest.NewRecorder()

@@ -26,7 +26,8 @@ var identityPrefixes = byFirst(
 	"x-ringfence-", "x-remote-", "x-forwarded-", "x-auth-request-", "x-authenticated-", "x-auth-user", "x-auth-email",
 	"x-auth-groups", "x-auth-name", "x-webauth-", "x-original-", "x-rewrite-", "x-envoy-", "x-pomerium-",
 	"x-goog-authenticated-", "x-goog-iap-", "x-amzn-oidc-", "x-ms-client-principal", "x-authentik-", "x-vouch-",
-	"x-token-", "x-ssl-client-", "x-accel-", "ssl-client-", "cf-access-",
+	"x-token-", "x-ssl-client-", "x-accel-", "ssl-client-", "cf-access-", "tailscale-",
+	"x-consumer-", "x-credential-",
 )
 
 // framingNames are headers of which only the proper spelling may go up: another

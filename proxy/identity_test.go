@@ -28,7 +28,8 @@ func TestIdentityHeaders_NoSpellingSurvives(t *testing.T) {
 	g := start(t, claims(up.URL))
 	names := append([]string{"Remote-User", "X-Remote-User", "X-Auth-Request-Email", "X-Authenticated-User", "X-Forwarded-User", "X-Forwarded-Email",
 		"X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Uri", "Forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url",
-		"X-Http-Method-Override", "X-Ringfence-Anything-Else"}, ourHeaders...)
+		"X-Http-Method-Override", "X-Ringfence-Anything-Else",
+		"Tailscale-User-Login", "X-Consumer-Custom-Id", "X-Credential-Username"}, ourHeaders...)
 	var head strings.Builder
 	for _, n := range names {
 		for _, s := range spellings(n) {
@@ -182,6 +183,7 @@ func TestSetCookie_CookieTossing(t *testing.T) {
 		w.Header().Set("X-Ringfence-Entry", "forged")
 		w.Header()["X_ringfence_Account"] = []string{"forged"}
 		w.Header().Set("Alt-Svc", `h3="evil.example:443"`)
+		w.Header().Set("Clear-Site-Data", `"cookies"`) // it would sign the person out of the gate and every cluster
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Trailer", "Set-Cookie, X-Ringfence-Account, X-Sum")
 		w.Write([]byte("x"))
@@ -196,7 +198,7 @@ func TestSetCookie_CookieTossing(t *testing.T) {
 		if got := res.Header["Set-Cookie"]; len(got) != 1 || got[0] != "app=1" {
 			t.Errorf("cookies that arrived: %q", got)
 		}
-		if res.Header.Get("Alt-Svc") != "" || strings.Contains(res.Header.Get(HeaderEntry), "forged") || res.Header.Get("X_ringfence_account") != "" {
+		if res.Header.Get("Alt-Svc") != "" || res.Header.Get("Clear-Site-Data") != "" || strings.Contains(res.Header.Get(HeaderEntry), "forged") || res.Header.Get("X_ringfence_account") != "" {
 			t.Errorf("headers that arrived: %v", res.Header)
 		}
 		if res.Trailer.Get("X-Sum") != "9" || res.Trailer.Get("Set-Cookie") != "" || res.Trailer.Get("X-Ringfence-Account") != "" {

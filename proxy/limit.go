@@ -21,6 +21,9 @@ type Limits struct {
 	// nothing of a body that it announced; default 5 min. Neither quiet
 	// WebSockets nor gRPC streams count as stalled.
 	StallTimeout time.Duration
+	// FormTimeout is how long the whole body of a request may take that is not
+	// forwarded: a form of ours, or one that is refused; default 30 s.
+	FormTimeout time.Duration
 
 	HeaderBytes          int   // of a request's head; default 64 KiB
 	BodyBytes            int64 // of a request's body; default none
@@ -38,6 +41,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.ReadHeaderTimeout, 10*time.Second)
 	def(&l.IdleTimeout, 2*time.Minute)
 	def(&l.StallTimeout, 5*time.Minute)
+	def(&l.FormTimeout, 30*time.Second)
 	def(&l.HeaderBytes, 64<<10)
 	def(&l.BodyBytes, -1)
 	def(&l.ResponseHeaderBytes, 256<<10)

@@ -28,6 +28,9 @@ func (x *exchange) fillRecord() *policy.Record {
 	}
 	if rec.Path == "" {
 		rec.Path, _, _ = strings.Cut(clip(x.r.RequestURI), "?")
+		if !strings.HasPrefix(rec.Path, "/") { // an absolute form, perhaps with a password
+			rec.Path = rec.Path[strings.LastIndexByte(rec.Path, '@')+1:]
+		}
 	}
 	if x.cluster != nil {
 		rec.Cluster, rec.Classification = x.cluster.Name, x.cluster.Classification

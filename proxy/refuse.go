@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -85,7 +86,11 @@ func (x *exchange) writeRecord(deciding time.Duration) bool {
 		x.entry = x.entryName(index)
 		return true
 	}
-	x.h.Logger.ErrorContext(x.r.Context(), "recording decision", "request_id", x.id, "err", err)
+	level := slog.LevelError
+	if x.r.Context().Err() != nil {
+		level = slog.LevelDebug // the client left: not our fault, and as often as it likes
+	}
+	x.h.Logger.Log(x.r.Context(), level, "recording decision", "request_id", x.id, "err", err)
 	d := logUnavailable()
 	x.decision = policy.Decision{Effect: policy.Deny, Revision: x.decision.Revision,
 		Reasons: []policy.Reason{{Code: d.code, Message: d.message, Help: d.help}}}

@@ -53,7 +53,8 @@ func (x *exchange) filterHeader(h http.Header) {
 			delete(h, name)
 		}
 	}
-	delete(h, "Alt-Svc") // it would lead browsers past the gateway
+	delete(h, "Alt-Svc")         // it would lead browsers past the gateway
+	delete(h, "Clear-Site-Data") // its cookies are those of all sibling hosts, the gate's too
 	for _, name := range x.decision.Obligations.StripHeaders {
 		h.Del(name)
 	}

@@ -168,6 +168,32 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// limitWait gives the whole body of the request a deadline. Forwarding takes it
+// off; everything else reads the body to its end or gives up, the server itself
+// before it answers, and a body that never comes would hold both for ever.
+func (x *exchange) limitWait() {
+	if d := x.h.limits.FormTimeout; d > 0 && x.r.ContentLength != 0 {
+		x.waits = true
+		x.setReadDeadline(time.Now().Add(d))
+	}
+}
+
+// A promptBody is a body that one of our own handlers reads under the deadline
+// of limitWait.
+type promptBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+// Read reads the body.
+func (b *promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.x.setReadDeadline(time.Time{}) // or it would end the connection during the response
+	}
+	return n, err
+}
+
 // setReadDeadline sets the deadline unless the exchange is over or cut, when
 // the connection is no longer ours to set it on.
 func (x *exchange) setReadDeadline(t time.Time) {

@@ -244,7 +244,11 @@ func (e *Engine) faulted(ctx context.Context, s *set, in *policy.Input, err erro
 	if in != nil {
 		id, cluster = in.Request.ID, in.Resource.Cluster
 	}
-	e.logger.LogAttrs(ctx, slog.LevelWarn, "policies gave no decision, so the request is denied",
+	level := slog.LevelWarn
+	if errors.Is(ctx.Err(), context.Canceled) {
+		level = slog.LevelDebug // the client left, which it may do as often as it likes
+	}
+	e.logger.LogAttrs(ctx, level, "policies gave no decision, so the request is denied",
 		slog.String("reason", r.Code), slog.String("request_id", id), slog.String("cluster", cluster),
 		slog.String("revision", s.revision), slog.Any("err", err))
 	return policy.Decision{Effect: policy.Deny, Reasons: []policy.Reason{r}}

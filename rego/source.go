@@ -36,15 +36,25 @@ const (
 // named as it is. A folder that does not exist is an error.
 func ReadFolder(dir string) (Source, error) {
 	s, total := Source{}, 0
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	root, err := realFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading policies: %w", err)
+	}
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if name != dir && strings.HasPrefix(d.Name(), ".") {
+		if name != root && strings.HasPrefix(d.Name(), ".") {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
+		}
+		if d.Type()&fs.ModeSymlink != 0 {
+			// What lies behind it would not be read, and its policies be missed by nobody.
+			if info, err := os.Stat(name); err != nil || info.IsDir() {
+				return fmt.Errorf("%s is a link that leads to no file", name)
+			}
 		}
 		if d.IsDir() || path.Ext(d.Name()) != ".rego" {
 			return nil
@@ -56,7 +66,7 @@ func ReadFolder(dir string) (Source, error) {
 		if total += len(text); total > maxSource {
 			return fmt.Errorf("policies are larger than %d bytes together", maxSource)
 		}
-		rel, err := filepath.Rel(dir, name)
+		rel, err := filepath.Rel(root, name)
 		if err != nil {
 			return err
 		}
@@ -67,6 +77,20 @@ func ReadFolder(dir string) (Source, error) {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
 	return s, nil
+}
+
+// realFolder returns the folder itself where dir is a link to one: a walk
+// follows no link, and would find nothing and no fault.
+func realFolder(dir string) (string, error) {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(root)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder", dir)
+	}
+	return root, err
 }
 
 func readModule(name string) (string, error) {

@@ -116,3 +116,29 @@ func TestReadFolder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What is behind a link must be read or refused: left out without a word, its
+// denials would be missing.
+func TestReadFolder_PoliciesBehindLinks(t *testing.T) {
+	real, dir := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(real, "all"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(real, "all", "a.rego"), []byte("package ringfence.all\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadFolder(link)
+	if err != nil || s["all/a.rego"] == "" {
+		t.Errorf("a link to the folder: %v, %v", s, err)
+	}
+	if s, err := ReadFolder(dir); err == nil {
+		t.Errorf("a link to a folder below the folder was passed over: %v", s)
+	}
+	if s, err := ReadFolder(filepath.Join(real, "all", "a.rego")); err == nil {
+		t.Errorf("a file was read as a folder: %v", s)
+	}
+}

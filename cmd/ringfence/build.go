@@ -197,7 +197,7 @@ func (g *gateway) hosts() []string {
 
 func (g *gateway) buildConsole() error {
 	cfg := g.cfg.Load()
-	pages, err := ui.New(ui.Config{})
+	pages, err := ui.New(ui.Config{Logger: g.logger})
 	if err != nil {
 		return err
 	}
@@ -406,8 +406,10 @@ func writeNew(path string, make func() ([]byte, error)) error {
 func newLogger(cfg *config.Config, level *slog.LevelVar) *slog.Logger {
 	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Log.Level))) // validated by config
 	opt := &slog.HandlerOptions{Level: level}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, opt))
 	if cfg.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+		logger = slog.New(slog.NewJSONHandler(os.Stderr, opt))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+	adoptStandardLog(logger)
+	return logger
 }

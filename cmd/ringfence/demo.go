@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/durable"
 	"github.com/ringfence/ringfence/internal/sample"
@@ -109,6 +110,10 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(d.data)) }()
 	} else if d.data, err = filepath.Abs(d.data); err != nil {
 		return fmt.Errorf("finding the demo's folder: %w", err)
+	}
+	// Its configuration and upstreams are about to be rewritten for this process.
+	if accesslog.InUse(paths{d.data}.log()) {
+		return &hintError{fmt.Errorf("starting in %s: %w", d.data, accesslog.ErrLocked), "Another gateway runs on this data folder. Nothing has been changed."}
 	}
 	cfg, err := d.configure(public.Addr().String(), operations.Addr().String())
 	if err != nil {

@@ -84,6 +84,7 @@ func describeReport(r rego.Report) string {
 func newPolicyPublish() *cobra.Command {
 	var t target
 	var reason string
+	var empty bool
 	cmd := &cobra.Command{
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
@@ -96,6 +97,9 @@ func newPolicyPublish() *cobra.Command {
 			src, err := rego.ReadFolder(args[0])
 			if err != nil {
 				return err
+			}
+			if len(src) == 0 && !empty {
+				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "To do away with every policy, say so with --empty."}
 			}
 			if _, err := rego.Check(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
@@ -122,6 +126,7 @@ func newPolicyPublish() *cobra.Command {
 	}
 	t.flags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "published by command", "why, in a `sentence` that is recorded")
+	cmd.Flags().BoolVar(&empty, "empty", false, "publish although the folder holds no policy: none is in force then")
 	return cmd
 }
 

@@ -166,6 +166,10 @@ func waitLock(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
+// InUse reports whether a process writes the log in dir. A folder without a log
+// is not in use.
+func InUse(dir string) bool { return writerRuns(dir) }
+
 // writerRuns reports whether a process holds the log in dir.
 func writerRuns(dir string) bool {
 	f, err := os.Open(filepath.Join(dir, lockName))

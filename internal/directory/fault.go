@@ -22,10 +22,21 @@ func (f Fault) String() string {
 	}
 	for _, s := range []string{f.Object, f.Field} {
 		if s != "" {
-			b.WriteString(s + ": ")
+			b.WriteString(excerpt(s) + ": ")
 		}
 	}
-	return b.String() + f.Message
+	return b.String() + excerpt(f.Message)
+}
+
+// shownText is how many bytes of a name or message are shown: either can hold
+// whatever a wrong file holds.
+const shownText = 500
+
+func excerpt(s string) string {
+	if len(s) <= shownText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:shownText], "") + "…"
 }
 
 // Faults is every fault that was found. It is an error when not empty.
