@@ -96,10 +96,10 @@ func (d osDisk) rename(from, to string) error {
 
 func (d osDisk) remove(name string) error { return os.Remove(name) }
 
-func (d osDisk) write(name string, data []byte) error { return durable.WriteFile(name, data, 0o644) }
+func (d osDisk) write(name string, data []byte) error { return durable.WriteFile(name, data, 0o600) }
 
 func (d osDisk) append(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}

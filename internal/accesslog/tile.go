@@ -49,7 +49,7 @@ func (t *tiles) flush() error {
 			continue
 		}
 		if t.files[l] == nil {
-			f, err := os.OpenFile(filepath.Join(t.dir, tileName(l)), os.O_CREATE|os.O_RDWR, 0o644)
+			f, err := os.OpenFile(filepath.Join(t.dir, tileName(l)), os.O_CREATE|os.O_RDWR, 0o600)
 			if err != nil {
 				return fmt.Errorf("keeping hashes: %w", err)
 			}
