@@ -301,7 +301,10 @@ func (g *gateway) refreshDirectory(ctx context.Context) error {
 	if err := g.loadSnapshot(ctx); err != nil {
 		return err
 	}
-	return errors.Join(g.proxy.SetClusters(proxyClusters(g.snapshot.Load().Directory())), g.certs.SetHosts(g.hosts()))
+	if err := g.certs.SetHosts(g.hosts()); err != nil { // in force all the same, for the hosts that can be served
+		g.logger.Error("some hosts have no certificate", "err", err)
+	}
+	return g.proxy.SetClusters(proxyClusters(g.snapshot.Load().Directory()))
 }
 
 // refreshPolicy swaps the policy set, or keeps the old one and says why.
