@@ -68,6 +68,7 @@ type gateway struct {
 
 	// syncing admits one refresh of the state above at a time; requests never take it.
 	syncing sync.Mutex
+	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
 	// stopping makes readiness fail while the gateway drains.
@@ -77,7 +78,7 @@ type gateway struct {
 // build makes every part of a gateway from its configuration and state; it
 // starts nothing. On error everything already opened is closed.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
-	g = &gateway{logger: logger, metrics: newMetrics()}
+	g = &gateway{logger: logger, metrics: newMetrics(), due: map[string]bool{}}
 	g.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -276,25 +277,60 @@ func readSnapshot(ctx context.Context, db *store.DB, cfg *config.Config) (*direc
 }
 
 // refresh puts in force what has changed in the store. Records of a change
-// become durable before the change takes effect.
+// become durable before the change takes effect. What fails stays due and is
+// tried again by retry.
 func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
 	g.syncing.Lock()
 	defer g.syncing.Unlock()
+	for k := range kinds {
+		g.due[k] = true
+	}
 	if _, err := g.db.Drain(ctx, g.log.Record); err != nil {
 		return fmt.Errorf("recording changes: %w", err)
 	}
+	due := g.due
+	g.due = map[string]bool{}
 	var errs []error
-	if kinds[store.KindDirectory] {
-		errs = append(errs, g.refreshDirectory(ctx))
+	again := func(kind string, err error) {
+		if err != nil {
+			g.due[kind] = true
+			errs = append(errs, err)
+		}
 	}
-	if kinds[store.KindDirectory] || kinds[store.KindSession] {
-		errs = append(errs, g.auth.Reload(ctx))
+	if due[store.KindDirectory] {
+		again(store.KindDirectory, g.refreshDirectory(ctx))
 	}
-	if kinds[store.KindPolicy] {
-		errs = append(errs, g.refreshPolicy(ctx)) // a faulty set never holds up a revocation
+	if due[store.KindDirectory] || due[store.KindSession] {
+		again(store.KindSession, g.auth.Reload(ctx))
+	}
+	if due[store.KindPolicy] { // last: a faulty set never holds up a revocation, and is not tried again
+		errs = append(errs, g.refreshPolicy(ctx))
 	}
 	g.proxy.Recheck()
 	return errors.Join(errs...)
+}
+
+// retry tries again what could not be put in force, such as while the log's
+// disk was full.
+func (g *gateway) retry(ctx context.Context) error {
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		g.syncing.Lock()
+		due := len(g.due) > 0
+		g.syncing.Unlock()
+		if !due {
+			continue
+		}
+		if err := g.refresh(ctx, nil); err != nil && ctx.Err() == nil {
+			g.logger.Error("putting a change in force", "err", err)
+		}
+	}
 }
 
 func (g *gateway) refreshDirectory(ctx context.Context) error {

@@ -26,6 +26,8 @@ const (
 	streamGrace = 2 * time.Second
 	// watchEvery is how often changes by other processes are looked for.
 	watchEvery = 200 * time.Millisecond
+	// retryEvery is how often a change that could not be put in force is tried again.
+	retryEvery = 2 * time.Second
 	// filesEvery is how often configuration and policy files are looked at.
 	filesEvery = 500 * time.Millisecond
 )
@@ -167,6 +169,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.proxy.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.certs.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
+	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	if o.file != "" {
 		group.Go(func() error { g.reloads(ctx, o); return nil })
 	}
