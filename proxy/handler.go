@@ -91,8 +91,14 @@ func (x *exchange) readHost() *denial {
 	return nil
 }
 
+// maxMethod is longer than any registered method (IANA).
+const maxMethod = 32
+
 // readTarget settles path and query, and refuses methods that are not plain.
 func (x *exchange) readTarget() *denial {
+	if m := x.r.Method; m == "" || len(m) > maxMethod || m[0] == '-' {
+		return ambiguous("The method is not one that can be meant.")
+	}
 	for i := 0; i < len(x.r.Method); i++ {
 		if c := x.r.Method[i]; (c < 'A' || c > 'Z') && c != '-' {
 			return ambiguous("The method is not in upper case.") // some upstreams take get for GET

@@ -231,7 +231,11 @@ func accountSwitch(name, short string, disable bool) *cobra.Command {
 						return err
 					}
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s is %sd; %s ended.\n", a.Email, name, plural(n, "session"))
+				if disable {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s is disabled; %s ended.\n", a.Email, plural(n, "session"))
+				} else {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s is enabled.\n", a.Email)
+				}
 				return nil
 			})
 		},

@@ -88,7 +88,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), GateHost: cfg.GateHost(), Logger: logger}); err != nil {
 		return g, err
 	}
-	if g.log, err = openLog(ctx, cfg, logger); err != nil {
+	if g.log, err = openLog(ctx, cfg, g.db, logger); err != nil {
 		if errors.Is(err, accesslog.ErrLocked) {
 			err = &hintError{err, "Another gateway runs on this data folder."}
 		}
@@ -122,6 +122,10 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.log != nil && g.db != nil {
+		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
+		errs = append(errs, err)
 	}
 	if g.db != nil {
 		errs = append(errs, g.db.Close())

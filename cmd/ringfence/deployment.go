@@ -136,7 +136,7 @@ func (d *deployment) settle(ctx context.Context) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		l, err := openLog(ctx, d.cfg, slog.New(slog.DiscardHandler))
+		l, err := openLog(ctx, d.cfg, d.db, slog.New(slog.DiscardHandler))
 		if err == nil {
 			return d.drainInto(ctx, l)
 		}
@@ -162,6 +162,9 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 	_, err := d.db.Drain(ctx, l.Record)
 	if cerr := l.Close(); err == nil {
 		err = cerr
+	}
+	if _, aerr := keepAnchor(ctx, d.db, l, nil); err == nil {
+		err = aerr
 	}
 	stop()
 	<-done
@@ -200,19 +203,6 @@ func clusterURL(gate *url.URL, host string) string {
 		host += ":" + p
 	}
 	return gate.Scheme + "://" + host + "/"
-}
-
-// openLog opens the access log as its one writer.
-func openLog(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*accesslog.Log, error) {
-	p := paths{cfg.Data}
-	key, err := os.ReadFile(p.logKey())
-	if err != nil {
-		return nil, fmt.Errorf("reading the access log's key: %w", err)
-	}
-	return accesslog.Open(ctx, accesslog.Config{
-		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
-		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
-	})
 }
 
 // logOrigin names the log in its checkpoints; it never changes over a log's life.

@@ -201,7 +201,9 @@ func readInput(file string, stdin io.Reader) (*policy.Input, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
 	var in policy.Input
-	if err := dec.Decode(&in); err != nil {
+	if err := dec.Decode(&in); errors.Is(err, io.EOF) {
+		return nil, errors.New("reading the input: it is empty")
+	} else if err != nil {
 		return nil, fmt.Errorf("reading the input: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

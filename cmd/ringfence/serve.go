@@ -170,6 +170,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.certs.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
+	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
 	if o.file != "" {
 		group.Go(func() error { g.reloads(ctx, o); return nil })
 	}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// anchorEvery is how often the store is told the log's newest checkpoint.
+const anchorEvery = 10 * time.Second
+
+// replacedHint follows every refusal of a log that is not the one it was.
+const replacedHint = "Put the log back from where it is kept. If it is lost for good, 'ringfence log abandon --reason WHY' lets another begin, and that log says so."
+
+// openLog opens the access log as its one writer. It refuses a log that does
+// not continue the checkpoint that the store keeps: one that was emptied, cut,
+// rolled back or replaced.
+func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog.Logger) (*accesslog.Log, error) {
+	p := paths{cfg.Data}
+	anchor, err := db.Anchor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if anchor != nil {
+		if _, err := os.Stat(filepath.Join(p.log(), "checkpoint")); errors.Is(err, fs.ErrNotExist) {
+			return nil, &hintError{fmt.Errorf("opening the access log: %s holds no checkpoint, and there was a log here before", p.log()), replacedHint}
+		}
+	}
+	key, err := os.ReadFile(p.logKey())
+	if err != nil {
+		return nil, fmt.Errorf("reading the access log's key: %w", err)
+	}
+	l, err := accesslog.Open(ctx, accesslog.Config{
+		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
+		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
+	})
+	if err != nil || anchor == nil {
+		return l, err
+	}
+	if _, err := accesslog.ProveConsistency(ctx, p.log(), anchor); err != nil {
+		return nil, errors.Join(&hintError{fmt.Errorf("opening the access log: it does not continue the checkpoint that was kept apart: %w", err), replacedHint}, l.Close())
+	}
+	return l, nil
+}
+
+// keepAnchor tells the store the log's newest checkpoint if it is a new one.
+func keepAnchor(ctx context.Context, db *store.DB, l *accesslog.Log, before []byte) ([]byte, error) {
+	now := l.Checkpoint()
+	if len(now) == 0 || bytes.Equal(now, before) {
+		return before, nil
+	}
+	return now, db.SetAnchor(ctx, now)
+}
+
+// anchor keeps the newest checkpoint apart from the log until ctx ends.
+func (g *gateway) anchor(ctx context.Context) error {
+	tick := time.NewTicker(anchorEvery)
+	defer tick.Stop()
+	var kept []byte
+	for {
+		var err error
+		if kept, err = keepAnchor(ctx, g.db, g.log, kept); err != nil && ctx.Err() == nil {
+			g.logger.Error("keeping the log's checkpoint apart", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func newLogAbandon() *cobra.Command {
+	var t target
+	var reason string
+	cmd := &cobra.Command{
+		Use: "abandon", Short: "Let another access log begin where one was lost", Args: exactly(),
+		Long: "The gateway refuses to start on an access log that does not continue the last one.\n" +
+			"Abandon gives the last one up: the next start begins or accepts another, whose entries\n" +
+			"name the checkpoint that was given up, and why. Restore the log instead where you can.",
+		Example: "  ringfence log abandon --reason 'disk lost on 3 March, no copy' --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if reason == "" {
+				return usagef("why? Give the reason with --reason; it is recorded in the log that begins")
+			}
+			ctx := cmd.Context()
+			d, err := openDeployment(ctx, &t)
+			if err != nil {
+				return err
+			}
+			err = func() error {
+				anchor, err := d.db.Anchor(ctx)
+				if err != nil {
+					return err
+				}
+				if anchor == nil {
+					return errors.New("there is no earlier log to give up")
+				}
+				return d.db.DropAnchor(ctx, &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.abandon", Result: "ok", Actor: operator.Account,
+					Detail: map[string]string{"reason": reason, "checkpoint": string(anchor)}})
+			}()
+			if err := errors.Join(err, d.close()); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "The earlier log is given up. The next start says so in the log that it finds or begins.")
+			return nil
+		},
+	}
+	t.flags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, in a `sentence` that is recorded")
+	return cmd
+}
