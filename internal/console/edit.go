@@ -107,7 +107,7 @@ func (f *form) asError() error {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		words = append(words, f.faults[name])
 	}
-	return &ui.Error{Status: http.StatusConflict, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
+	return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
 }
 
 // editForm changes the directory in the name of who is signed in. What the
@@ -125,6 +125,11 @@ func (c *Console) editForm(r *http.Request, v *visit, f *form, object string, fi
 		f.note("Somebody else changed this in the meantime. Open it again and repeat your change.")
 	case errors.Is(err, errTaken):
 		f.isTaken = true
+	case errors.Is(err, directory.ErrOwnRights):
+		f.note("This would change your own access or rights. Nobody does that for themselves: ask another administrator to make this change.")
+	case errors.Is(err, directory.ErrNotAllowed):
+		return &ui.Error{Status: http.StatusForbidden, Code: "not_allowed", Title: "No longer yours to change", Err: fmt.Errorf("changing the directory: %w", err),
+			Detail: "Only an administrator may change this, and your account is none at this moment. Nothing was changed. Ask another administrator to look at your roles and your last day."}
 	case errors.As(err, &faults):
 		for _, fault := range faults {
 			f.place(fault, object, field)

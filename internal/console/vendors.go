@@ -106,7 +106,11 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 	slices.SortFunc(people, byName)
 	page.PeopleText = count(len(people), "account")
 	for _, a := range people[:min(len(people), rowsAPage)] {
-		page.People = append(page.People, newPersonRow(d, &a, v.Now))
+		row, err := c.newPersonRow(r.Context(), d, &a, v.Now)
+		if err != nil {
+			return err
+		}
+		page.People = append(page.People, row)
 	}
 	if page.MayChange {
 		at := vendorURL(have.Name)
