@@ -5,6 +5,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // visit opens a page, which must fit a phone, and keeps pictures of it when
@@ -36,6 +42,26 @@ func (w *window) signOut() {
 func (w *window) href(condition string) string {
 	w.t.Helper()
 	return ask[string](w, `[...document.querySelectorAll('main a')].find(a => `+condition+`)?.href ?? ""`)
+}
+
+// everyItemOnAPhone opens the navigation of a phone by keyboard and fails
+// unless all of its items can be seen without scrolling sideways.
+func (w *window) everyItemOnAPhone(items int) {
+	w.t.Helper()
+	if _, err := chromedp.Call(w.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 360, Height: 740, DeviceScaleFactor: 1, Mobile: true}); err != nil {
+		w.fail(err)
+	}
+	w.do(chromedp.Focus(chromedp.CSS(".side summary")), chromedp.KeyEvent(kb.Enter))
+	seen := ask[int](w, `[...document.querySelectorAll(".side a")].map(a => a.getBoundingClientRect()).filter(b => b.height >= 40 && b.left >= 0 && b.right <= 360).length`)
+	if seen != items {
+		w.t.Errorf("a phone shows %d of the navigation's %d items", seen, items)
+	}
+	if os.Getenv("RINGFENCE_TEST_PICTURES") != "" {
+		w.shoot("navigation")
+	}
+	if _, err := chromedp.Call(w.ctx, emulation.ClearDeviceMetricsOverride, cdp.Empty{}); err != nil {
+		w.fail(err)
+	}
 }
 
 // TestBrowser_ContractorsPages shows what a contractor meets beside the
@@ -84,6 +110,7 @@ func TestBrowser_AdministratorsPages(t *testing.T) {
 	} {
 		w.visit(page.name, console+page.path)
 	}
+	w.everyItemOnAPhone(7 + 1)
 	w.open(console + "/assignments")
 	at := w.href(`a.textContent.startsWith("Details")`)
 	w.visit("assignment", at)
@@ -97,11 +124,16 @@ func TestBrowser_AdministratorsPages(t *testing.T) {
 	w.visit("person-self", w.href(`a.textContent.includes("Ada Berg")`))
 
 	w.open(console + "/people/invite?vendor=northwind")
+	ask[any](w, `void (document.querySelector("main form.edit").noValidate = true)`)
 	w.submit("name", "", "email", "no address")
 	w.look("person-invite-faults")
 	w.open(console + "/people/invite?vendor=northwind")
+	ask[any](w, `void (document.querySelector('main [name="ends"]').value = "`+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+`")`)
 	w.submit("name", "Nadia Weiss", "email", "nadia@northwind.example")
 	w.look("invitation-link")
+	if !strings.Contains(w.text(), "It is not shown again") {
+		t.Errorf("no link is shown:\n%s", w.text())
+	}
 
 	w.open(console + "/vendors/meridian/suspend")
 	w.submit("reason", "The contract is under review")

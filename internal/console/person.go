@@ -214,7 +214,7 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 		Base: v.page("Disable " + a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
-			count(len(sessions), "session") + " will end at once, with every open connection.",
+			cut(len(sessions), nameOf(a)+" is not signed in anywhere at the moment."),
 			"Access to " + count(assigned, "cluster") + " stops until somebody enables the account again.",
 			"Nothing is deleted: assignments and entries in the access log stay.",
 		},
