@@ -2,10 +2,12 @@ package console
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,20 @@ func TestOwnAccount_IsForOthersToChange(t *testing.T) {
 	shows(t, o.post("ada", "/console/assignments/new", url.Values{"account": {"ada@example.com"}, "cluster": {"maps"}, "engagement": {"support"}}), 422, "You cannot give access to yourself")
 }
 
+// A sign-in is shown as soon as its session has begun, though the directory
+// hears of it later.
+func TestPerson_LastSignInIsKnownAtOnce(t *testing.T) {
+	o := newOffice(t, plainText)
+	at := slices.IndexFunc(o.dir.d.Accounts, func(a directory.Account) bool { return a.ID == "kim" })
+	o.dir.d.Accounts[at].LastLogin = time.Time{}
+	for _, page := range []string{"/console/people/kim", "/console/people?text=kim", "/console/vendors/" + o.dir.d.Accounts[at].Vendor} {
+		body := o.get("ada", page).Body.String()
+		if signedIn := regexp.MustCompile(`(?s)Last sign-in(</dt><dd>|" class="nowrap">)just now<`); !signedIn.MatchString(body) {
+			t.Errorf("%s does not show the sign-in of a moment ago", page)
+		}
+	}
+}
+
 func TestDisable_AndEnable(t *testing.T) {
 	o := newOffice(t, plainText)
 	shows(t, o.get("ada", "/console/people/kim/disable"), 200, "1 session will end", "Access to 1 cluster stops")
@@ -234,6 +250,20 @@ func TestEdit_StoreRefuses(t *testing.T) {
 	shows(t, w, http.StatusServiceUnavailable, "everything is as it was")
 	if strings.Contains(w.Body.String(), "secret cause") {
 		t.Error("the cause is shown")
+	}
+}
+
+// What the keeper of the directory refuses is said in words, with what to do,
+// by a form and by a button alike.
+func TestEdit_RefusedChangesSayWhatToDo(t *testing.T) {
+	o := newOffice(t, plainText)
+	fields := url.Values{"title": {"Acme"}, "owner_name": {"Ines"}, "owner_email": {"ines@northwind.example"}, "seen": {o.state("/console/vendors/acme/edit")}}
+	o.dir.fail = fmt.Errorf("writing: %w", directory.ErrOwnRights)
+	shows(t, o.post("ada", "/console/vendors/acme/edit", fields), http.StatusUnprocessableEntity, "ask another administrator", `value="Acme"`)
+	shows(t, o.post("ada", "/console/people/kim/disable", nil), http.StatusUnprocessableEntity, "ask another administrator")
+	o.dir.fail = fmt.Errorf("writing: %w", directory.ErrNotAllowed)
+	for target, body := range map[string]url.Values{"/console/vendors/acme/edit": fields, "/console/people/kim/disable": nil} {
+		shows(t, o.post("ada", target, body), http.StatusForbidden, "Only an administrator may change this", "Nothing was changed", "Ask another administrator")
 	}
 }
 

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -102,6 +104,10 @@ func (c *Console) acceptAgreement(w http.ResponseWriter, r *http.Request, v *vis
 	default:
 		err := c.Directory.Accept(r.Context(), v.Actor(), directory.Acceptance{Account: v.Session.Account, Agreement: page.Due.Name,
 			Version: page.Due.Version, At: v.Now, IP: addrWords(v.Origin.IP), TypedName: typed, Hash: directory.TextHash(page.Due.Text)})
+		if errors.Is(err, directory.ErrNotAllowed) {
+			return &ui.Error{Status: http.StatusForbidden, Code: "not_allowed", Title: "Your account is not in force", Err: fmt.Errorf("accepting an agreement: %w", err),
+				Detail: "Nothing was accepted, because your account was disabled or has ended in the meantime. Ask your administrator."}
+		}
 		if err != nil {
 			return authError(err, "accepting an agreement")
 		}

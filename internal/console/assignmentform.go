@@ -41,6 +41,7 @@ func assignmentGroups(d *directory.Directory, f *form, isNew bool, vendor string
 	})
 	access.One = true
 	methods := f.boxes("methods", "Only these methods", choicesOf(methodChoices))
+	methods.Short = true
 	methods.Hint = "None ticked: every method that the access above allows."
 	return []group{
 		{Title: "Who and what", Controls: who},
@@ -113,6 +114,13 @@ func (c *Console) newAssignmentForm(w http.ResponseWriter, r *http.Request, v *v
 	if account != nil {
 		f.values.Set("account", account.Email)
 	}
+	if e := find(d.Engagements, engagementNamed(q.Get("engagement"))); e != nil && account == nil {
+		f.values.Set("engagement", e.Name)
+		f.values.Set("ends", lastDayValue(e.Ends))
+		if len(e.Clusters) == 1 {
+			f.values.Set("cluster", e.Clusters[0])
+		}
+	}
 	if cl := find(d.Clusters, clusterNamed(q.Get("cluster"))); cl != nil {
 		f.values.Set("cluster", cl.Name)
 	}
@@ -158,8 +166,12 @@ func (c *Console) newAssignment(w http.ResponseWriter, r *http.Request, v *visit
 	}
 	want.Account = email
 	assignmentFrom(d, f, &want)
-	if f.OK() {
-		err := c.editForm(r, v, f, "assignment "+want.Account+"/"+want.Cluster, assignmentFields, func(d *directory.Directory) error {
+	if account == nil || !f.OK() {
+		return c.showNewAssignment(w, r, v, f)
+	}
+	return c.save(w, r, v, f, saving{
+		object: "assignment " + want.Account + "/" + want.Cluster, field: assignmentFields,
+		change: func(d *directory.Directory) error {
 			have := find(d.Assignments, assignmentOf(want.Account, want.Cluster))
 			switch {
 			case have == nil:
@@ -170,18 +182,13 @@ func (c *Console) newAssignment(w http.ResponseWriter, r *http.Request, v *visit
 				*have = want
 			}
 			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if f.taken() {
+		},
+		taken: func() {
 			f.fault("account", "This person has access to this cluster already. Edit that assignment instead.")
-		}
-	}
-	if !f.OK() {
-		return c.showNewAssignment(w, r, v, f)
-	}
-	return c.seeOther(w, r, v, assignmentURL(account.ID, want.Cluster), nameOf(account)+" has access.")
+		},
+		again: func() error { return c.showNewAssignment(w, r, v, f) },
+		to:    assignmentURL(account.ID, want.Cluster), said: nameOf(account) + " has access.",
+	})
 }
 
 func (c *Console) editAssignmentForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -220,24 +227,12 @@ func (c *Console) editAssignment(w http.ResponseWriter, r *http.Request, v *visi
 	}
 	f, want := posted(r), *a
 	assignmentFrom(v.Snapshot.Directory(), f, &want)
-	if f.OK() {
-		err := c.editForm(r, v, f, "assignment "+a.Account+"/"+a.Cluster, assignmentFields, func(d *directory.Directory) error {
-			have := find(d.Assignments, assignmentOf(a.Account, a.Cluster))
-			switch {
-			case have == nil:
-				return errGone
-			case fingerprint(have) != f.Value("seen"):
-				return errChanged
-			}
-			*have = want
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !f.OK() {
-		return c.showEditAssignment(w, r, v, account, a, f)
-	}
-	return c.seeOther(w, r, v, assignmentURL(account.ID, a.Cluster), "The access of "+nameOf(account)+" is saved.")
+	return c.save(w, r, v, f, saving{
+		object: "assignment " + a.Account + "/" + a.Cluster, field: assignmentFields,
+		change: func(d *directory.Directory) error {
+			return replace(find(d.Assignments, assignmentOf(a.Account, a.Cluster)), f.Value("seen"), want)
+		},
+		again: func() error { return c.showEditAssignment(w, r, v, account, a, f) },
+		to:    assignmentURL(account.ID, a.Cluster), said: "The access of " + nameOf(account) + " is saved.",
+	})
 }

@@ -122,7 +122,11 @@ func (c *Console) assignments(w http.ResponseWriter, r *http.Request, v *visit) 
 		page.Rows, page.Pager = paged(c.searchAssignments(d, v, text, cluster, vendor, state), number, "/console/assignments", q, "assignment")
 		switch {
 		case len(d.Assignments) == 0:
-			page.Empty = ui.Empty{Title: "No assignments yet", Text: "An assignment gives one person one cluster, under one engagement, from a date to a date. Without one, nobody reaches anything."}
+			action, to := "Give the first access", "/console/assignments/new"
+			if len(d.Engagements) == 0 {
+				action, to = "Add an engagement first", "/console/engagements/new"
+			}
+			page.Empty = v.nothingYet("No assignments yet", "An assignment gives one person one cluster, under one engagement, from a date to a date. Without one, nobody reaches anything.", action, to)
 		case len(page.Rows) == 0:
 			page.Empty = ui.Empty{Title: "Nothing matches", Text: "No assignment fits what you searched for.", ActionURL: "/console/assignments", Action: "Show all"}
 		}
@@ -183,7 +187,7 @@ func (c *Console) assignment(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	row := newAssignmentRow(d, a, v)
 	page := assignmentPage{Base: v.page(row.Person.Label + " on " + row.Cluster.Label), Who: row.Person, Email: a.Account, Cluster: row.Cluster, Engagement: row.Engagement,
-		State: row.State, Starts: row.Starts, Ends: row.Ends, Methods: methodsInWords(a.Access, a.Methods), Paths: pathsInWords(a.Paths), Reason: a.Reason, GivenBy: a.GivenBy,
+		State: row.State, Starts: row.Starts, Ends: row.Ends, Methods: methodsInWords(a.Access, a.Methods), Paths: sentence(pathsInWords(a.Paths)), Reason: a.Reason, GivenBy: a.GivenBy,
 		Own: account.ID == v.Session.Account}
 	if doc := v.Snapshot.Facts(account.ID, a.Cluster, netip.Addr{}); doc != nil {
 		page.Known = factsInWords(doc.Facts(), a.Cluster, v.Now)

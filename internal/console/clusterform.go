@@ -200,25 +200,12 @@ func (c *Console) newCluster(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	want := directory.Cluster{Name: f.slug("name")}
 	clusterFrom(f, &want)
-	if f.OK() {
-		err := c.editForm(r, v, f, "cluster "+want.Name, clusterFields(f), func(d *directory.Directory) error {
-			if find(d.Clusters, clusterNamed(want.Name)) != nil {
-				return errTaken
-			}
-			d.Clusters = append(d.Clusters, want)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if f.taken() {
-			f.fault("name", "This name is taken.")
-		}
-	}
-	if !f.OK() {
-		return c.showNewCluster(w, r, v, f)
-	}
-	return c.seeOther(w, r, v, clusterURL(want.Name), want.Title+" is added.")
+	return c.save(w, r, v, f, saving{
+		object: "cluster " + want.Name, field: clusterFields(f),
+		change: func(d *directory.Directory) error { return add(&d.Clusters, clusterNamed(want.Name), want) },
+		again:  func() error { return c.showNewCluster(w, r, v, f) },
+		to:     clusterURL(want.Name), said: want.Title + " is added.",
+	})
 }
 
 func (c *Console) editClusterForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -246,24 +233,12 @@ func (c *Console) editCluster(w http.ResponseWriter, r *http.Request, v *visit) 
 	}
 	want := *cl
 	clusterFrom(f, &want)
-	if f.OK() {
-		err := c.editForm(r, v, f, "cluster "+cl.Name, clusterFields(f), func(d *directory.Directory) error {
-			have := find(d.Clusters, clusterNamed(cl.Name))
-			switch {
-			case have == nil:
-				return errGone
-			case fingerprint(have) != f.Value("seen"):
-				return errChanged
-			}
-			*have = want
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !f.OK() {
-		return c.showEditCluster(w, r, v, cl, f)
-	}
-	return c.seeOther(w, r, v, clusterURL(cl.Name), want.Title+" is saved.")
+	return c.save(w, r, v, f, saving{
+		object: "cluster " + cl.Name, field: clusterFields(f),
+		change: func(d *directory.Directory) error {
+			return replace(find(d.Clusters, clusterNamed(cl.Name)), f.Value("seen"), want)
+		},
+		again: func() error { return c.showEditCluster(w, r, v, cl, f) },
+		to:    clusterURL(cl.Name), said: want.Title + " is saved.",
+	})
 }

@@ -83,14 +83,10 @@ func (c *Console) clusters(w http.ResponseWriter, r *http.Request, v *visit) err
 		page.Rows = append(page.Rows, clusterRow{URL: clusterURL(cl.Name), Name: cl.Name, Title: cmp.Or(cl.Title, cl.Name), Hosts: cl.Hosts,
 			Class: classBadge(cl.Classification), Owner: cl.Owner, Health: health(upstreams[cl.Name]), People: people[cl.Name]})
 	}
-	slices.SortFunc(page.Rows, func(a, b clusterRow) int {
-		return strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))
-	})
+	slices.SortFunc(page.Rows, byTitle(func(row *clusterRow) string { return row.Title }))
 	if len(page.Rows) == 0 {
-		page.Empty = ui.Empty{Title: "No clusters yet", Text: "A cluster is a set of upstream systems that hold one body of data. It has a host name of its own."}
-		if page.MayChange {
-			page.Empty.ActionURL, page.Empty.Action = "/console/clusters/new", "Add the first cluster"
-		}
+		page.Empty = v.nothingYet("No clusters yet", "A cluster is a set of upstream systems that hold one body of data. It has a host name of its own.",
+			"Add the first cluster", "/console/clusters/new")
 	}
 	return c.show(w, r, http.StatusOK, "clusters", page)
 }

@@ -44,6 +44,7 @@ type control struct {
 type choices struct {
 	Name, Label, Hint, Error string
 	One                      bool // exactly one may be chosen
+	Short                    bool // the labels are short: several stand beside one another
 	Items                    []choice
 }
 
@@ -107,7 +108,7 @@ func (f *form) asError() error {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		words = append(words, f.faults[name])
 	}
-	return &ui.Error{Status: http.StatusConflict, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
+	return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
 }
 
 // editForm changes the directory in the name of who is signed in. What the
@@ -125,6 +126,11 @@ func (c *Console) editForm(r *http.Request, v *visit, f *form, object string, fi
 		f.note("Somebody else changed this in the meantime. Open it again and repeat your change.")
 	case errors.Is(err, errTaken):
 		f.isTaken = true
+	case errors.Is(err, directory.ErrOwnRights):
+		f.note("This would change your own access or rights. Nobody does that for themselves: ask another administrator to make this change.")
+	case errors.Is(err, directory.ErrNotAllowed):
+		return &ui.Error{Status: http.StatusForbidden, Code: "not_allowed", Title: "No longer yours to change", Err: fmt.Errorf("changing the directory: %w", err),
+			Detail: "Only an administrator may change this, and your account is none at this moment. Nothing was changed. Ask another administrator to look at your roles and your last day."}
 	case errors.As(err, &faults):
 		for _, fault := range faults {
 			f.place(fault, object, field)
@@ -133,5 +139,57 @@ func (c *Console) editForm(r *http.Request, v *visit, f *form, object string, fi
 		return &ui.Error{Status: http.StatusServiceUnavailable, Title: "Nothing was changed", Err: fmt.Errorf("changing the directory: %w", err),
 			Detail: "The change could not be made, so everything is as it was. Open the page again and look whether you may still make it."}
 	}
+	return nil
+}
+
+// A saving is what a posted form does when nothing is wrong with it.
+type saving struct {
+	object string              // as faults name it, such as "vendor acme"
+	field  func(string) string // the form's field for each of the object's
+	change func(*directory.Directory) error
+	taken  func()       // notes that the object exists; nil puts it beside the name
+	again  func() error // shows the form once more, with its faults
+	to     string       // the page to go to afterwards
+	said   string       // what that page says
+}
+
+// save makes the change of a form, or shows the form again with its faults.
+func (c *Console) save(w http.ResponseWriter, r *http.Request, v *visit, f *form, s saving) error {
+	if f.OK() {
+		if err := c.editForm(r, v, f, s.object, s.field, s.change); err != nil {
+			return err
+		}
+		switch was := f.taken(); {
+		case was && s.taken != nil:
+			s.taken()
+		case was:
+			f.fault("name", "This name is taken.")
+		}
+	}
+	if !f.OK() {
+		return s.again()
+	}
+	return c.seeOther(w, r, v, s.to, s.said)
+}
+
+// add puts a new object into a list that has none of its name.
+func add[T any](list *[]T, same func(*T) bool, want T) error {
+	if find(*list, same) != nil {
+		return errTaken
+	}
+	*list = append(*list, want)
+	return nil
+}
+
+// replace puts want in the place of have, unless that is gone or was changed
+// since the form was made, which seen says.
+func replace[T any](have *T, seen string, want T) error {
+	switch {
+	case have == nil:
+		return errGone
+	case fingerprint(have) != seen:
+		return errChanged
+	}
+	*have = want
 	return nil
 }

@@ -104,10 +104,11 @@ func (c *Console) engagements(w http.ResponseWriter, r *http.Request, v *visit) 
 	}
 	page.Rows, page.Pager = paged(sortEngagements(rows), number, "/console/engagements", nil, "engagement")
 	if len(rows) == 0 {
-		page.Empty = ui.Empty{Title: "No engagements yet", Text: "An engagement is a contract with a vendor: from when to when, for which clusters, under which agreements. Access derives from it and ends with it."}
-		if page.MayChange && len(d.Vendors) > 0 {
-			page.Empty.ActionURL, page.Empty.Action = "/console/engagements/new", "Add the first engagement"
+		action, to := "Add the first engagement", "/console/engagements/new"
+		if len(d.Vendors) == 0 {
+			action, to = "Add a vendor first", "/console/vendors/new"
 		}
+		page.Empty = v.nothingYet("No engagements yet", "An engagement is a contract with a vendor: from when to when, for which clusters, under which agreements. Access derives from it and ends with it.", action, to)
 	}
 	return c.show(w, r, f.status(), "engagements", page)
 }
@@ -126,6 +127,7 @@ type engagementPage struct {
 	Assignments   []assignmentRow
 	Acts          []act
 	VendorSuspend bool
+	GiveAccess    string // address of the form, empty when it may not be used
 }
 
 type agreementLine struct {
@@ -164,6 +166,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 	if v.mayChange() {
 		page.Acts = []act{{Label: "Edit", URL: engagementURL(e.Name) + "/edit"}}
 		if !row.over {
+			page.GiveAccess = "/console/assignments/new?engagement=" + url.QueryEscape(e.Name)
 			page.Acts = append(page.Acts, act{Label: "Close", URL: engagementURL(e.Name) + "/close", Danger: true})
 		}
 	}
@@ -257,25 +260,12 @@ func (c *Console) newEngagement(w http.ResponseWriter, r *http.Request, v *visit
 	d, f := v.Snapshot.Directory(), posted(r)
 	want := directory.Engagement{Name: f.slug("name"), Vendor: f.oneOf("vendor", "a vendor", names(d.Vendors, vendorName))}
 	engagementFrom(d, f, &want)
-	if f.OK() {
-		err := c.editForm(r, v, f, "engagement "+want.Name, engagementFields, func(d *directory.Directory) error {
-			if find(d.Engagements, engagementNamed(want.Name)) != nil {
-				return errTaken
-			}
-			d.Engagements = append(d.Engagements, want)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if f.taken() {
-			f.fault("name", "This name is taken.")
-		}
-	}
-	if !f.OK() {
-		return c.showNewEngagement(w, r, v, f)
-	}
-	return c.seeOther(w, r, v, engagementURL(want.Name), want.Title+" is added.")
+	return c.save(w, r, v, f, saving{
+		object: "engagement " + want.Name, field: engagementFields,
+		change: func(d *directory.Directory) error { return add(&d.Engagements, engagementNamed(want.Name), want) },
+		again:  func() error { return c.showNewEngagement(w, r, v, f) },
+		to:     engagementURL(want.Name), said: want.Title + " is added.",
+	})
 }
 
 func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -304,35 +294,19 @@ func (c *Console) editEngagement(w http.ResponseWriter, r *http.Request, v *visi
 	}
 	want := *e
 	engagementFrom(d, f, &want)
-	if f.OK() {
-		err := c.changeEngagement(r, v, f, e.Name, func(d *directory.Directory, have *directory.Engagement) error {
-			if fingerprint(have) != f.Value("seen") {
-				return errChanged
+	return c.save(w, r, v, f, saving{
+		object: "engagement " + e.Name, field: engagementFields,
+		change: func(d *directory.Directory) error {
+			if err := replace(find(d.Engagements, engagementNamed(e.Name)), f.Value("seen"), want); err != nil {
+				return err
 			}
-			*have = want
 			if f.Checked("shorten", "yes") {
 				shorten(d, want.Ends, func(a *directory.Assignment) bool { return a.Engagement == want.Name })
 			}
 			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !f.OK() {
-		return c.showEditEngagement(w, r, v, e, f)
-	}
-	return c.seeOther(w, r, v, engagementURL(e.Name), want.Title+" is saved.")
-}
-
-// changeEngagement changes one engagement that must be there.
-func (c *Console) changeEngagement(r *http.Request, v *visit, f *form, name string, change func(*directory.Directory, *directory.Engagement) error) error {
-	return c.editForm(r, v, f, "engagement "+name, engagementFields, func(d *directory.Directory) error {
-		have := find(d.Engagements, engagementNamed(name))
-		if have == nil {
-			return errGone
-		}
-		return change(d, have)
+		},
+		again: func() error { return c.showEditEngagement(w, r, v, e, f) },
+		to:    engagementURL(e.Name), said: want.Title + " is saved.",
 	})
 }
 
@@ -355,14 +329,15 @@ func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) err
 }
 
 func (c *Console) closeEngagement(w http.ResponseWriter, r *http.Request, v *visit) error {
-	f, name := newForm(nil), r.PathValue("name")
-	err := c.changeEngagement(r, v, f, name, func(_ *directory.Directory, have *directory.Engagement) error {
+	name := r.PathValue("name")
+	err := c.edit(r, v, func(d *directory.Directory) error {
+		have := find(d.Engagements, engagementNamed(name))
+		if have == nil {
+			return errGone
+		}
 		have.Closed = true
 		return nil
 	})
-	if err == nil {
-		err = f.asError()
-	}
 	if err != nil {
 		return err
 	}

@@ -210,7 +210,7 @@ func entrySentence(e *accesslog.Entry) string {
 
 // actionWords makes words of an action such as account.end_sessions.
 func actionWords(action string) string {
-	return cmp.Or(strings.Map(func(r rune) rune {
+	return cmp.Or(actionNames[action], strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' {
 			return ' '
 		}
@@ -307,7 +307,11 @@ func seconds(n int64) string {
 func factorsInWords(factors map[string]int64) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(factors)) {
-		out = append(out, name+", proved "+seconds(factors[name])+" before")
+		when := "proved " + seconds(factors[name]) + " before"
+		if factors[name] == 0 {
+			when = "proved just before"
+		}
+		out = append(out, cmp.Or(factorNames[name], name)+", "+when)
 	}
 	return strings.Join(out, "; ")
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -68,6 +69,21 @@ func names[T any](list []T, name func(T) string) []string {
 // everyRole lists the roles as a form has them.
 func everyRole() []string {
 	return names(policy.Roles, func(r policy.Role) string { return string(r) })
+}
+
+// byTitle orders a list as people look things up.
+func byTitle[T any](title func(*T) string) func(a, b T) int {
+	return func(a, b T) int { return strings.Compare(strings.ToLower(title(&a)), strings.ToLower(title(&b))) }
+}
+
+// nothingYet says what a list is for that is empty, with the first step for
+// who may take it.
+func (v *visit) nothingYet(title, text, action, to string) ui.Empty {
+	e := ui.Empty{Title: title, Text: text}
+	if v.mayChange() {
+		e.Action, e.ActionURL = action, to
+	}
+	return e
 }
 
 // options makes choices whose labels are their values.

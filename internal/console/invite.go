@@ -241,8 +241,9 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 			return err
 		}
 	}
-	if f.OK() {
-		err := c.editForm(r, v, f, "account "+a.Email, personFields, func(d *directory.Directory) error {
+	return c.save(w, r, v, f, saving{
+		object: "account " + a.Email, field: personFields,
+		change: func(d *directory.Directory) error {
 			have := find(d.Accounts, accountWithID(a.ID))
 			switch {
 			case have == nil:
@@ -255,15 +256,10 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 				shorten(d, want.Ends, func(x *directory.Assignment) bool { return x.Account == a.Email })
 			}
 			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !f.OK() {
-		return c.showEditPerson(w, r, v, a, f)
-	}
-	return c.seeOther(w, r, v, personURL(a.ID), nameOf(&want)+" is saved.")
+		},
+		again: func() error { return c.showEditPerson(w, r, v, a, f) },
+		to:    personURL(a.ID), said: nameOf(&want) + " is saved.",
+	})
 }
 
 // invitationPage shows an invitation link once.

@@ -57,7 +57,8 @@ type entryRow struct {
 	Kind      ui.Badge
 	Status    string
 	StatusBad bool
-	Note      string // reasons, or how it ended
+	Note      string // the first reason, or how it ended
+	Codes     string // of all reasons
 }
 
 // recordRead records that somebody reads the log before they see anything of it.
@@ -243,12 +244,12 @@ func newEntryRow(p pair) entryRow {
 	switch e.Type {
 	case policy.RecordRequest, policy.RecordOutcome:
 		row.What, row.Kind = e.Method+" "+e.Path, effectBadge(cmp.Or(e.Effect, "outcome"))
-		row.Note = joinReasons(e.Reasons)
+		row.Note, row.Codes = joinReasons(e.Reasons), strings.Join(e.Reasons, ", ")
 	default:
 		row.Mono = false
 		row.What = actionWords(e.Action)
-		if e.Object != "" && e.Object != "log" {
-			row.What += ": " + objectName(e.Object)
+		if name := objectName(e.Object); name != "" && name != "log" && name != row.Who {
+			row.What += ": " + name
 		}
 		row.Kind = ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], string(e.Type))}
 		if e.Result != "" && e.Result != "ok" {
@@ -278,11 +279,17 @@ func objectName(object string) string {
 
 func entryURL(index uint64) string { return "/console/log/" + strconv.FormatUint(index, 10) }
 
+// joinReasons says the first reason in words; the page of the entry has all of
+// them with their codes.
 func joinReasons(codes []string) string {
-	if len(codes) > 3 {
-		return andWords(codes[:3]) + " and more"
+	if len(codes) == 0 {
+		return ""
 	}
-	return andWords(codes)
+	s := cmp.Or(reasonWords[codes[0]], codes[0])
+	if more := len(codes) - 1; more > 0 {
+		s += " And " + count(more, "further reason") + "."
+	}
+	return s
 }
 
 // logPager leads to older entries by index, so that pages stay as they are

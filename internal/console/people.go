@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -93,7 +94,11 @@ func (c *Console) people(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 		found, page.Pager = paged(found, number, "/console/people", q, "account")
 		for _, a := range found {
-			page.Rows = append(page.Rows, newPersonRow(d, &a, v.Now))
+			row, err := c.newPersonRow(r.Context(), d, &a, v.Now)
+			if err != nil {
+				return err
+			}
+			page.Rows = append(page.Rows, row)
 		}
 	}
 	if len(page.Rows) == 0 && f.OK() {
@@ -109,10 +114,14 @@ func byName(a, b directory.Account) int {
 	return cmp.Or(strings.Compare(strings.ToLower(cmp.Or(a.Name, a.Email)), strings.ToLower(cmp.Or(b.Name, b.Email))), strings.Compare(a.Email, b.Email))
 }
 
-func newPersonRow(d *directory.Directory, a *directory.Account, now time.Time) personRow {
+func (c *Console) newPersonRow(ctx context.Context, d *directory.Directory, a *directory.Account, now time.Time) (personRow, error) {
+	sessions, err := c.Auth.SessionsOf(ctx, a.ID)
+	if err != nil {
+		return personRow{}, authError(err, "listing sessions")
+	}
 	row := personRow{
 		URL: personURL(a.ID), Name: cmp.Or(a.Name, a.Email), Email: a.Email, Roles: rolesInWords(a.Roles),
-		Standing: standing(d, a, now), Ends: lastDay(a.Ends), LastLogin: ago(now, a.LastLogin),
+		Standing: standing(d, a, now), Ends: lastDay(a.Ends), LastLogin: ago(now, lastLogin(a, sessions)),
 		Vendor: vendorLink(d, a.Vendor),
 	}
 	for _, as := range d.Assignments {
@@ -120,7 +129,7 @@ func newPersonRow(d *directory.Directory, a *directory.Account, now time.Time) p
 			row.Clusters++
 		}
 	}
-	return row
+	return row, nil
 }
 
 func personURL(id string) string { return "/console/people/" + url.PathEscape(id) }

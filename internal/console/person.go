@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -69,7 +70,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		Base: v.page(cmp.Or(a.Name, a.Email)),
 		Name: cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
 		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
-		Created: clock(a.Created), Ends: lastDay(a.Ends), LastLogin: ago(v.Now, a.LastLogin),
+		Created: clock(a.Created), Ends: lastDay(a.Ends),
 		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReview(),
 		Contractor: slices.Contains(a.Roles, policy.Contractor),
 	}
@@ -91,6 +92,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return authError(err, "listing sessions")
 	}
+	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
 	for _, s := range sessions {
 		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
 	}
@@ -113,6 +115,18 @@ var standingWords = map[string]string{
 	policy.StatusDisabled: "Cannot sign in, and every session has ended.",
 	standingEnded:         "The account's last day is over: nobody can sign in with it.",
 	standingSuspended:     "The vendor is suspended, so nobody of it can sign in.",
+}
+
+// lastLogin returns when an account signed in last. The directory hears of it
+// some seconds later than the sessions begin.
+func lastLogin(a *directory.Account, sessions []auth.Session) time.Time {
+	last := a.LastLogin
+	for _, s := range sessions {
+		if s.Created.After(last) {
+			last = s.Created
+		}
+	}
+	return last
 }
 
 func newPersonSession(account string, s *auth.Session, v *visit) personSession {
@@ -200,7 +214,7 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 		Base: v.page("Disable " + a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
-			count(len(sessions), "session") + " will end at once, with every open connection.",
+			cut(len(sessions), nameOf(a)+" is not signed in anywhere at the moment."),
 			"Access to " + count(assigned, "cluster") + " stops until somebody enables the account again.",
 			"Nothing is deleted: assignments and entries in the access log stay.",
 		},

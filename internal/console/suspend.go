@@ -39,7 +39,7 @@ func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, 
 		Base: v.page("Suspend " + title), Question: "Suspend " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
 		Effects: []string{
 			count(people, "person") + " of this vendor will lose access to every cluster.",
-			count(sessions, "session") + " will end at once, with every open connection.",
+			cut(sessions, "Nobody of this vendor is signed in at the moment."),
 			"Nothing is deleted: when the vendor is resumed, everybody has the access that stands then, after signing in again.",
 		},
 		Fields: []ui.Field{with(f.text("reason", "Reason"), func(u *ui.Field) {
@@ -53,19 +53,24 @@ func (c *Console) suspend(w http.ResponseWriter, r *http.Request, v *visit) erro
 	f := posted(r)
 	name := r.PathValue("name")
 	reason := f.line("reason", "a reason", 300, true)
-	if f.OK() {
-		err := c.changeVendor(r, v, f, name, func(have *directory.Vendor) error {
-			have.Suspended, have.SuspendedReason = true, reason
-			return nil
-		})
-		if err != nil {
-			return err
+	return c.save(w, r, v, f, saving{
+		object: "vendor " + name, field: vendorFields,
+		change: suspending(name, true, reason),
+		again:  func() error { return c.showSuspend(w, r, v, f) },
+		to:     vendorURL(name), said: "The vendor is suspended. Its people have no access.",
+	})
+}
+
+// suspending is the change that suspends or resumes a vendor.
+func suspending(name string, suspended bool, reason string) func(*directory.Directory) error {
+	return func(d *directory.Directory) error {
+		have := find(d.Vendors, vendorNamed(name))
+		if have == nil {
+			return errGone
 		}
+		have.Suspended, have.SuspendedReason = suspended, reason
+		return nil
 	}
-	if !f.OK() {
-		return c.showSuspend(w, r, v, f)
-	}
-	return c.seeOther(w, r, v, vendorURL(name), "The vendor is suspended. Its people have no access.")
 }
 
 // askResume asks before a vendor's people get their access back.
@@ -94,15 +99,7 @@ func (c *Console) askResume(w http.ResponseWriter, r *http.Request, v *visit) er
 
 func (c *Console) resume(w http.ResponseWriter, r *http.Request, v *visit) error {
 	name := r.PathValue("name")
-	f := newForm(nil)
-	err := c.changeVendor(r, v, f, name, func(have *directory.Vendor) error {
-		have.Suspended, have.SuspendedReason = false, ""
-		return nil
-	})
-	if err == nil {
-		err = f.asError()
-	}
-	if err != nil {
+	if err := c.edit(r, v, suspending(name, false, "")); err != nil {
 		return err
 	}
 	return c.seeOther(w, r, v, vendorURL(name), "The vendor is resumed.")

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -52,14 +51,10 @@ func (c *Console) vendors(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.Rows = append(page.Rows, vendorRow{URL: vendorURL(have.Name), Name: have.Name, Title: cmp.Or(have.Title, have.Name), Owner: have.Owner,
 			State: vendorState(&have), People: people[have.Name], Engagement: engagements[have.Name]})
 	}
-	slices.SortFunc(page.Rows, func(a, b vendorRow) int {
-		return strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))
-	})
+	slices.SortFunc(page.Rows, byTitle(func(row *vendorRow) string { return row.Title }))
 	if len(page.Rows) == 0 {
-		page.Empty = ui.Empty{Title: "No vendors yet", Text: "A vendor is a company whose people work on your clusters. Each has one owner inside your organisation."}
-		if page.MayChange {
-			page.Empty.ActionURL, page.Empty.Action = "/console/vendors/new", "Add the first vendor"
-		}
+		page.Empty = v.nothingYet("No vendors yet", "A vendor is a company whose people work on your clusters. Each has one owner inside your organisation.",
+			"Add the first vendor", "/console/vendors/new")
 	}
 	return c.show(w, r, http.StatusOK, "vendors", page)
 }
@@ -104,9 +99,13 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 	}
 	slices.SortFunc(people, byName)
-	page.PeopleText = count(len(people), "account")
+	page.PeopleText = count(len(people), "account") + " of this vendor"
 	for _, a := range people[:min(len(people), rowsAPage)] {
-		page.People = append(page.People, newPersonRow(d, &a, v.Now))
+		row, err := c.newPersonRow(r.Context(), d, &a, v.Now)
+		if err != nil {
+			return err
+		}
+		page.People = append(page.People, row)
 	}
 	if page.MayChange {
 		at := vendorURL(have.Name)
@@ -173,25 +172,12 @@ func (c *Console) showNewVendor(w http.ResponseWriter, r *http.Request, v *visit
 func (c *Console) newVendor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f := posted(r)
 	want := directory.Vendor{Name: f.slug("name"), Title: f.line("title", "a title", 120, true), Owner: ownerFrom(f)}
-	if f.OK() {
-		err := c.editForm(r, v, f, "vendor "+want.Name, vendorFields, func(d *directory.Directory) error {
-			if find(d.Vendors, vendorNamed(want.Name)) != nil {
-				return errTaken
-			}
-			d.Vendors = append(d.Vendors, want)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if f.taken() {
-			f.fault("name", "This name is taken.")
-		}
-	}
-	if !f.OK() {
-		return c.showNewVendor(w, r, v, f)
-	}
-	return c.seeOther(w, r, v, vendorURL(want.Name), want.Title+" is added.")
+	return c.save(w, r, v, f, saving{
+		object: "vendor " + want.Name, field: vendorFields,
+		change: func(d *directory.Directory) error { return add(&d.Vendors, vendorNamed(want.Name), want) },
+		again:  func() error { return c.showNewVendor(w, r, v, f) },
+		to:     vendorURL(want.Name), said: want.Title + " is added.",
+	})
 }
 
 func (c *Console) editVendorForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -213,32 +199,14 @@ func (c *Console) editVendor(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	f := posted(r)
-	title, owner := f.line("title", "a title", 120, true), ownerFrom(f)
-	if f.OK() {
-		err := c.changeVendor(r, v, f, have.Name, func(v *directory.Vendor) error {
-			if fingerprint(v) != f.Value("seen") {
-				return errChanged
-			}
-			v.Title, v.Owner = title, owner
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !f.OK() {
-		return c.showEditVendor(w, r, v, have, f)
-	}
-	return c.seeOther(w, r, v, vendorURL(have.Name), title+" is saved.")
-}
-
-// changeVendor changes one vendor that must be there.
-func (c *Console) changeVendor(r *http.Request, v *visit, f *form, name string, change func(*directory.Vendor) error) error {
-	return c.editForm(r, v, f, "vendor "+name, vendorFields, func(d *directory.Directory) error {
-		have := find(d.Vendors, vendorNamed(name))
-		if have == nil {
-			return errGone
-		}
-		return change(have)
+	want := *have
+	want.Title, want.Owner = f.line("title", "a title", 120, true), ownerFrom(f)
+	return c.save(w, r, v, f, saving{
+		object: "vendor " + have.Name, field: vendorFields,
+		change: func(d *directory.Directory) error {
+			return replace(find(d.Vendors, vendorNamed(have.Name)), f.Value("seen"), want)
+		},
+		again: func() error { return c.showEditVendor(w, r, v, have, f) },
+		to:    vendorURL(have.Name), said: want.Title + " is saved.",
 	})
 }

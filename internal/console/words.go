@@ -76,6 +76,15 @@ func ago(now, t time.Time) string {
 	}
 }
 
+// cut says how many sessions an act ends; none is the sentence for when there
+// are none.
+func cut(sessions int, none string) string {
+	if sessions == 0 {
+		return none
+	}
+	return count(sessions, "session") + " will end at once, with every open connection."
+}
+
 // count writes a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {
@@ -167,6 +176,46 @@ var roleWords = map[policy.Role]string{
 	policy.Administrator: "changes people, vendors, clusters and assignments",
 	policy.Approver:      "is the second pair of eyes for changes",
 	policy.Reviewer:      "reads everything, the access log included, and changes nothing",
+}
+
+// actionNames says what the commonest actions are to people. The others are
+// readable as they are.
+var actionNames = map[string]string{
+	"session.start":      "signed in",
+	"session.confirm":    "confirmed with a fresh code",
+	"session.end":        "session ended",
+	"session.expire":     "session ran out",
+	"password.set":       "set a password",
+	"password.failed":    "wrong password",
+	"password.throttled": "too many wrong passwords",
+	"totp.add":           "connected an authenticator",
+	"totp.confirm":       "confirmed the authenticator",
+	"totp.failed":        "wrong code",
+	"totp.reused":        "code used a second time",
+	"totp.throttled":     "too many wrong codes",
+	"recovery.used":      "used a recovery code",
+	"recovery.failed":    "wrong recovery code",
+	"invite.create":      "invited",
+	"invite.accept":      "accepted the invitation",
+	"factor.reset":       "reset the sign-in",
+	"token.create":       "made a token",
+	"token.revoke":       "revoked a token",
+	"agreement.accept":   "accepted an agreement",
+	"log.query":          "searched the access log",
+	"log.entry":          "read an entry of the access log",
+	"log.export":         "exported the access log",
+	"log.tail":           "followed the access log",
+	"start":              "the gateway opened the log",
+	"recovered":          "an unfinished write was dropped",
+	"clock":              "the clock went back",
+	"facts":              "what was known to decisions",
+}
+
+// factorNames says what a factor is to people.
+var factorNames = map[string]string{
+	policy.FactorPassword: "password",
+	policy.FactorTOTP:     "authenticator code",
+	policy.FactorRecovery: "recovery code",
 }
 
 // typeWords names the types of entries.

@@ -51,10 +51,10 @@ func TestAccept_Refused(t *testing.T) {
 		edit  func(*directory.Acceptance)
 		want  error
 	}{
-		"for another":     {other, func(*directory.Acceptance) {}, ErrNotAllowed},
-		"by the operator": {operator, func(*directory.Acceptance) {}, ErrNotAllowed},
-		"by nobody":       {directory.Actor{}, func(a *directory.Acceptance) { a.Account = "" }, ErrNotAllowed},
-		"disabled":        {disabled, func(a *directory.Acceptance) { a.Account = disabled.Account }, ErrNotAllowed},
+		"for another":     {other, func(*directory.Acceptance) {}, directory.ErrNotAllowed},
+		"by the operator": {operator, func(*directory.Acceptance) {}, directory.ErrNotAllowed},
+		"by nobody":       {directory.Actor{}, func(a *directory.Acceptance) { a.Account = "" }, directory.ErrNotAllowed},
+		"disabled":        {disabled, func(a *directory.Acceptance) { a.Account = disabled.Account }, directory.ErrNotAllowed},
 		"old version":     {actor, func(a *directory.Acceptance) { a.Version = 1 }, ErrNotInForce},
 		"future version":  {actor, func(a *directory.Acceptance) { a.Version = 3 }, ErrNotInForce},
 		"other text":      {actor, func(a *directory.Acceptance) { a.Hash = directory.TextHash("x") }, ErrNotInForce},

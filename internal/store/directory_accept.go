@@ -25,7 +25,7 @@ const maxTypedName = 200
 // Accept keeps that the actor accepted the version in force of an agreement,
 // with its record for the access log and the note of the change, in one
 // transaction. The account must be the actor's own and in force
-// ([ErrNotAllowed]); a hash that is given must be that of the text in force, and
+// ([directory.ErrNotAllowed]); a hash that is given must be that of the text in force, and
 // an empty one is filled in; the time is the store's. Accepting the same version
 // again changes nothing.
 func (db *DB) Accept(ctx context.Context, actor directory.Actor, a directory.Acceptance) error {
@@ -45,7 +45,7 @@ func (db *DB) Accept(ctx context.Context, actor directory.Actor, a directory.Acc
 		a.At = db.now().UTC().Round(0)
 		account := byID(have.directory, a.Account)
 		if actor.Account != a.Account || account == nil || !account.InForce(a.At) {
-			return ErrNotAllowed
+			return directory.ErrNotAllowed
 		}
 		if err := inForce(have.directory, &a); err != nil {
 			return err

@@ -14,15 +14,7 @@ import (
 	"github.com/ringfence/ringfence/policy"
 )
 
-var (
-	// ErrNotAllowed reports an actor that may not make the change: not the
-	// operator, and no account in force with a role that may.
-	ErrNotAllowed = errors.New("only an administrator in force may change this")
-	// ErrOwnRights reports an account that would change what it may do itself.
-	ErrOwnRights = errors.New("nobody changes their own address, vendor, roles, end or assignments, nor disables or deletes themselves: ask another administrator")
-
-	errUnchanged = errors.New("nothing has changed")
-)
+var errUnchanged = errors.New("nothing has changed")
 
 // Change edits the directory in one transaction. edit gets a copy of its own
 // and must not call the store; what it returns as an error is returned. The
@@ -32,8 +24,8 @@ var (
 // nothing is written. The new directory is in force only once its records are
 // in the access log: drain, then read again.
 //
-// The actor must be the operator or an administrator in force ([ErrNotAllowed]),
-// and an account cannot change its own rights ([ErrOwnRights]).
+// The actor must be the operator or an administrator in force ([directory.ErrNotAllowed]),
+// and an account cannot change its own rights ([directory.ErrOwnRights]).
 func (db *DB) Change(ctx context.Context, actor directory.Actor, edit func(*directory.Directory) error) ([]directory.Change, error) {
 	var changes []directory.Change
 	var next *loaded
@@ -103,7 +95,7 @@ func (db *DB) edit(have *directory.Directory, actor directory.Actor, edit func(*
 		return nil, nil, err
 	}
 	if actor.Account != directory.Operator && !sameRights(have, want, actor.Account) {
-		return nil, nil, ErrOwnRights
+		return nil, nil, directory.ErrOwnRights
 	}
 	return want, directory.Diff(have, want), nil
 }
@@ -116,7 +108,7 @@ func mayChange(have *directory.Directory, actor directory.Actor, now time.Time, 
 	}
 	a := byID(have, actor.Account)
 	if a == nil || !a.InForce(now) || !slices.ContainsFunc(roles, a.Has) {
-		return ErrNotAllowed
+		return directory.ErrNotAllowed
 	}
 	return nil
 }

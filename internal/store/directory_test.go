@@ -275,7 +275,7 @@ func TestChange_OwnRights(t *testing.T) {
 			d.Assignments = append(d.Assignments, a)
 		},
 	} {
-		if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error { edit(d); return nil }); !errors.Is(err, ErrOwnRights) {
+		if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error { edit(d); return nil }); !errors.Is(err, directory.ErrOwnRights) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -305,10 +305,10 @@ func TestChange_NotAllowed(t *testing.T) {
 	edit := func(d *directory.Directory) error { d.Vendors[0].Title = "Mine"; return nil }
 	refused := func(name string, a directory.Actor) {
 		t.Helper()
-		if _, err := db.Change(t.Context(), a, edit); !errors.Is(err, ErrNotAllowed) {
+		if _, err := db.Change(t.Context(), a, edit); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if _, err := db.PublishPolicies(t.Context(), a, map[string]string{"a": "b"}, ""); !errors.Is(err, ErrNotAllowed) {
+		if _, err := db.PublishPolicies(t.Context(), a, map[string]string{"a": "b"}, ""); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("%s publishes: got %v", name, err)
 		}
 	}
