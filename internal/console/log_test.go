@@ -53,3 +53,27 @@ func TestLog_OnDisk(t *testing.T) {
 	shows(t, o.get("rae", "/api/v1/log/entries?type=log&action=log.query"), http.StatusOK, `"action":"log.query"`, `"actor":"rae"`)
 	shows(t, o.get("rae", "/console/"), http.StatusOK, "1 decision")
 }
+
+// What is listed is said in words; codes that only policies know stay as they are.
+func TestJoinReasons(t *testing.T) {
+	for want, codes := range map[string][]string{
+		"": nil,
+		"The cluster was not assigned to this account.":                   {policy.ReasonNoAssignment},
+		"The assignment did not cover the path. And 1 further reason.":    {policy.ReasonPathOutOfScope, policy.ReasonMethodOutOfScope},
+		"outside_office_hours":                                            {"outside_office_hours"},
+		"The assignment did not allow the method. And 2 further reasons.": {policy.ReasonMethodOutOfScope, "a", "b"},
+	} {
+		if got := joinReasons(codes); got != want {
+			t.Errorf("joinReasons(%q) = %q, want %q", codes, got, want)
+		}
+	}
+}
+
+// No question says that nothing will end, in the plural.
+func TestCut(t *testing.T) {
+	for n, want := range map[int]string{0: "Kim is away.", 1: "1 session will end at once, with every open connection.", 3: "3 sessions will end at once, with every open connection."} {
+		if got := cut(n, "Kim is away."); got != want {
+			t.Errorf("cut(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
