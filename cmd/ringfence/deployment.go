@@ -89,15 +89,12 @@ func openDeployment(ctx context.Context, t *target) (*deployment, error) {
 
 func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error) {
 	d := &deployment{cfg: cfg, paths: paths{cfg.Data}}
-	if _, err := os.Stat(d.paths.db()); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config FILE'."}
-		}
-		return nil, fmt.Errorf("opening the data folder: %w", err)
+	if err := findDeployment(cfg, "FILE"); err != nil {
+		return nil, err
 	}
 	var err error
 	quiet := slog.New(slog.DiscardHandler)
-	if d.db, err = store.Open(ctx, store.Config{Path: d.paths.db(), GateHost: cfg.GateHost(), Logger: quiet}); err != nil {
+	if d.db, err = openStore(ctx, cfg, quiet); err != nil {
 		return nil, err
 	}
 	key, err := rootKey(cfg)
@@ -209,10 +206,14 @@ func openLog(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*acc
 	if err != nil {
 		return nil, fmt.Errorf("reading the access log's key: %w", err)
 	}
-	return accesslog.Open(ctx, accesslog.Config{
+	l, err := accesslog.Open(ctx, accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
 	})
+	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
+		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
+	}
+	return l, err
 }
 
 // logOrigin names the log in its checkpoints; it never changes over a log's life.
