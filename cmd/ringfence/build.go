@@ -70,6 +70,8 @@ type gateway struct {
 	syncing sync.Mutex
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
+	// configFault is why the newest configuration is not in force, for readiness.
+	configFault atomic.Pointer[string]
 	// stopping makes readiness fail while the gateway drains.
 	stopping atomic.Bool
 }
@@ -84,7 +86,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), GateHost: cfg.GateHost(), Logger: logger}); err != nil {
+	if g.db, err = openStore(ctx, cfg, logger); err != nil {
 		return g, err
 	}
 	if g.log, err = openLog(ctx, cfg, logger); err != nil {
@@ -312,10 +314,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		_, err = g.engine.Load(ctx, src)
 	}
 	if err != nil {
-		fault := err.Error()
-		g.policyFault.Store(&fault)
-		g.recordPolicy(ctx, "policy.refused", before, fault)
-		return fmt.Errorf("loading policies, the set in force stays: %w", err)
+		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
 	if after := g.engine.Revision(); after != before {
@@ -323,6 +322,15 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		g.recordPolicy(ctx, "policy.loaded", after, "")
 	}
 	return nil
+}
+
+// refusePolicies notes for readiness and records that a policy set was not put
+// in force, and returns err.
+func (g *gateway) refusePolicies(ctx context.Context, err error) error {
+	fault := err.Error()
+	g.policyFault.Store(&fault)
+	g.recordPolicy(ctx, "policy.refused", g.engine.Revision(), fault)
+	return err
 }
 
 func (g *gateway) recordPolicy(ctx context.Context, action, revision, fault string) {

@@ -45,8 +45,8 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(paths{cfg.Data}.db()); err != nil {
-				return &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config " + file + "'."}
+			if err := findDeployment(cfg, file); err != nil {
+				return err
 			}
 			level := new(slog.LevelVar)
 			logger := newLogger(cfg, level)
@@ -271,6 +271,8 @@ func (g *gateway) reloads(ctx context.Context, o serveOptions) {
 			seen = now
 		}
 		if err := g.reload(ctx, o); err != nil {
+			fault := err.Error()
+			g.configFault.Store(&fault)
 			g.logger.Error("reloading; everything stays as it was", "err", err)
 		}
 		seen = fingerprint(o.file, g.cfg.Load().Policies)
@@ -289,7 +291,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	}
 	src, err := policySource(ctx, next, g.db)
 	if err != nil {
-		return err
+		return g.refusePolicies(ctx, err)
 	}
 	snapshot, err := readSnapshot(ctx, g.db, next)
 	if err != nil {
@@ -297,12 +299,10 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	}
 	before := g.engine.Revision()
 	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
-		fault := err.Error()
-		g.policyFault.Store(&fault)
-		g.recordPolicy(ctx, "policy.refused", before, fault)
-		return err
+		return g.refusePolicies(ctx, err)
 	}
 	g.policyFault.Store(nil)
+	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
