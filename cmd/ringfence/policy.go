@@ -84,6 +84,7 @@ func describeReport(r rego.Report) string {
 func newPolicyPublish() *cobra.Command {
 	var t target
 	var reason string
+	var none bool
 	cmd := &cobra.Command{
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
@@ -97,7 +98,11 @@ func newPolicyPublish() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := rego.Check(ctx, src); err != nil {
+			if len(src) == 0 && !none {
+				return &hintError{fmt.Errorf("publishing %s: it holds no policy", args[0]), "Name the folder that holds all/ and clusters/. To take every policy out of force, say --none."}
+			}
+			report, err := rego.Check(ctx, src)
+			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
 			d, err := openDeployment(ctx, &t)
@@ -116,12 +121,13 @@ func newPolicyPublish() *cobra.Command {
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", policy.Revision(src), plural(len(src), "file"))
+			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", report.Revision, plural(len(src), "file"))
 			return nil
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "published by command", "why, in a `sentence` that is recorded")
+	cmd.Flags().BoolVar(&none, "none", false, "publish a folder without policies: assignments alone govern then")
 	return cmd
 }
 
