@@ -49,6 +49,7 @@ type exchange struct {
 	// Written while forwarding, read when it is over.
 	out        responseWriter
 	body       requestBody
+	events     atomic.Bool  // the response is an event stream
 	heard      atomic.Int64 // of body, when the stream was last decided anew
 	answer     responseBody
 	headers    setter // of the request upstream

@@ -24,6 +24,7 @@ func modifyResponse(res *http.Response) error {
 			"The response is larger than the policy allows.", "Ask for a smaller part, or ask the cluster's owner.", 0}
 		return errResponseTooLarge
 	}
+	x.events.Store(strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream"))
 	x.filterHeader(res.Header)
 	x.filterHeader(res.Trailer)
 	if len(res.Trailer) > 0 {

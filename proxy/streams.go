@@ -135,6 +135,16 @@ func (h *Handler) CloseStreams(reason string) {
 	}
 }
 
+// CloseEndless cuts what would not end by itself: WebSockets, gRPC calls and
+// event streams. Shutdown does so before it waits for the rest.
+func (h *Handler) CloseEndless(reason string) {
+	for _, x := range h.streams.all() {
+		if x.protocol == protocolWebSocket || x.protocol == protocolGRPC || x.events.Load() {
+			x.cut(reason)
+		}
+	}
+}
+
 // A cutError is the cause of a request's end from outside.
 type cutError string
 

@@ -31,66 +31,68 @@ const (
 	maxSource = 64 << 20
 )
 
+// maxDepth bounds how deep folders nest, so that a link to a folder above ends.
+const maxDepth = 8
+
 // ReadFolder reads every *.rego file below dir. Files and folders whose names
 // begin with a dot are left out, so that a checkout or a mounted volume can be
-// named as it is. A folder that does not exist is an error.
+// named as it is. Links are followed, dir itself included: a release folder or
+// a mounted volume is often one, and a policy that is left out denies nothing.
+// What is no folder, or does not exist, is an error.
 func ReadFolder(dir string) (Source, error) {
-	s, total := Source{}, 0
-	root, err := realFolder(dir)
-	if err != nil {
+	r := folderReader{into: Source{}}
+	if err := r.read(dir, "", 0); err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
-	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name != root && strings.HasPrefix(d.Name(), ".") {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if d.Type()&fs.ModeSymlink != 0 {
-			// What lies behind it would not be read, and its policies be missed by nobody.
-			if info, err := os.Stat(name); err != nil || info.IsDir() {
-				return fmt.Errorf("%s is a link that leads to no file", name)
-			}
-		}
-		if d.IsDir() || path.Ext(d.Name()) != ".rego" {
-			return nil
-		}
-		text, err := readModule(name)
-		if err != nil {
-			return err
-		}
-		if total += len(text); total > maxSource {
-			return fmt.Errorf("policies are larger than %d bytes together", maxSource)
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		s[filepath.ToSlash(rel)] = text
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading policies: %w", err)
-	}
-	return s, nil
+	return r.into, nil
 }
 
-// realFolder returns the folder itself where dir is a link to one: a walk
-// follows no link, and would find nothing and no fault.
-func realFolder(dir string) (string, error) {
-	root, err := filepath.EvalSymlinks(dir)
+type folderReader struct {
+	into  Source
+	total int
+}
+
+// read reads the folder called name, whose files' places begin with prefix.
+func (r *folderReader) read(name, prefix string, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%s nests too deeply, or is a link to a folder above it", name)
+	}
+	entries, err := os.ReadDir(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	info, err := os.Stat(root)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a folder", dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		full, place := filepath.Join(name, e.Name()), path.Join(prefix, e.Name())
+		folder := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := os.Stat(full)
+			if err != nil {
+				return err
+			}
+			folder = info.IsDir()
+		}
+		if folder {
+			if err := r.read(full, place, depth+1); err != nil {
+				return err
+			}
+			continue
+		}
+		if path.Ext(e.Name()) != ".rego" {
+			continue
+		}
+		text, err := readModule(full)
+		if err != nil {
+			return err
+		}
+		if r.total += len(text); r.total > maxSource {
+			return fmt.Errorf("policies are larger than %d bytes together", maxSource)
+		}
+		r.into[place] = text
 	}
-	return root, err
+	return nil
 }
 
 func readModule(name string) (string, error) {

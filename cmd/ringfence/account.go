@@ -81,7 +81,13 @@ func newAccountInvite() *cobra.Command {
 			}
 			err = func() error {
 				a, err := findAccount(ctx, d, args[0])
-				if err != nil {
+				if err == nil {
+					for _, f := range []string{"name", "vendor", "role", "ends"} {
+						if cmd.Flags().Changed(f) {
+							return usagef("%s has an account already: --%s is for a new one. Change it with 'ringfence apply' or in the console", a.Email, f)
+						}
+					}
+				} else {
 					if len(roles) == 0 && vendor == "" {
 						return err
 					}
@@ -127,7 +133,7 @@ func createAccount(ctx context.Context, d *deployment, email, name, vendor strin
 		if err != nil {
 			return nil, usagef("--ends %s: write a day as 2027-03-31", ends)
 		}
-		a.Ends = day.AddDate(0, 0, 1)
+		a.Ends = day.AddDate(0, 0, 1).Add(-time.Second) // the day's last second, as a directory file has it
 	}
 	if a.Name == "" {
 		a.Name, _, _ = strings.Cut(email, "@")

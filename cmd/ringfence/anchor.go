@@ -48,6 +48,9 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
 	})
+	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
+		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
+	}
 	if err != nil || anchor == nil {
 		return l, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,8 +14,9 @@ import (
 	"github.com/ringfence/ringfence/internal/durable"
 )
 
-// backupParts are the folders of a data folder that a backup copies beside the store.
-var backupParts = []string{"keys", "certs", "log"}
+// backupParts are the folders of a data folder that a backup copies beside the
+// store and the access log.
+var backupParts = []string{"keys", "certs"}
 
 func newBackup() *cobra.Command {
 	var t target
@@ -40,7 +42,7 @@ func newBackup() *cobra.Command {
 						return err
 					}
 				}
-				return nil
+				return copyLog(d.paths.log(), paths{args[0]}.log())
 			}()
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
@@ -86,6 +88,63 @@ func newRestore() *cobra.Command {
 	return cmd
 }
 
+// copyLog copies the access log while it may be written. The segments go last:
+// what the copied checkpoints vouch for is in them then. What the log makes
+// anew (spare segments, locks, half-written files) is left out, and may vanish
+// at any time.
+func copyLog(from, to string) error {
+	if err := durable.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return fmt.Errorf("copying the access log: %w", err)
+	}
+	var first, segments []string
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case !e.Type().IsRegular() || name == "lock" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "spare-"):
+		case strings.HasSuffix(name, ".segment"):
+			segments = append(segments, name)
+		case name != "checkpoint":
+			first = append(first, name)
+		}
+	}
+	// The newest checkpoint before everything: the others only grow.
+	if _, err := os.Stat(filepath.Join(from, "checkpoint")); err == nil {
+		first = append([]string{"checkpoint"}, first...)
+	}
+	copied := map[string]bool{}
+	for _, name := range append(first, segments...) {
+		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+		copied[name] = true
+	}
+	// A segment begun meanwhile may hold what a checkpoint copied meanwhile vouches for.
+	later, err := filepath.Glob(filepath.Join(from, "*.segment"))
+	if err != nil {
+		return err
+	}
+	for _, name := range later {
+		if base := filepath.Base(name); !copied[base] {
+			if err := copyFile(name, filepath.Join(to, base)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return fmt.Errorf("copying %s: %w", from, err)
+	}
+	return durable.WriteFile(to, b, 0o600)
+}
+
 // copyTree copies regular files and folders, private to the owner, synced.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
@@ -103,10 +162,6 @@ func copyTree(from, to string) error {
 		case !e.Type().IsRegular():
 			return nil // locks and sockets are made anew
 		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("copying %s: %w", path, err)
-		}
-		return durable.WriteFile(dst, b, 0o600)
+		return copyFile(path, dst)
 	})
 }

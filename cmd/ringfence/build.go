@@ -71,6 +71,8 @@ type gateway struct {
 	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
+	// configFault is why the newest configuration is not in force, for readiness.
+	configFault atomic.Pointer[string]
 	// stopping makes readiness fail while the gateway drains.
 	stopping atomic.Bool
 }
@@ -85,7 +87,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.db, err = store.Open(ctx, store.Config{Path: paths{cfg.Data}.db(), GateHost: cfg.GateHost(), Logger: logger}); err != nil {
+	if g.db, err = openStore(ctx, cfg, logger); err != nil {
 		return g, err
 	}
 	if g.log, err = openLog(ctx, cfg, g.db, logger); err != nil {
@@ -151,10 +153,20 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 // policySource reads the administrators' policies from where the configuration says.
 func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.Source, error) {
 	if cfg.Policies != "" {
-		return rego.ReadFolder(cfg.Policies)
+		return readPolicies(cfg.Policies)
 	}
 	m, err := db.Policies(ctx)
 	return rego.Source(m), err
+}
+
+// readPolicies reads the configured folder. One without a policy is more
+// likely a volume that is not mounted than what was meant.
+func readPolicies(folder string) (rego.Source, error) {
+	src, err := rego.ReadFolder(folder)
+	if err == nil && len(src) == 0 {
+		err = &hintError{fmt.Errorf("reading policies: %s holds none", folder), "Is it mounted? To have no policies, take 'policies' out of the configuration."}
+	}
+	return src, err
 }
 
 func (g *gateway) buildSignIn(ctx context.Context) error {
@@ -355,10 +367,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		_, err = g.engine.Load(ctx, src)
 	}
 	if err != nil {
-		fault := err.Error()
-		g.policyFault.Store(&fault)
-		g.recordPolicy(ctx, "policy.refused", before, fault)
-		return fmt.Errorf("loading policies, the set in force stays: %w", err)
+		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
 	if after := g.engine.Revision(); after != before {
@@ -366,6 +375,15 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		g.recordPolicy(ctx, "policy.loaded", after, "")
 	}
 	return nil
+}
+
+// refusePolicies notes for readiness and records that a policy set was not put
+// in force, and returns err.
+func (g *gateway) refusePolicies(ctx context.Context, err error) error {
+	fault := err.Error()
+	g.policyFault.Store(&fault)
+	g.recordPolicy(ctx, "policy.refused", g.engine.Revision(), fault)
+	return err
 }
 
 func (g *gateway) recordPolicy(ctx context.Context, action, revision, fault string) {
@@ -416,6 +434,12 @@ func prepare(cfg *config.Config) error {
 		}
 	}
 	if cfg.RootKey.File == "" && cfg.RootKey.Env == "" && len(cfg.RootKey.Command) == 0 {
+		if _, err := os.Stat(p.db()); err == nil {
+			if _, err := os.Stat(p.rootKey()); errors.Is(err, fs.ErrNotExist) {
+				return &hintError{fmt.Errorf("reading the root key: %s is missing, and %s was sealed with it", p.rootKey(), p.db()),
+					"Put it back from a backup. Without it no second factor can be read: make a new deployment, apply what 'ringfence export' of a backup says, and invite everybody."}
+			}
+		}
 		if err := writeNew(p.rootKey(), func() ([]byte, error) {
 			key := make([]byte, 32)
 			rand.Read(key)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -67,13 +66,16 @@ func check(cmd *cobra.Command, file string) (steps []string, err error) {
 	steps = append(steps, "configuration: "+file+" is well-formed")
 	src := rego.Source{}
 	if cfg.Policies != "" {
-		if src, err = rego.ReadFolder(cfg.Policies); err != nil {
+		if src, err = readPolicies(cfg.Policies); err != nil {
 			return steps, err
 		}
 	}
-	if _, serr := os.Stat(paths{cfg.Data}.db()); serr != nil {
+	if serr := findDeployment(cfg, file); errors.Is(serr, errNoDeployment) {
 		steps = append(steps, "data folder: "+cfg.Data+" holds no deployment yet; 'ringfence init' makes one")
 	} else {
+		if err := checkKeys(cfg); err != nil {
+			return steps, err
+		}
 		d, err := openConfigured(ctx, cfg)
 		if err != nil {
 			return steps, err

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -89,15 +88,12 @@ func openDeployment(ctx context.Context, t *target) (*deployment, error) {
 
 func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error) {
 	d := &deployment{cfg: cfg, paths: paths{cfg.Data}}
-	if _, err := os.Stat(d.paths.db()); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config FILE'."}
-		}
-		return nil, fmt.Errorf("opening the data folder: %w", err)
+	if err := findDeployment(cfg, "FILE"); err != nil {
+		return nil, err
 	}
 	var err error
 	quiet := slog.New(slog.DiscardHandler)
-	if d.db, err = store.Open(ctx, store.Config{Path: d.paths.db(), GateHost: cfg.GateHost(), Logger: quiet}); err != nil {
+	if d.db, err = openStore(ctx, cfg, quiet); err != nil {
 		return nil, err
 	}
 	key, err := rootKey(cfg)

@@ -209,6 +209,9 @@ func newLogTail() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if last < 0 {
+				return usagef("--lines %d: at least 0", last)
+			}
 			d, err := openDeployment(ctx, &t)
 			if err != nil {
 				return err
@@ -358,7 +361,11 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("reading the log's public key: %w", err)
 	}
-	return dir, strings.TrimSpace(string(b)), nil
+	vkey = strings.TrimSpace(string(b))
+	if err := accesslog.CheckPublicKey(vkey); err != nil {
+		return "", "", fmt.Errorf("reading the log's public key from %s: %w", file, err)
+	}
+	return dir, vkey, nil
 }
 
 func newLogVerify() *cobra.Command {

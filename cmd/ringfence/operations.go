@@ -79,6 +79,7 @@ func (m *metrics) observe(g *gateway) {
 	gauge("ringfence_log_healthy", "1 while the access log can be written.", func() float64 { return yes(g.log.Healthy() == nil) })
 	gauge("ringfence_open_streams", "Requests in flight, long streams included.", func() float64 { return float64(g.proxy.OpenStreams()) })
 	gauge("ringfence_policies_current", "1 while the newest policies are in force, 0 when they were refused.", func() float64 { return yes(g.policyFault.Load() == nil) })
+	gauge("ringfence_configuration_current", "1 while the newest configuration is in force, 0 when it was refused or needs a restart.", func() float64 { return yes(g.configFault.Load() == nil) })
 }
 
 func yes(b bool) float64 {
@@ -98,16 +99,25 @@ func (g *gateway) operations() http.Handler {
 		status, body := g.readiness()
 		writeStatus(w, status, body)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}))
+	scrape := promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		for _, u := range g.proxy.Upstreams() { // also those whose state never changed
+			g.metrics.Upstream(u.Cluster, u.Route, u.Upstream, u.Healthy)
+		}
+		scrape.ServeHTTP(w, r)
+	})
 	return mux
 }
 
 // readiness says whether requests are served and what is wrong. Refused
-// policies are reported but leave the gateway ready: the old set is in force.
+// policies and a refused configuration are reported but leave the gateway ready: the old ones are in force.
 func (g *gateway) readiness() (int, map[string]any) {
 	body := map[string]any{"status": "ready", "log_entries": g.log.Size(), "revision": g.engine.Revision()}
 	if f := g.policyFault.Load(); f != nil {
 		body["policies"] = *f
+	}
+	if f := g.configFault.Load(); f != nil {
+		body["configuration"] = *f
 	}
 	if err := g.log.Healthy(); err != nil {
 		body["status"], body["access_log"] = "unavailable", err.Error()

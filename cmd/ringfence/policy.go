@@ -99,9 +99,10 @@ func newPolicyPublish() *cobra.Command {
 				return err
 			}
 			if len(src) == 0 && !empty {
-				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "To do away with every policy, say so with --empty."}
+				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "Name the folder that holds all/ and clusters/. To do away with every policy, say so with --empty."}
 			}
-			if _, err := rego.Check(ctx, src); err != nil {
+			report, err := rego.Check(ctx, src)
+			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
 			d, err := openDeployment(ctx, &t)
@@ -120,7 +121,7 @@ func newPolicyPublish() *cobra.Command {
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", policy.Revision(src), plural(len(src), "file"))
+			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", report.Revision, plural(len(src), "file"))
 			return nil
 		},
 	}

@@ -32,6 +32,8 @@ func TestScript(t *testing.T) {
 			"tamper": scriptTamper,
 			"days":   scriptDays,
 			"until":  scriptUntil,
+
+			"untilhttp": scriptUntilHTTP,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TERM", "dumb")
@@ -205,4 +207,21 @@ func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("waited in vain for %q in:\n%s", args[0], out)
+}
+
+// untilhttp TEXT URL gets URL again until the answer has TEXT.
+func scriptUntilHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	var body []byte
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		res, err := http.Get(args[1])
+		if err != nil {
+			continue
+		}
+		body, err = io.ReadAll(res.Body)
+		res.Body.Close()
+		if err == nil && bytes.Contains(body, []byte(args[0])) {
+			return
+		}
+	}
+	ts.Fatalf("waited in vain for %q in:\n%s", args[0], body)
 }

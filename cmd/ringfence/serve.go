@@ -22,7 +22,10 @@ import (
 )
 
 const (
-	// streamGrace is how long open streams may end by themselves at shutdown.
+	// stoppingReason is why a request was cut, in its outcome.
+	stoppingReason = "gateway_stopping"
+	// streamGrace is how long streams that have no end of their own go on at
+	// shutdown, and how long what was cut may take to record its outcome.
 	streamGrace = 2 * time.Second
 	// watchEvery is how often changes by other processes are looked for.
 	watchEvery = 200 * time.Millisecond
@@ -47,8 +50,8 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(paths{cfg.Data}.db()); err != nil {
-				return &hintError{fmt.Errorf("opening %s: no deployment has been made here yet", cfg.Data), "Make one with 'ringfence init --config " + file + "'."}
+			if err := findDeployment(cfg, file); err != nil {
+				return err
 			}
 			level := new(slog.LevelVar)
 			logger := newLogger(cfg, level)
@@ -72,7 +75,7 @@ type serveOptions struct {
 
 // serve runs a gateway until ctx ends. It stops in this order: readiness
 // fails, no new connection is accepted, requests in flight get the configured time,
-// streams are cut, the last entries are recorded and a last checkpoint is
+// endless streams two seconds, the last entries are recorded and a last checkpoint is
 // signed, the store is closed.
 func serve(ctx context.Context, cfg *config.Config, o serveOptions) (err error) {
 	g, err := build(ctx, cfg, o.logger)
@@ -196,19 +199,17 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
-	done := make(chan struct{})
-	go func() { // streams have a moment to end by themselves
-		select {
-		case <-done:
-		case <-time.After(min(streamGrace, wait)):
-			g.proxy.CloseStreams("gateway_stopping")
-		}
-	}()
+	endless := time.AfterFunc(min(streamGrace, wait), func() { g.proxy.CloseEndless(stoppingReason) })
+	defer endless.Stop()
 	if err := public.Shutdown(ctx); err != nil {
 		g.logger.Warn("cutting requests in flight", "err", err)
-		_ = public.Close() // the process ends anyway
 	}
-	close(done)
+	// WebSockets are no longer the server's; what is cut still records its outcome.
+	g.proxy.CloseStreams(stoppingReason)
+	for end := time.Now().Add(streamGrace); g.proxy.OpenStreams() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = public.Close() // the process ends anyway
 	for _, s := range []*http.Server{plain, ops} {
 		_ = s.Close() // these have nothing worth waiting for
 	}
@@ -275,6 +276,8 @@ func (g *gateway) reloads(ctx context.Context, o serveOptions) {
 			seen = now
 		}
 		if err := g.reload(ctx, o); err != nil {
+			fault := err.Error()
+			g.configFault.Store(&fault)
 			g.logger.Error("reloading; everything stays as it was", "err", err)
 		}
 		seen = fingerprint(o.file, g.cfg.Load().Policies)
@@ -293,7 +296,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	}
 	src, err := policySource(ctx, next, g.db)
 	if err != nil {
-		return err
+		return g.refusePolicies(ctx, err)
 	}
 	snapshot, err := readSnapshot(ctx, g.db, next)
 	if err != nil {
@@ -301,12 +304,10 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	}
 	before := g.engine.Revision()
 	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
-		fault := err.Error()
-		g.policyFault.Store(&fault)
-		g.recordPolicy(ctx, "policy.refused", before, fault)
-		return err
+		return g.refusePolicies(ctx, err)
 	}
 	g.policyFault.Store(nil)
+	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config

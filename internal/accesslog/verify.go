@@ -17,13 +17,14 @@ import (
 
 // A Report says what [Verify] checked.
 type Report struct {
-	Origin      string
-	Entries     uint64 // all that were read
-	Signed      uint64 // how many of them the newest checkpoint vouches for
-	Root        string // of those, base64
-	Segments    int
-	Checkpoints int       // in the history and the newest
-	First, Last time.Time // entry times; zero in a log without entries
+	Origin      string    `json:"origin"`
+	Entries     uint64    `json:"entries"` // all that were read
+	Signed      uint64    `json:"signed"`  // how many of them the newest checkpoint vouches for
+	Root        string    `json:"root"`    // of those, base64
+	Segments    int       `json:"segments"`
+	Checkpoints int       `json:"checkpoints"`    // in the history and the newest
+	First       time.Time `json:"first,omitzero"` // time of the first entry; zero in a log without entries
+	Last        time.Time `json:"last,omitzero"`  // time of the last entry, likewise
 }
 
 // Verify reads every byte of the log in dir and checks it against the
