@@ -100,7 +100,6 @@ func New(c Config) (*Handler, error) {
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   upstreamFailed,
 		BufferPool:     buffers{},
-		FlushInterval:  -1, // what an upstream has said so far is not held back
 		ErrorLog:       slog.NewLogLogger(h.Logger.Handler(), slog.LevelDebug),
 	}
 	return h, nil

@@ -25,6 +25,9 @@ func modifyResponse(res *http.Response) error {
 		return errResponseTooLarge
 	}
 	x.events.Store(strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream"))
+	if hasBody(res) {
+		x.out.length = max(0, res.ContentLength)
+	}
 	x.filterHeader(res.Header)
 	x.filterHeader(res.Trailer)
 	if len(res.Trailer) > 0 {

@@ -17,6 +17,7 @@ type responseWriter struct {
 	x         *exchange
 	status    int
 	firstByte time.Duration // since the start, 0: none yet
+	length    int64         // that the upstream announced, 0: none
 	n         atomic.Int64
 	failed    bool // the client took no more
 	tooLarge  atomic.Bool
@@ -57,6 +58,14 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 	}
 	if over {
 		return n, errResponseTooLarge
+	}
+	// What a slow upstream has said so far is not held back. Responses without
+	// a length are flushed by ReverseProxy, which would also break gRPC's
+	// responses of trailers alone if it were told to flush all.
+	if w.n.Load() < w.length {
+		if f, ok := w.x.w.(http.Flusher); ok {
+			f.Flush()
+		}
 	}
 	return n, nil
 }

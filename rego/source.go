@@ -57,6 +57,9 @@ func (r *folderReader) read(name, prefix string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%s nests too deeply, or is a link to a folder above it", name)
 	}
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", name)
+	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
 		return err

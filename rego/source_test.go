@@ -135,8 +135,8 @@ func TestReadFolder_PoliciesBehindLinks(t *testing.T) {
 	if err != nil || s["all/a.rego"] == "" {
 		t.Errorf("a link to the folder: %v, %v", s, err)
 	}
-	if s, err := ReadFolder(dir); err == nil {
-		t.Errorf("a link to a folder below the folder was passed over: %v", s)
+	if s, err := ReadFolder(dir); err != nil || s["link/all/a.rego"] == "" {
+		t.Errorf("a link to a folder below the folder was passed over: %v, %v", s, err)
 	}
 	if s, err := ReadFolder(filepath.Join(real, "all", "a.rego")); err == nil {
 		t.Errorf("a file was read as a folder: %v", s)
