@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
@@ -110,8 +108,7 @@ func provisionPeople(ctx context.Context, dep *deployment, now time.Time) ([]dem
 	}
 	var out []demoAccount
 	for _, a := range s.Directory().Accounts {
-		word, _, _ := strings.Cut(a.Email, "@")
-		password := word + "-" + randomWord() + "-" + randomWord()
+		password := randomPassword()
 		uri, _, err := dep.auth.Provision(ctx, authOperator, a.ID, password, now)
 		if err != nil {
 			return nil, fmt.Errorf("enrolling %s: %w", a.Email, err)
@@ -131,9 +128,16 @@ func provisionPeople(ctx context.Context, dep *deployment, now time.Time) ([]dem
 	return out, nil
 }
 
-// randomWord returns six characters that are easily typed: 30 bits.
-func randomWord() string {
-	b := make([]byte, 4)
-	rand.Read(b)
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b))[:6]
+// consonants have no double among them that is easily misread.
+const consonants = "bcdfghjkmnpqrtvz"
+
+// randomPassword returns three made-up words, 72 bits: letters alone, so that
+// no rule against a person's own words or against runs can mistake it.
+func randomPassword() string {
+	var b [18]byte
+	rand.Read(b[:])
+	for i, c := range b {
+		b[i] = consonants[c%byte(len(consonants))]
+	}
+	return string(b[:6]) + "-" + string(b[6:12]) + "-" + string(b[12:])
 }
