@@ -469,7 +469,7 @@ func writeNew(path string, make func() ([]byte, error)) error {
 	return durable.WriteFile(path, b, 0o600)
 }
 
-// newLogger makes the operational log. Secrets are types that print a placeholder.
+// newLogger makes the operational log, on standard error.
 func newLogger(cfg *config.Config, level *slog.LevelVar) *slog.Logger {
 	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Log.Level))) // validated by config
 	opt := &slog.HandlerOptions{Level: level}

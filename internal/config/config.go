@@ -230,7 +230,8 @@ type Limits struct {
 	// at once, open streams among them; more get 429. Default 512.
 	RequestsPerAccount int `yaml:"requests_per_account"`
 	// ShutdownTimeout is how long requests may go on once the gateway was told
-	// to stop; then they are cut. Default 20s. The service manager's own limit
+	// to stop; then they are cut. WebSockets, gRPC calls and event streams, which
+	// would not end by themselves, are cut after two seconds. Default 20s. The service manager's own limit
 	// must be longer, or the last checkpoint is not signed.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 }
