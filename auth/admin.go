@@ -18,7 +18,7 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor) error {
 	if actor.Account == Operator {
 		return nil
 	}
-	a, err := s.cfg.Accounts.Account(ctx, actor.Account)
+	a, err := s.cfg.Store.Account(ctx, actor.Account)
 	if err != nil || !a.Active(s.now()) {
 		return ErrForbidden
 	}
@@ -53,7 +53,7 @@ func (s *Service) ResetFactor(ctx context.Context, actor Actor, accountID string
 	if err := s.record(ctx, s.eventBy(actionFactorReset, actor, a)); err != nil {
 		return "", time.Time{}, err
 	}
-	if _, err := s.endAll(ctx, actor, a, "factor_reset", s.cfg.Credentials.ResetCredential); err != nil {
+	if _, err := s.endAll(ctx, actor, a, "factor_reset", s.cfg.Store.ResetCredential); err != nil {
 		return "", time.Time{}, fmt.Errorf("resetting factor: %w", err)
 	}
 	return s.Invite(ctx, actor, accountID)
@@ -66,14 +66,14 @@ func (s *Service) Unlock(ctx context.Context, actor Actor, accountID string) err
 	if err := s.mayAdminister(ctx, actor); err != nil || actor.Account == accountID {
 		return fmt.Errorf("forgetting wrong codes: %w", ErrForbidden)
 	}
-	a, err := s.cfg.Accounts.Account(ctx, accountID)
+	a, err := s.cfg.Store.Account(ctx, accountID)
 	if err != nil {
 		return fmt.Errorf("forgetting wrong codes: %w", err)
 	}
 	if err := s.record(ctx, s.eventBy(actionUnlock, actor, &a)); err != nil {
 		return err
 	}
-	if err := s.cfg.Logins.ClearFailures(ctx, accountID); err != nil {
+	if err := s.cfg.Store.ClearFailures(ctx, accountID); err != nil {
 		return fmt.Errorf("forgetting wrong codes: %w", err)
 	}
 	return nil
@@ -86,11 +86,11 @@ func (s *Service) EndSessions(ctx context.Context, actor Actor, accountID string
 	if err := s.mayEnd(ctx, actor, accountID); err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)
 	}
-	a, err := s.cfg.Accounts.Account(ctx, accountID)
+	a, err := s.cfg.Store.Account(ctx, accountID)
 	if err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)
 	}
-	n, err := s.endAll(ctx, actor, &a, "end_all", s.cfg.Sessions.EndAccount)
+	n, err := s.endAll(ctx, actor, &a, "end_all", s.cfg.Store.EndAccount)
 	if err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 // activeAccount returns the account if it may sign in now. Otherwise the error
 // wraps [ErrAccountInactive] or [ErrNotFound].
 func (s *Service) activeAccount(ctx context.Context, id string) (*Account, error) {
-	a, err := s.cfg.Accounts.Account(ctx, id)
+	a, err := s.cfg.Store.Account(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("reading account: %w", err)
 	}
@@ -41,7 +41,7 @@ func (s *Service) proveCode(ctx context.Context, o Origin, a *Account, typed str
 	if err != nil {
 		return proof{}, err
 	}
-	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
 		return proof{}, fmt.Errorf("reading factor: %w", err)
 	}
@@ -80,7 +80,7 @@ func (s *Service) spendStep(ctx context.Context, account string, c Credential, c
 	case result == totp.Spent:
 		return ErrCodeSpent
 	}
-	won, err := s.cfg.Credentials.UseStep(ctx, account, step)
+	won, err := s.cfg.Store.UseStep(ctx, account, step)
 	if err != nil {
 		return fmt.Errorf("spending code: %w", err)
 	}
@@ -102,7 +102,7 @@ func (s *Service) spendRecovery(ctx context.Context, account string, c Credentia
 	case !found.Used.IsZero():
 		return ErrCodeSpent
 	}
-	won, err := s.cfg.Credentials.UseRecovery(ctx, account, found.Slot, s.now())
+	won, err := s.cfg.Store.UseRecovery(ctx, account, found.Slot, s.now())
 	if err != nil {
 		return fmt.Errorf("spending recovery code: %w", err)
 	}

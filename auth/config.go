@@ -20,17 +20,11 @@ type Recorder interface {
 	Record(context.Context, *policy.Record) (uint64, error)
 }
 
-// Config says how a [Service] works. The interfaces, Recorder, RootKey and
-// Issuer are required; the rest has defaults.
+// Config says how a [Service] works. Store, Recorder, RootKey and Issuer
+// are required; the rest has defaults.
 type Config struct {
-	Accounts    Accounts
-	Credentials Credentials
-	Invitations Invitations
-	Logins      Logins
-	Sessions    Sessions
-	Tokens      Tokens
-	Keys        Keys
-	Recorder    Recorder
+	Store    Store
+	Recorder Recorder
 
 	// RootKey encrypts secrets at rest and peppers passwords: at least 32
 	// random bytes. Whoever loses it must reset every account's factor.
@@ -87,9 +81,8 @@ func (Config) String() string { return "auth.Config" }
 func (Config) GoString() string { return "auth.Config" }
 
 func (c *Config) check() error {
-	if c.Accounts == nil || c.Credentials == nil || c.Invitations == nil || c.Logins == nil ||
-		c.Sessions == nil || c.Tokens == nil || c.Keys == nil || c.Recorder == nil {
-		return errors.New("stores and recorder are required")
+	if c.Store == nil || c.Recorder == nil {
+		return errors.New("store and recorder are required")
 	}
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {

@@ -68,7 +68,7 @@ func (s *Service) Enrolment(ctx context.Context, enrol string) (EnrolmentInfo, e
 }
 
 func (s *Service) enrolment(ctx context.Context, enrol string) (Enrolment, *Account, error) {
-	e, err := s.cfg.Invitations.Enrolment(ctx, hashSecret(enrol))
+	e, err := s.cfg.Store.Enrolment(ctx, hashSecret(enrol))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Enrolment{}, nil, fmt.Errorf("reading enrolment: %w", err)
 	}
@@ -130,7 +130,7 @@ func (s *Service) confirmed(ctx context.Context, o Origin, a *Account, e Enrolme
 	if err := s.record(ctx, s.event(actionTOTPConfirm, "ok", a, o)); err != nil {
 		return nil, err
 	}
-	err = s.cfg.Invitations.ConfirmEnrolment(ctx, e, Credential{TOTP: e.Secret, Confirmed: now, LastStep: step, Recovery: set})
+	err = s.cfg.Store.ConfirmEnrolment(ctx, e, Credential{TOTP: e.Secret, Confirmed: now, LastStep: step, Recovery: set})
 	if errors.Is(err, ErrNotFound) {
 		return nil, ErrEnrolmentEnded
 	}
@@ -150,19 +150,19 @@ func (s *Service) FinishEnrolment(ctx context.Context, o Origin, enrol string) (
 	if e.Step != StepRecovery {
 		return "", nil, ErrEnrolmentEnded
 	}
-	err = s.cfg.Invitations.EndEnrolment(ctx, e.Hash)
+	err = s.cfg.Store.EndEnrolment(ctx, e.Hash)
 	if errors.Is(err, ErrNotFound) {
 		return "", nil, ErrEnrolmentEnded
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("finishing enrolment: %w", err)
 	}
-	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading credential: %w", err)
 	}
 	now := s.now()
-	if err := s.cfg.Logins.EditFailures(ctx, a.ID, func(lanes map[string]Failures) {
+	if err := s.cfg.Store.EditFailures(ctx, a.ID, func(lanes map[string]Failures) {
 		own := lanes[network(o.IP)]
 		own.Known = now
 		lanes[network(o.IP)] = own

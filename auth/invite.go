@@ -29,7 +29,7 @@ func (s *Service) invite(ctx context.Context, actor Actor, accountID string) (to
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
-	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
@@ -43,7 +43,7 @@ func (s *Service) invite(ctx context.Context, actor Actor, accountID string) (to
 		return "", time.Time{}, err
 	}
 	inv := Invitation{Hash: hashSecret(token), Account: a.ID, Created: now, Expires: expires, By: actor.Account}
-	if err := s.cfg.Invitations.PutInvitation(ctx, inv); err != nil {
+	if err := s.cfg.Store.PutInvitation(ctx, inv); err != nil {
 		return "", time.Time{}, fmt.Errorf("storing invitation: %w", err)
 	}
 	return token, expires, nil
@@ -68,7 +68,7 @@ func (s *Service) OpenInvite(ctx context.Context, token string) (InviteInfo, err
 }
 
 func (s *Service) invitation(ctx context.Context, token string) (Invitation, *Account, error) {
-	inv, err := s.cfg.Invitations.Invitation(ctx, hashSecret(token))
+	inv, err := s.cfg.Store.Invitation(ctx, hashSecret(token))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Invitation{}, nil, fmt.Errorf("reading invitation: %w", err)
 	}
@@ -110,7 +110,7 @@ func (s *Service) AcceptInvite(ctx context.Context, o Origin, token, password st
 			return "", err
 		}
 	}
-	err = s.cfg.Invitations.AcceptInvitation(ctx, inv.Hash, hash, e)
+	err = s.cfg.Store.AcceptInvitation(ctx, inv.Hash, hash, e)
 	if errors.Is(err, ErrNotFound) {
 		// Somebody else was first; the records above must not stand alone.
 		return "", errors.Join(ErrInviteInvalid, s.record(ctx, s.event(actionInviteAccept, "used_already", a, o)))
@@ -151,7 +151,7 @@ func (s *Service) Provision(ctx context.Context, actor Actor, accountID, passwor
 	if recovery, err = s.confirmTOTP(ctx, o, enrol, code, before); err != nil {
 		return "", nil, err
 	}
-	if err := s.cfg.Invitations.EndEnrolment(ctx, e.Hash); err != nil {
+	if err := s.cfg.Store.EndEnrolment(ctx, e.Hash); err != nil {
 		return "", nil, fmt.Errorf("finishing enrolment: %w", err)
 	}
 	return totp.URI(s.cfg.Organisation, a.Email, plain), recovery, nil

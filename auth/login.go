@@ -61,7 +61,7 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 		s.rehash(ctx, a, c, password)
 	}
 	flow = NewSecret()
-	if err := s.cfg.Logins.PutFlow(ctx, Flow{Hash: hashSecret(flow), Account: a.ID, PasswordAt: now, Expires: now.Add(flowLife)}); err != nil {
+	if err := s.cfg.Store.PutFlow(ctx, Flow{Hash: hashSecret(flow), Account: a.ID, PasswordAt: now, Expires: now.Add(flowLife)}); err != nil {
 		return "", fmt.Errorf("storing sign-in: %w", err)
 	}
 	return flow, nil
@@ -79,11 +79,11 @@ func (s *Service) slowKey(o Origin, email string, now time.Time) string {
 // lookUp returns the account and its credential; zero ones for an unknown
 // address, after the same number of reads.
 func (s *Service) lookUp(ctx context.Context, email string) (*Account, Credential, error) {
-	a, err := s.cfg.Accounts.AccountByEmail(ctx, email)
+	a, err := s.cfg.Store.AccountByEmail(ctx, email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, Credential{}, fmt.Errorf("reading account: %w", err)
 	}
-	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
 		return nil, Credential{}, fmt.Errorf("reading credential: %w", err)
 	}
@@ -119,7 +119,7 @@ func (s *Service) rehash(ctx context.Context, a *Account, c Credential, password
 	s.hashes.Add(1)
 	hash, err := s.hasher.hash(ctx, a.ID, password)
 	if err == nil {
-		err = s.cfg.Credentials.ReplacePassword(ctx, a.ID, c.PasswordHash, hash)
+		err = s.cfg.Store.ReplacePassword(ctx, a.ID, c.PasswordHash, hash)
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "renewing a password hash", "account", a.ID, "err", err)
@@ -142,7 +142,7 @@ func (s *Service) Flow(ctx context.Context, flow string) (FlowInfo, error) {
 	if err != nil {
 		return FlowInfo{}, err
 	}
-	lanes, err := s.cfg.Logins.Failures(ctx, a.ID)
+	lanes, err := s.cfg.Store.Failures(ctx, a.ID)
 	if err != nil {
 		return FlowInfo{}, fmt.Errorf("counting tries: %w", err)
 	}
@@ -155,7 +155,7 @@ func (s *Service) Flow(ctx context.Context, flow string) (FlowInfo, error) {
 }
 
 func (s *Service) flow(ctx context.Context, flow string) (Flow, *Account, error) {
-	f, err := s.cfg.Logins.Flow(ctx, hashSecret(flow))
+	f, err := s.cfg.Store.Flow(ctx, hashSecret(flow))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Flow{}, nil, fmt.Errorf("reading sign-in: %w", err)
 	}
@@ -183,14 +183,14 @@ func (s *Service) LoginCode(ctx context.Context, o Origin, flow, code string) (c
 		return "", nil, err
 	}
 	p.passwordAt = f.PasswordAt
-	won, err := s.cfg.Logins.TakeFlow(ctx, f.Hash)
+	won, err := s.cfg.Store.TakeFlow(ctx, f.Hash)
 	if err != nil {
 		return "", nil, fmt.Errorf("finishing sign-in: %w", err)
 	}
 	if !won {
 		return "", nil, ErrFlowEnded
 	}
-	c, err := s.cfg.Credentials.Credential(ctx, a.ID)
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading credential: %w", err)
 	}

@@ -25,22 +25,22 @@ func (s *Service) Reload(ctx context.Context) error {
 func (s *Service) load(ctx context.Context) error {
 	now := s.now()
 	for _, k := range []*keyring{s.sessionKeys, s.assertionKeys, s.deviceKeys} {
-		if err := k.load(ctx, s.cfg.Keys, s.seal, now); err != nil {
+		if err := k.load(ctx, s.cfg.Store, s.seal, now); err != nil {
 			return err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Accounts are read last: one that was disabled meanwhile is seen as such.
-	rows, err := s.cfg.Sessions.Sessions(ctx)
+	rows, err := s.cfg.Store.Sessions(ctx)
 	if err != nil {
 		return fmt.Errorf("reading sessions: %w", err)
 	}
-	tokens, err := s.cfg.Tokens.AllTokens(ctx)
+	tokens, err := s.cfg.Store.AllTokens(ctx)
 	if err != nil {
 		return fmt.Errorf("reading tokens: %w", err)
 	}
-	accounts, err := s.cfg.Accounts.SignedIn(ctx)
+	accounts, err := s.cfg.Store.SignedIn(ctx)
 	if err != nil {
 		return fmt.Errorf("reading accounts: %w", err)
 	}
@@ -128,7 +128,7 @@ func (s *Service) flush(ctx context.Context) error {
 	if len(seen) == 0 {
 		return nil
 	}
-	if err := s.cfg.Sessions.TouchSessions(ctx, seen); err != nil {
+	if err := s.cfg.Store.TouchSessions(ctx, seen); err != nil {
 		return fmt.Errorf("writing when sessions were last seen: %w", err)
 	}
 	for _, f := range flushed {
@@ -163,10 +163,10 @@ func (s *Service) endExpired(ctx context.Context, now time.Time) error {
 		return true
 	})
 	if len(sessions) > 0 {
-		errs = append(errs, s.cfg.Sessions.DeleteSessions(ctx, sessions))
+		errs = append(errs, s.cfg.Store.DeleteSessions(ctx, sessions))
 	}
 	if len(tokens) > 0 {
-		errs = append(errs, s.cfg.Tokens.DeleteTokens(ctx, tokens))
+		errs = append(errs, s.cfg.Store.DeleteTokens(ctx, tokens))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -159,7 +159,8 @@ func (s *Service) sweep(ctx context.Context) error {
 	return errors.Join(
 		s.flush(ctx),
 		s.endExpired(ctx, now),
-		s.cfg.Logins.Expire(ctx, now),
+		s.cfg.Store.Expire(ctx, now),
+		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
 		s.renewKeys(ctx, now),
 	)
 }
@@ -168,14 +169,14 @@ func (s *Service) sweep(ctx context.Context) error {
 // and drops the ones whose last token has ended.
 func (s *Service) renewKeys(ctx context.Context, now time.Time) error {
 	for _, k := range []*keyring{s.sessionKeys, s.assertionKeys, s.deviceKeys} {
-		if err := k.load(ctx, s.cfg.Keys, s.seal, now); err != nil {
+		if err := k.load(ctx, s.cfg.Store, s.seal, now); err != nil {
 			return err
 		}
 		kept := keyLife + max(s.cfg.Absolute, 24*time.Hour)
 		if k.purpose == purposeDevice {
 			kept = keyLife + deviceLife
 		}
-		if err := s.cfg.Keys.DeleteKeys(ctx, k.purpose, now.Add(-kept)); err != nil {
+		if err := s.cfg.Store.DeleteKeys(ctx, k.purpose, now.Add(-kept)); err != nil {
 			return fmt.Errorf("deleting old %s keys: %w", k.purpose, err)
 		}
 	}

@@ -116,7 +116,7 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	if err := s.endSurplus(ctx, a); err != nil {
 		return "", nil, err
 	}
-	if err := s.cfg.Sessions.PutSession(ctx, *row); err != nil {
+	if err := s.cfg.Store.PutSession(ctx, *row); err != nil {
 		return "", nil, fmt.Errorf("storing session: %w", err)
 	}
 	l := s.publish(row, a)
@@ -147,7 +147,7 @@ func (s *Service) endRecorded(ctx context.Context, id string, r *policy.Record) 
 	if err := s.record(ctx, r); err != nil {
 		return err
 	}
-	if err := s.cfg.Sessions.DeleteSessions(ctx, []string{id}); err != nil {
+	if err := s.cfg.Store.DeleteSessions(ctx, []string{id}); err != nil {
 		return fmt.Errorf("ending session: %w", err)
 	}
 	s.drop(id)
@@ -234,7 +234,7 @@ func (s *Service) rotate(ctx context.Context, o Origin, l *liveSession, epoch in
 	if err := s.record(ctx, detail(r, "factor", p.factor)); err != nil {
 		return "", err
 	}
-	if err := s.cfg.Sessions.RotateSession(ctx, next, v.Epoch); err != nil {
+	if err := s.cfg.Store.RotateSession(ctx, next, v.Epoch); err != nil {
 		if errors.Is(err, ErrNotFound) {
 			return "", ErrSessionEnded
 		}

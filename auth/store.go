@@ -226,7 +226,7 @@ type Keys interface {
 	DeleteKeys(ctx context.Context, purpose string, before time.Time) error
 }
 
-// Store is everything that a [Service] keeps, for whoever has it in one place.
+// Store is everything that a [Service] keeps. It must pass authtest.TestStore.
 type Store interface {
 	Accounts
 	Credentials
@@ -235,4 +235,5 @@ type Store interface {
 	Sessions
 	Tokens
 	Keys
+	Notices
 }

@@ -109,7 +109,7 @@ type try struct {
 func (s *Service) beginTry(ctx context.Context, account string, from netip.Addr, factor string) (t try, first bool, err error) {
 	now := s.now()
 	var refused *ThrottledError
-	err = s.cfg.Logins.EditFailures(ctx, account, func(lanes map[string]Failures) {
+	err = s.cfg.Store.EditFailures(ctx, account, func(lanes map[string]Failures) {
 		t, first = try{account: account, network: network(from)}, false
 		t.lane = laneFor(lanes, t.network, now)
 		t.unseen = lanes[everywhere].Unseen
@@ -175,7 +175,7 @@ func (s *Service) succeed(ctx context.Context, t try, factor string) error {
 }
 
 func (s *Service) editTry(ctx context.Context, t try, edit func(map[string]Failures)) error {
-	if err := s.cfg.Logins.EditFailures(ctx, t.account, edit); err != nil {
+	if err := s.cfg.Store.EditFailures(ctx, t.account, edit); err != nil {
 		return fmt.Errorf("counting tries: %w", err)
 	}
 	return nil

@@ -73,7 +73,7 @@ func (s *Service) CreateToken(ctx context.Context, o Origin, sess *Session, clus
 	if err := s.record(ctx, s.tokenEvent(s.event(actionTokenCreate, "ok", a, o), t)); err != nil {
 		return "", Token{}, err
 	}
-	if err := s.cfg.Tokens.PutToken(ctx, t); err != nil {
+	if err := s.cfg.Store.PutToken(ctx, t); err != nil {
 		return "", Token{}, fmt.Errorf("storing token: %w", err)
 	}
 	s.publishToken(t, l.account)
@@ -115,7 +115,7 @@ func (s *Service) RevokeToken(ctx context.Context, actor Actor, id string) error
 		if err := s.record(ctx, s.tokenEvent(s.eventBy(actionTokenRevoke, actor, l.account.p.Load()), l.Token)); err != nil {
 			return err
 		}
-		if err := s.cfg.Tokens.DeleteTokens(ctx, []string{id}); err != nil {
+		if err := s.cfg.Store.DeleteTokens(ctx, []string{id}); err != nil {
 			return fmt.Errorf("revoking token: %w", err)
 		}
 		s.dropToken(id)

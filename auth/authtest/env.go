@@ -82,7 +82,7 @@ func NewEnv(t testing.TB, store auth.Store, edit func(*auth.Config)) *Env {
 	t.Helper()
 	e := &Env{Store: store, Recorder: new(Recorder), Clock: NewClock()}
 	cfg := auth.Config{
-		Accounts: store, Credentials: store, Invitations: store, Logins: store, Sessions: store, Tokens: store, Keys: store,
+		Store:    store,
 		Recorder: e.Recorder, RootKey: RootKey(), Issuer: Issuer, Organisation: "Example",
 		KnownHost: func(h string) bool { return h == Claims || h == Ledger },
 		HashCost:  auth.HashCost{Memory: 8, Passes: 1}, MaxHashes: 8,

@@ -36,6 +36,7 @@ type Store struct {
 	sessions    map[string]auth.StoredSession
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
+	notices     []auth.Notice
 }
 
 var _ auth.Store = (*Store)(nil)

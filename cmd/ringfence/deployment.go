@@ -170,7 +170,7 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 // newAuth builds the sign-in service on db.
 func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger) (*auth.Service, error) {
 	return auth.New(auth.Config{
-		Accounts: db, Credentials: db, Invitations: db, Logins: db, Sessions: db, Tokens: db, Keys: db,
+		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
 	})

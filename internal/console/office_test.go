@@ -277,7 +277,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	for _, a := range o.dir.d.Accounts {
 		o.store.SetAccount(auth.Account{ID: a.ID, Email: a.Email, Name: a.Name, Vendor: a.Vendor, Roles: a.Roles, Ends: a.Ends, Disabled: a.Disabled, VendorSuspended: a.Vendor == "orbit"})
 	}
-	s, err := auth.New(auth.Config{Accounts: o.store, Credentials: o.store, Invitations: o.store, Logins: o.store, Sessions: o.store, Tokens: o.store, Keys: o.store,
+	s, err := auth.New(auth.Config{Store: o.store,
 		Recorder: new(authtest.Recorder), RootKey: bytes.Repeat([]byte{7}, 32), Issuer: officeGate, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: clock})
 	if err != nil {
 		t.Fatal(err)

@@ -155,7 +155,7 @@ func newWorld(t *testing.T) *world {
 	for _, a := range w.dir.d.Accounts {
 		w.store.SetAccount(auth.Account{ID: a.ID, Email: a.Email, Name: a.Name, Vendor: a.Vendor, Roles: a.Roles, Ends: a.Ends})
 	}
-	s, err := auth.New(auth.Config{Accounts: w.store, Credentials: w.store, Invitations: w.store, Logins: w.store, Sessions: w.store, Tokens: w.store, Keys: w.store,
+	s, err := auth.New(auth.Config{Store: w.store,
 		Recorder: w.recorder, RootKey: bytes.Repeat([]byte{7}, 32), Issuer: gateURL, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: w.clock,
 		KnownHost: func(h string) bool { return h == "claims.test" || h == "maps.test" }})
 	if err != nil {
