@@ -37,6 +37,9 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	providers   map[string]auth.IdentityProvider
+	subjects    map[string]auth.PinnedSubject
+	trusting    map[string]bool
 }
 
 var _ auth.Store = (*Store)(nil)
@@ -207,6 +210,7 @@ func (s *Store) ResetCredential(_ context.Context, account string) error {
 }
 
 func (s *Store) reset(account string) {
+	delete(s.subjects, account)
 	delete(s.credentials, account)
 	delete(s.failures, account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })

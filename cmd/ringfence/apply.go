@@ -38,6 +38,9 @@ func newApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := readClientSecrets(file, want); err != nil {
+				return err
+			}
 			d, err := openDeployment(cmd.Context(), &t)
 			if err != nil {
 				return err

@@ -184,6 +184,9 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		return ok
 	}
 	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	if err == nil {
+		g.db.UseSecrets(g.auth)
+	}
 	return err
 }
 

@@ -13,16 +13,17 @@ import (
 // so it is not a valid configuration by itself.
 func Default() *Config {
 	return &Config{
-		Listen:         ":443",
-		HTTPListen:     ":80",
-		Operations:     "127.0.0.1:9443",
-		Data:           "/var/lib/ringfence",
-		TLS:            TLS{Mode: ModeACME, ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
-		TrustedProxies: []netip.Prefix{},
-		Zones:          []Zone{},
-		Upstreams:      Upstreams{AllowNetworks: []netip.Prefix{}},
-		Sessions:       Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
-		Codes:          Codes{Skew: 1},
+		Listen:            ":443",
+		HTTPListen:        ":80",
+		Operations:        "127.0.0.1:9443",
+		Data:              "/var/lib/ringfence",
+		TLS:               TLS{Mode: ModeACME, ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
+		TrustedProxies:    []netip.Prefix{},
+		Zones:             []Zone{},
+		Upstreams:         Upstreams{AllowNetworks: []netip.Prefix{}},
+		IdentityProviders: IdentityProviders{AllowNetworks: []netip.Prefix{}},
+		Sessions:          Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
+		Codes:             Codes{Skew: 1},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

@@ -216,6 +216,8 @@ var factorNames = map[string]string{
 	policy.FactorPassword: "password",
 	policy.FactorTOTP:     "authenticator code",
 	policy.FactorRecovery: "recovery code",
+	policy.FactorExternal: "company account",
+	policy.FactorProvider: "second factor at the company",
 }
 
 // typeWords names the types of entries.

@@ -103,7 +103,7 @@ func TestParseYAML_Faults(t *testing.T) {
 		"tag": {"version: 1\nvendors:\n  - name: !!str a\n    title: A\n    owner: {name: A, email: a@example.com}\n", []string{
 			`f.yaml:3: vendors[0].name: must be text, not a tag, which are not supported`}},
 		"every fault of a vendor": {"version: 1\nvendors:\n  - name: North Wind\n    titel: N\n    owner:\n      name: 12\n      email: Kim@Example.com\n    suspended: yes please\n    name: b\n", []string{
-			`f.yaml:4: vendors[0]: unknown field "titel": known are name, title, owner, suspended, suspended_reason`,
+			`f.yaml:4: vendors[0]: unknown field "titel": known are name, title, owner, suspended, suspended_reason, identity_provider`,
 			`f.yaml:6: vendors[0].owner.name: must be text: put 12 in quotes`,
 			`f.yaml:8: vendors[0].suspended: must be true or false`,
 			`f.yaml:9: vendors[0].name: is given twice, first on line 3`,
