@@ -69,10 +69,19 @@ const maxClients = 1024
 type Directory struct {
 	// Allow are networks that are not public in which providers may be.
 	Allow []netip.Prefix
-	Now   func() time.Time // nil: time.Now
+	// Timeout is how long one request to a provider may take; default 10 seconds.
+	Timeout time.Duration
+	Now     func() time.Time // nil: time.Now
 
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]*Client
+}
+
+func (d *Directory) timeout() time.Duration {
+	if d.Timeout > 0 {
+		return d.Timeout
+	}
+	return requestTimeout
 }
 
 func (d *Directory) now() time.Time {
@@ -112,13 +121,13 @@ func (d *Directory) Discover(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil || u.Scheme != "https" || u.Host == "" || cfg.ClientID == "" {
 		return nil, fault(Misconfigured, errors.New("the issuer must be an https URL and the client ID given"))
 	}
-	hc, err := newHTTPClient(d.Allow, cfg.CA)
+	hc, err := newHTTPClient(d.Allow, cfg.CA, d.timeout())
 	if err != nil {
 		return nil, fault(Misconfigured, err)
 	}
 	// The key set keeps the context's client, never its end.
 	base := oidc.ClientContext(context.WithoutCancel(ctx), hc)
-	discovering, cancel := context.WithTimeout(oidc.ClientContext(ctx, hc), requestTimeout)
+	discovering, cancel := context.WithTimeout(oidc.ClientContext(ctx, hc), d.timeout())
 	defer cancel()
 	p, err := oidc.NewProvider(discovering, cfg.Issuer)
 	if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {

@@ -63,7 +63,7 @@ func (c *Client) Answer(q url.Values) (code string, err error) {
 // Exchange turns a code into an identity. verifier and nonce are those of the
 // [Start] that the same browser made.
 func (c *Client) Exchange(ctx context.Context, code, verifier, nonce string) (*Identity, error) {
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, c.http), 2*requestTimeout)
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, c.http), 2*c.http.Timeout)
 	defer cancel()
 	token, err := c.oauth().Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	if r, ok := errors.AsType[*oauth2.RetrieveError](err); ok {

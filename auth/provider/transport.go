@@ -87,7 +87,7 @@ func within(a netip.Addr, networks []netip.Prefix) bool {
 // newHTTPClient returns a client that looks at each resolved address right
 // before connecting, follows no redirect, takes no proxy from the environment,
 // and limits time and size.
-func newHTTPClient(allowed []netip.Prefix, ca string) (*http.Client, error) {
+func newHTTPClient(allowed []netip.Prefix, ca string, timeout time.Duration) (*http.Client, error) {
 	var roots *x509.CertPool
 	if ca != "" {
 		roots = x509.NewCertPool()
@@ -96,7 +96,7 @@ func newHTTPClient(allowed []netip.Prefix, ca string) (*http.Client, error) {
 		}
 	}
 	dialer := &net.Dialer{
-		Timeout: requestTimeout / 2,
+		Timeout: timeout / 2,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
 			if err != nil {
@@ -109,11 +109,11 @@ func newHTTPClient(allowed []netip.Prefix, ca string) (*http.Client, error) {
 		},
 	}
 	return &http.Client{
-		Timeout:       requestTimeout,
+		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
 		Transport: limited{&http.Transport{
 			DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: requestTimeout / 2, ResponseHeaderTimeout: requestTimeout, MaxResponseHeaderBytes: maxHeaders,
+			TLSHandshakeTimeout: timeout / 2, ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: maxHeaders,
 			MaxConnsPerHost: 16, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
 		}},
 	}, nil
