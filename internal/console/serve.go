@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/ringfence/ringfence/auth"
@@ -19,7 +18,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for _, rt := range slices.Concat(c.gateRoutes(), c.companyRoutes(), c.consoleRoutes(), c.providerRoutes()) {
+	for _, rt := range append(c.gateRoutes(), c.consoleRoutes()...) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
 		}
