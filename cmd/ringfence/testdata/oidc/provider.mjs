@@ -12,7 +12,7 @@ const issuer = `https://localhost:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   clients: config.clients,
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], auth_time: null, amr: null },
+  claims: { openid: ['sub', 'amr'], email: ['email', 'email_verified'], auth_time: null },
   conformIdTokenClaims: config.conform,
   features: { devInteractions: { enabled: false } },
   cookies: { keys: ['only a test'] },
