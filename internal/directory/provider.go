@@ -124,7 +124,11 @@ func (c *checker) oneProvider(o object, v *Vendor) {
 	if p.SecretFile != "" && p.SecretEnv != "" {
 		o.fault(at+"client_secret_env", "and client_secret_file exclude each other")
 	}
-	for name, words := range map[string][]string{"scopes": p.Scopes, "trusted_amr": p.TrustedAMR} {
+	for _, l := range []struct {
+		name  string
+		words []string
+	}{{"scopes", p.Scopes}, {"trusted_amr", p.TrustedAMR}} {
+		name, words := l.name, l.words
 		if len(words) > maxProvided {
 			o.fault(at+name, "holds more than %d", maxProvided)
 			continue
