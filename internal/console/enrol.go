@@ -186,7 +186,7 @@ func (c *Console) showQR(w http.ResponseWriter, r *http.Request, v *visit) error
 
 func (c *Console) confirmTOTP(w http.ResponseWriter, r *http.Request, v *visit) error {
 	enrol := cookie(r, auth.EnrolCookie)
-	_, err := c.Auth.ConfirmTOTP(r.Context(), v.Origin, enrol, r.PostForm.Get("code"))
+	_, err := c.Auth.ConfirmTOTP(r.Context(), v.Origin, enrol, r.PostForm.Get("name"), r.PostForm.Get("code"))
 	if err == nil || errors.Is(err, auth.ErrEnrolmentEnded) {
 		return c.enrolStep(w, r)
 	}
