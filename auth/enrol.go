@@ -24,6 +24,9 @@ type EnrolmentInfo struct {
 	URI      string   // at StepTOTP: otpauth URI
 	QR       []byte   // at StepTOTP: URI as PNG
 	Recovery []string // at StepRecovery
+
+	Devices []Authenticator // at StepRecovery: what is connected
+	Adding  *TOTPSetup      // at StepRecovery: another device that waits for its code; nil: none
 }
 
 // String shows nothing of the secrets.
@@ -53,7 +56,7 @@ func (s *Service) Enrolment(ctx context.Context, enrol string) (EnrolmentInfo, e
 			return EnrolmentInfo{}, fmt.Errorf("reading recovery codes: %w", err)
 		}
 		info.Recovery = strings.Fields(string(plain))
-		return info, nil
+		return info, s.enrolledFactors(ctx, e, a, &info)
 	}
 	plain, err := s.seal.open("credential", "totp", a.ID, e.Secret)
 	if err != nil {
