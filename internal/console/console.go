@@ -14,6 +14,7 @@ import (
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -35,8 +36,10 @@ type Config struct {
 	// trusted proxies only.
 	ClientIP func(*http.Request) netip.Addr
 	CAPEM    []byte // certificate of the local authority; nil: there is none
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Clock returns what is wrong with the gateway's clock; nil: nothing is known.
+	Clock  func(context.Context) []drift.Warning
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Directory is the directory as pages read and change it.
