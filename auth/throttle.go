@@ -19,7 +19,7 @@ const (
 	firstDelay    = 30 * time.Second
 	longestDelay  = time.Hour
 	stopFailures  = 100 // NIST SP 800-63B-4: no more in a row
-	stopBudget    = 450 // of a million: tries times codes that would be right
+	stopBudget    = 495 // tries times codes that would be right: on two lanes, below 0.1 % of a million
 	failureWindow = 30 * 24 * time.Hour
 	knownFor      = 90 * 24 * time.Hour
 	knownNetworks = 4
@@ -60,7 +60,7 @@ func laneFor(lanes map[string]Failures, network string, now time.Time) string {
 }
 
 // stopAfter returns how many wrong codes a month a lane takes when the account
-// has so many devices: 100 for one, 30 for five.
+// has so many devices: 100 for one, 33 for five.
 func stopAfter(devices, skew int) int {
 	return min(stopFailures, stopBudget/(max(1, devices)*(2*skew+1)))
 }
