@@ -267,6 +267,7 @@ func TestFactors_HostileNames(t *testing.T) {
 	e, _ := newEnv(t, nil)
 	p := e.Enrol(t, authtest.Kim)
 	_, sess := e.SignIn(t, p)
+	e.Clock.Advance(time.Minute)
 	_, id, cookie := e.AddDevice(t, p, sess, "Phone")
 	sess = e.Session(t, cookie)
 	for _, name := range []string{strings.Repeat("a", 200<<10), strings.Repeat("ü", auth.MaxFactorName+1), "a\x00b", "a\x1b[2Jb", "a\nb", "a\tb", "\u202eenohp", "a\u200bb", "\xff\xfe", "\ufeffa", "\ufffd", "\u0085"} {
