@@ -611,7 +611,7 @@ func TestExternalSignIn_Enrolment(t *testing.T) {
 	if err := lee.Scan(enrolment.URI); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.ConfirmTOTP(t.Context(), lee.Origin, f.Enrol, e.FreshCode(t, lee)); err != nil {
+	if _, err := e.ConfirmTOTP(t.Context(), lee.Origin, f.Enrol, "phone", e.FreshCode(t, lee)); err != nil {
 		t.Fatal(err)
 	}
 	_, sess, err := e.FinishEnrolment(t.Context(), lee.Origin, f.Enrol)

@@ -120,6 +120,9 @@ func New(cfg Config) (*Service, error) {
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.slow.limit = 100_000
 	s.external = newExternalSignIn(&s.cfg, s.now)
+	if cfg.Derive != nil {
+		s.hasher.derive = cfg.Derive
+	}
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}

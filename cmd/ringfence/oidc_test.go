@@ -207,6 +207,18 @@ func TestExternalSignIn_CertifiedProvider(t *testing.T) {
 	if pg := trusted.get(claims + "/"); pg.status != 200 || !strings.HasPrefix(pg.url.String(), claims) {
 		t.Errorf("claims: %d at %s", pg.status, pg.url)
 	}
+	// Trust is taken back while the session goes on: now a code of ours is asked
+	// for, and leads back to where the person was.
+	text = strings.Replace(text, "    trust_provider_factor: true\n", "", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ringfence(t, "apply", "-f", file, "--data", p.ready.Data)
+	eventually(t, 10*time.Second, "the provider's factor counts no more", func() bool { return trusted.get(claims+"/claims").url.Path == "/confirm" })
+	pg := trusted.get(claims + "/claims")
+	if pg = trusted.post(pg.url.String(), url.Values{"code": {code(t, kim, 1)}}); pg.status != 200 || pg.url.String() != claims+"/claims" {
+		t.Errorf("after a code of ours: %d at %s", pg.status, pg.url)
+	}
 	// Without one there, ours is asked for.
 	weak := p.browser(t)
 	weak.trust(c.ca)
