@@ -60,6 +60,7 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	hashes  *hashWorker
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	console *console.Console
@@ -82,7 +83,7 @@ type gateway struct {
 // build makes every part of a gateway from its configuration and state; it
 // starts nothing. On error everything already opened is closed.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
-	g = &gateway{logger: logger, metrics: newMetrics(), due: map[string]bool{}}
+	g = &gateway{logger: logger, hashes: &hashWorker{logger: logger}, metrics: newMetrics(), due: map[string]bool{}}
 	g.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -187,7 +188,8 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		return ok
 	}
 	g.clock = newClock(cfg, g.logger)
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
+		func(c *auth.Config) { c.Derive = g.hashes.Derive })
 	return err
 }
 
