@@ -219,7 +219,7 @@ func (g *gateway) buildConsole() error {
 		return err
 	}
 	g.console, err = console.New(console.Config{
-		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
 	})
 	return err

@@ -62,5 +62,6 @@ func (c *Console) consoleRoutes() []route {
 			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask},
 			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm})
 	}
+	routes = append(routes, c.agreementRoutes()...)
 	return append(routes, c.apiRoutes()...)
 }
