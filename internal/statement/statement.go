@@ -80,7 +80,7 @@ const (
 )
 
 // Sign returns the statement as a file, signed under the log's key. It fills
-// in Format and Key.
+// in Format and Key, and cuts times to whole seconds.
 func Sign(s *Statement, skey string) ([]byte, error) {
 	vkey, err := accesslog.PublicKey(skey)
 	if err != nil {
@@ -90,6 +90,7 @@ func Sign(s *Statement, skey string) ([]byte, error) {
 		return nil, fmt.Errorf("signing a statement: it has %d acceptances, and must have 1 to %d", len(s.Acceptances), MaxAcceptances)
 	}
 	s.Format, s.Key = Format, vkey
+	s.wholeSeconds()
 	data, err := encode(s)
 	if err != nil {
 		return nil, fmt.Errorf("signing a statement: %w", err)
@@ -102,6 +103,20 @@ func Sign(s *Statement, skey string) ([]byte, error) {
 		return nil, fmt.Errorf("signing a statement: %w", err)
 	}
 	return msg, nil
+}
+
+// wholeSeconds cuts every time to what the words say, so that the data says no
+// more than they do.
+func (s *Statement) wholeSeconds() {
+	whole := func(t *time.Time) { *t = t.UTC().Truncate(time.Second) }
+	whole(&s.Made)
+	for i := range s.Texts {
+		whole(&s.Texts[i].Created)
+	}
+	for i := range s.Acceptances {
+		whole(&s.Acceptances[i].At)
+		whole(&s.Acceptances[i].CodeAt)
+	}
 }
 
 // encode returns the data's one line. Signed notes allow no control
