@@ -235,5 +235,6 @@ type Store interface {
 	Sessions
 	Tokens
 	Keys
+	Rotation
 	Notices
 }

@@ -32,6 +32,7 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Reset", testReset},
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
+		{"Rotation", testRotation},
 		{"Notices", testNotices},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
