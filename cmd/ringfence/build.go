@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,10 +171,11 @@ func readPolicies(folder string) (rego.Source, error) {
 
 func (g *gateway) buildSignIn(ctx context.Context) error {
 	cfg := g.cfg.Load()
-	key, err := rootKey(cfg)
+	keys, err := readRootKeys(ctx, cfg)
 	if err != nil {
 		return err
 	}
+	warnOfKeys(cfg, g.logger)
 	known := func(host string) bool {
 		s := g.snapshot.Load()
 		if s == nil {
@@ -184,8 +184,10 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.hashes, g.logger)
-	return err
+	if g.auth, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.hashes, g.logger); err != nil {
+		return err
+	}
+	return g.db.NoteRootKey(ctx, g.auth.RootKey(), true)
 }
 
 func (g *gateway) buildCerts(ctx context.Context) (err error) {
@@ -395,34 +397,6 @@ func (g *gateway) recordPolicy(ctx context.Context, action, revision, fault stri
 	if _, err := g.log.Record(ctx, r); err != nil {
 		g.logger.Error("recording a policy change", "err", err)
 	}
-}
-
-// rootKey reads the key that encrypts secrets in the store from its source.
-func rootKey(cfg *config.Config) ([]byte, error) {
-	var b []byte
-	var err error
-	switch k := cfg.RootKey; {
-	case k.Env != "":
-		v, ok := os.LookupEnv(k.Env)
-		if !ok {
-			return nil, fmt.Errorf("reading the root key: the environment has no %s", k.Env)
-		}
-		b = []byte(v)
-	case len(k.Command) > 0:
-		b, err = exec.Command(k.Command[0], k.Command[1:]...).Output()
-	case k.File != "":
-		b, err = os.ReadFile(k.File)
-	default:
-		b, err = os.ReadFile(paths{cfg.Data}.rootKey())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the root key: %w", err)
-	}
-	key, err := decodeKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading the root key: %w", err)
-	}
-	return key, nil
 }
 
 // prepare makes a data folder's keys where they do not exist yet. It never

@@ -76,6 +76,9 @@ func check(cmd *cobra.Command, file string) (steps []string, err error) {
 		if err := checkKeys(cfg); err != nil {
 			return steps, err
 		}
+		for _, f := range openKeyFiles(cfg) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Warning: others on this machine can use the root key in %s: chmod 0600 it, and take what it protects as known.\n", f)
+		}
 		d, err := openConfigured(ctx, cfg)
 		if err != nil {
 			return steps, err

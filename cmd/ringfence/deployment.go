@@ -96,11 +96,11 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if d.db, err = openStore(ctx, cfg, quiet); err != nil {
 		return nil, err
 	}
-	key, err := rootKey(cfg)
+	keys, err := readRootKeys(ctx, cfg)
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, &hashWorker{logger: quiet}, quiet); err != nil {
+	if d.auth, err = newAuth(ctx, cfg, d.db, keys, enqueuer{d.db}, nil, nil, &hashWorker{logger: quiet}, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
@@ -168,13 +168,14 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), hashes *hashWorker, logger *slog.Logger) (*auth.Service, error) {
-	return auth.New(auth.Config{
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKeys, rec auth.Recorder, known func(string) bool, changed func(), hashes *hashWorker, logger *slog.Logger) (*auth.Service, error) {
+	s, err := auth.New(auth.Config{
 		Derive:   hashes.Derive,
 		Store:    db,
-		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
+		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
 	})
+	return s, keyHint(err)
 }
 
 // skew is the configured number of steps in auth's words, where 0 is the default and -1 is none.
