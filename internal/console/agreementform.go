@@ -59,9 +59,11 @@ func (f *form) body(name string) string {
 	return s
 }
 
-// settled returns a text as it is kept: lines end with a line feed, also the last.
+// settled returns a text as it is kept: lines end with a line feed, also the
+// last, and no empty ones stand around it.
 func settled(text string) string {
-	return strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), " \t\n") + "\n"
+	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), " \t\n")
+	return strings.TrimLeft(text, "\n") + "\n"
 }
 
 func (c *Console) newAgreementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
