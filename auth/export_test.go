@@ -54,3 +54,8 @@ func HashBefore(t testing.TB, root []byte, account, password string) string {
 	}
 	return hash
 }
+
+// SealTOTP seals a secret as the device's.
+func SealTOTP(s *Service, account, id string, secret []byte) []byte {
+	return s.sealTOTP(account, id, secret)
+}

@@ -66,14 +66,16 @@ func newHasher(parallel int, cost HashCost, pepper []byte) *hasher {
 		parallel = min(4, runtime.NumCPU())
 	}
 	return &hasher{
-		cost: cost.withDefaults(), derive: deriveHere, pepper: pepper, wait: queueWait,
+		cost: cost.withDefaults(), derive: Argon2id, pepper: pepper, wait: queueWait,
 		run:   make(chan struct{}, parallel),
 		queue: make(chan struct{}, parallel*(queueFactor+1)),
 	}
 }
 
-// deriveHere is argon2id in this process.
-func deriveHere(_ context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error) {
+// Argon2id derives a key in this process (RFC 9106), with one lane; memory is
+// in KiB and size in bytes. It is what [Config.Derive] stands for when nil, and
+// never fails: the error is there for those that do.
+func Argon2id(_ context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error) {
 	return argon2.IDKey(password, salt, passes, memory, 1, size), nil
 }
 

@@ -73,12 +73,7 @@ func (s *Store) sealed(visit func(v auth.SealedValue) []byte) {
 		v.Sealed = visit(auth.SealedValue{Place: auth.Place{Table: "secret", Column: "sealed", Row: name}, Sealed: v.Sealed})
 		s.secrets[name] = v
 	}
-	for id, c := range s.credentials {
-		if c.TOTP != nil {
-			c.TOTP = visit(auth.SealedValue{Place: auth.Place{Table: "credential", Column: "totp", Row: id}, Sealed: c.TOTP})
-			s.credentials[id] = c
-		}
-	}
+	s.sealedFactors(visit)
 	for key, e := range s.enrolments {
 		if e.Secret != nil {
 			e.Secret = visit(auth.SealedValue{Place: auth.Place{Table: "credential", Column: "totp", Row: e.Account}, Sealed: e.Secret})
@@ -217,4 +212,20 @@ func testReseal(t *testing.T, s auth.Store, pepper auth.Secret) {
 	kept, err := s.Secret(ctx, pepper.Name)
 	must(t, err)
 	wantEqual(t, string(kept.Sealed), "00000002pepper")
+}
+
+// sealedFactors visits the secrets of authenticator apps.
+func (s *Store) sealedFactors(visit func(v auth.SealedValue) []byte) {
+	for id, d := range s.factors.devices {
+		at := auth.Place{Table: "totp_device", Column: "sealed", Row: d.Account + "/" + d.ID}
+		if d.Legacy {
+			at = auth.Place{Table: "credential", Column: "totp", Row: d.Account}
+		}
+		d.Sealed = visit(auth.SealedValue{Place: at, Sealed: d.Sealed})
+		s.factors.devices[id] = d
+	}
+	for account, p := range s.factors.pending {
+		p.Sealed = visit(auth.SealedValue{Place: auth.Place{Table: "totp_device", Column: "sealed", Row: p.Account + "/" + p.ID}, Sealed: p.Sealed})
+		s.factors.pending[account] = p
+	}
 }

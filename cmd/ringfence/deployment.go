@@ -100,7 +100,7 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, keys, enqueuer{d.db}, nil, nil, &hashWorker{logger: quiet}, quiet); err != nil {
+	if d.auth, err = newAuth(ctx, cfg, d.db, keys, enqueuer{d.db}, nil, nil, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
@@ -168,13 +168,16 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKeys, rec auth.Recorder, known func(string) bool, changed func(), hashes *hashWorker, logger *slog.Logger) (*auth.Service, error) {
-	s, err := auth.New(auth.Config{
-		Derive:   hashes.Derive,
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKeys, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, error) {
+	c := auth.Config{
 		Store:    db,
 		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
-	})
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	s, err := auth.New(c)
 	return s, keyHint(err)
 }
 

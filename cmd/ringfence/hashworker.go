@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/sys/unix"
+
+	"github.com/ringfence/ringfence/auth"
 )
 
 // Password hashes are computed by a process of their own, at the lowest
@@ -61,7 +62,10 @@ func serveHashes(in io.Reader, out io.Writer) error {
 			return fmt.Errorf("reading what to hash: %w", err)
 		}
 		go func() {
-			key := argon2.IDKey(ask.Password, ask.Salt, ask.Passes, ask.Memory, 1, ask.Size)
+			key, err := auth.Argon2id(context.Background(), ask.Password, ask.Salt, ask.Passes, ask.Memory, ask.Size)
+			if err != nil {
+				return // the gateway gives up on it
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			_ = answers.Encode(hashAnswer{ask.ID, key}) // whoever asked is gone: the input ends next
@@ -87,7 +91,7 @@ func (h *hashWorker) Derive(ctx context.Context, password, salt []byte, passes, 
 	h.mu.Lock()
 	if h.asks == nil {
 		h.mu.Unlock()
-		return argon2.IDKey(password, salt, passes, memory, 1, size), nil
+		return auth.Argon2id(ctx, password, salt, passes, memory, size)
 	}
 	h.next++
 	id, answer := h.next, make(chan []byte, 1)

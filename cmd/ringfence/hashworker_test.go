@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/argon2"
+	"github.com/ringfence/ringfence/auth"
 )
 
 // TestHashWorker gets the same keys from the process as from this one, before
@@ -17,7 +17,10 @@ func TestHashWorker(t *testing.T) {
 	t.Setenv(asRingfence, "1")
 	h := &hashWorker{logger: slog.New(slog.DiscardHandler)}
 	salt := []byte("0123456789abcdef")
-	want := argon2.IDKey([]byte("pepper"), salt, 1, 1024, 1, 32)
+	want, err := auth.Argon2id(t.Context(), []byte("pepper"), salt, 1, 1024, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
 	derive := func() ([]byte, error) { return h.Derive(t.Context(), []byte("pepper"), salt, 1, 1024, 32) }
 	same := func(when string) {
 		t.Helper()

@@ -11,21 +11,24 @@ import (
 )
 
 // A sealedColumn is a column of sealed values: where it is, and the place that
-// package auth binds its values to. row is SQL for the row's name there.
+// package auth binds its values to. row is SQL for the row's name there, and
+// where for the rows meant, when the table's rows are bound in several ways.
 type sealedColumn struct {
 	table, column, row   string
 	boundTable, boundCol string
+	where                string
 }
 
 // sealedColumns lists every column named sealed or sealed_…; a test holds it
 // against the tables. Re-sealing under a new root key walks them.
 var sealedColumns = []sealedColumn{
-	{"signing_key", "sealed", "purpose || '/' || id", "signing_key", "sealed"},
-	{"secret", "sealed", "name", "secret", "sealed"},
-	{"credential", "sealed_totp", "account", "credential", "totp"},
-	// A secret that waits for its first code is the account's factor already.
-	{"enrolment", "sealed_totp", "account", "credential", "totp"},
-	{"enrolment", "sealed_recovery", "hash", "enrolment", "recovery"},
+	{"signing_key", "sealed", "purpose || '/' || id", "signing_key", "sealed", "true"},
+	{"secret", "sealed", "name", "secret", "sealed", "true"},
+	{"totp_device", "sealed", "account || '/' || id", "totp_device", "sealed", "legacy = 0"},
+	{"totp_device", "sealed", "account", "credential", "totp", "legacy <> 0"},
+	{"totp_pending", "sealed", "account || '/' || id", "totp_device", "sealed", "true"},
+	{"enrolment", "sealed_totp", "account", "credential", "totp", "true"},
+	{"enrolment", "sealed_recovery", "hash", "enrolment", "recovery", "true"},
 }
 
 // AllKeys returns every signing key, the oldest first.
@@ -98,7 +101,7 @@ func (db *DB) EnsureSecret(ctx context.Context, v auth.Secret) (auth.Secret, err
 func (db *DB) CountSealed(ctx context.Context) (map[string]int, error) {
 	var parts []string
 	for _, c := range sealedColumns {
-		parts = append(parts, fmt.Sprintf(`SELECT CAST(substr(%s, 1, 8) AS TEXT) AS key FROM %s WHERE length(%[1]s) >= 8`, c.column, c.table))
+		parts = append(parts, fmt.Sprintf(`SELECT CAST(substr(%s, 1, 8) AS TEXT) AS key FROM %s WHERE length(%[1]s) >= 8 AND %[3]s`, c.column, c.table, c.where))
 	}
 	type count struct {
 		key string
@@ -130,7 +133,7 @@ func (db *DB) SealedValues(ctx context.Context, not string, limit int) ([]auth.S
 			v := auth.SealedValue{Place: auth.Place{Table: c.boundTable, Column: c.boundCol}}
 			err := r.Scan(&v.Row, &v.Sealed)
 			return v, err
-		}, fmt.Sprintf(`SELECT %s, %s FROM %s WHERE length(%[2]s) > 0 AND substr(%[2]s, 1, 8) <> CAST(? AS BLOB) LIMIT ?`, c.row, c.column, c.table), not, limit-len(all))
+		}, fmt.Sprintf(`SELECT %s, %s FROM %s WHERE length(%[2]s) > 0 AND %[4]s AND substr(%[2]s, 1, 8) <> CAST(? AS BLOB) LIMIT ?`, c.row, c.column, c.table, c.where), not, limit-len(all))
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +152,7 @@ func (db *DB) Reseal(ctx context.Context, was []auth.SealedValue, now [][]byte) 
 				if c.boundTable != v.Table || c.boundCol != v.Column {
 					continue
 				}
-				res, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %s SET %s = ? WHERE %s = ? AND %[2]s = ?`, c.table, c.column, c.row), now[i], v.Row, v.Sealed)
+				res, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %s SET %s = ? WHERE %s = ? AND %[2]s = ? AND %[4]s`, c.table, c.column, c.row, c.where), now[i], v.Row, v.Sealed)
 				if err != nil {
 					return err
 				}
