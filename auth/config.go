@@ -27,12 +27,15 @@ type Config struct {
 	Store    Store
 	Recorder Recorder
 
-	// RootKey encrypts secrets at rest and peppers passwords: at least 32
+	// RootKey encrypts secrets at rest, the pepper of passwords among them: at least 32
 	// random bytes. Whoever loses it must reset every account's factor.
 	RootKey []byte
-	// OldRootKeys open what was sealed before the root key was changed. The
-	// pepper is always RootKey's: passwords set under another one are wrong.
+	// OldRootKeys open what was sealed before the root key was changed; see
+	// [Service.Reseal].
 	OldRootKeys [][]byte
+	// KeyMaxAge is how long a signing key signs before another takes its
+	// place; default 90 days. What it signed stays good until that ends.
+	KeyMaxAge time.Duration
 	// NoPepper leaves passwords without a pepper. All of a deployment's
 	// passwords are with or without.
 	NoPepper bool
@@ -112,8 +115,9 @@ func (c *Config) check() error {
 	}
 	c.Idle, c.Absolute = or(c.Idle, 30*time.Minute), or(c.Absolute, 12*time.Hour)
 	c.MaxSessions = or(c.MaxSessions, 20)
-	if c.Idle < 0 || c.Absolute < 0 || c.MaxSessions < 0 {
-		return errors.New("idle, absolute and the number of sessions must not be negative")
+	c.KeyMaxAge = or(c.KeyMaxAge, keyLife)
+	if c.Idle < 0 || c.Absolute < 0 || c.MaxSessions < 0 || c.KeyMaxAge < 0 {
+		return errors.New("idle, absolute, the age of keys and the number of sessions must not be negative")
 	}
 	switch {
 	case c.Skew == 0:

@@ -103,15 +103,9 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
-	var pepper []byte
-	if !cfg.NoPepper {
-		if pepper, err = deriveKey(cfg.RootKey, "pepper", 32); err != nil {
-			return nil, fmt.Errorf("configuring sign-in: %w", err)
-		}
-	}
 	s := &Service{
 		cfg: cfg, issuer: cfg.Issuer, clock: newClock(cfg.Now), log: cfg.Logger, seal: seal,
-		hasher:        newHasher(cfg.MaxHashes, cfg.HashCost, pepper),
+		hasher:        newHasher(cfg.MaxHashes, cfg.HashCost, nil),
 		sessionKeys:   &keyring{purpose: purposeSession, typ: typeSession},
 		assertionKeys: &keyring{purpose: purposeAssertion, typ: typeAssertion},
 		deviceKeys:    &keyring{purpose: purposeDevice, typ: typeDevice},
@@ -122,6 +116,9 @@ func New(cfg Config) (*Service, error) {
 	s.external = newExternalSignIn(&s.cfg, s.now)
 	if cfg.Derive != nil {
 		s.hasher.derive = cfg.Derive
+	}
+	if err := s.unlock(context.Background()); err != nil {
+		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
@@ -169,22 +166,4 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
 		s.renewKeys(ctx, now),
 	)
-}
-
-// renewKeys reads the signing keys again, which replaces one that is too old,
-// and drops the ones whose last token has ended.
-func (s *Service) renewKeys(ctx context.Context, now time.Time) error {
-	for _, k := range []*keyring{s.sessionKeys, s.assertionKeys, s.deviceKeys} {
-		if err := k.load(ctx, s.cfg.Store, s.seal, now); err != nil {
-			return err
-		}
-		kept := keyLife + max(s.cfg.Absolute, 24*time.Hour)
-		if k.purpose == purposeDevice {
-			kept = keyLife + deviceLife
-		}
-		if err := s.cfg.Store.DeleteKeys(ctx, k.purpose, now.Add(-kept)); err != nil {
-			return fmt.Errorf("deleting old %s keys: %w", k.purpose, err)
-		}
-	}
-	return nil
 }

@@ -235,6 +235,7 @@ type Store interface {
 	Sessions
 	Tokens
 	Keys
+	Rotation
 	Notices
 	IdentityProviders
 	TOTPDevices

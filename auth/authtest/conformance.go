@@ -36,6 +36,7 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Reset", testReset},
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
+		{"Rotation", testRotation},
 		{"Notices", testNotices},
 		{"ExternalSignIn", testExternalSignIn},
 		{"PinnedSubject", testPinnedSubject},

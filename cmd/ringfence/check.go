@@ -100,6 +100,9 @@ func checkParts(cmd *cobra.Command, file string) (cfg *config.Config, codes auth
 		if err := checkKeys(cfg); err != nil {
 			return cfg, codes, steps, err
 		}
+		for _, f := range openKeyFiles(cfg) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Warning: others on this machine can use the root key in %s: chmod 0600 it, and take what it protects as known.\n", f)
+		}
 		d, err := openConfigured(ctx, cfg)
 		if err != nil {
 			return cfg, codes, steps, err

@@ -96,11 +96,11 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if d.db, err = openStore(ctx, cfg, quiet); err != nil {
 		return nil, err
 	}
-	key, err := rootKey(cfg)
+	keys, err := readRootKeys(ctx, cfg)
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, quiet); err != nil {
+	if d.auth, err = newAuth(ctx, cfg, d.db, keys, enqueuer{d.db}, nil, nil, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	d.db.UseSecrets(d.auth)
@@ -169,17 +169,18 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, error) {
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKeys, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, error) {
 	c := auth.Config{
 		Store:    db,
-		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
+		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
 		ProviderNetworks: cfg.IdentityProviders.AllowNetworks,
 	}
 	for _, edit := range edits {
 		edit(&c)
 	}
-	return auth.New(c)
+	s, err := auth.New(c)
+	return s, keyHint(err)
 }
 
 // skew is the configured number of steps in auth's words, where 0 is the default and -1 is none.

@@ -304,6 +304,10 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	takeKeys, err := g.nextRootKeys(ctx, old, next)
+	if err != nil {
+		return err
+	}
 	before := g.engine.Revision()
 	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
 		return g.refusePolicies(ctx, err)
@@ -312,6 +316,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
+	takeKeys()
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
 		g.recordPolicy(ctx, "policy.loaded", after, "")
@@ -326,6 +331,7 @@ func needsRestart(a, b *config.Config) string {
 	x, y := *a, *b
 	// These are read anew by reload.
 	x.Policies, x.Zones, x.TrustedProxies, x.Log.Level = y.Policies, y.Zones, y.TrustedProxies, y.Log.Level
+	x.RootKey, x.OldRootKeys = y.RootKey, y.OldRootKeys
 	va, vb := reflect.ValueOf(x), reflect.ValueOf(y)
 	for i := range va.NumField() {
 		if f := va.Type().Field(i); f.IsExported() && !reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {

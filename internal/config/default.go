@@ -39,6 +39,9 @@ func Default() *Config {
 		},
 		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second},
 		Log:       Log{Format: "text", Level: "info"},
+		Keys:      Keys{MaxAge: 90 * 24 * time.Hour},
+
+		OldRootKeys: []RootKey{},
 	}
 }
 

@@ -17,6 +17,9 @@ func (c *Config) resolve(folder string) {
 	for i := range c.TLS.Files {
 		paths = append(paths, &c.TLS.Files[i].Certificate, &c.TLS.Files[i].Key)
 	}
+	for i := range c.OldRootKeys {
+		paths = append(paths, &c.OldRootKeys[i].File)
+	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)

@@ -22,12 +22,13 @@ import (
 // Config is what the pages are made from. Auth, Directory, UI, GateURL and
 // ClientIP are needed; New says which is missing.
 type Config struct {
-	Auth      *auth.Service
-	Directory Directory
-	Log       Log
-	Policies  Policies
-	Status    Status
-	UI        *ui.Renderer
+	Auth       *auth.Service
+	Directory  Directory
+	Agreements Agreements
+	Log        Log
+	Policies   Policies
+	Status     Status
+	UI         *ui.Renderer
 	// GateURL is where people sign in, such as https://gate.example.com. Its
 	// port, if any, is also the port of the clusters' hosts.
 	GateURL      string
@@ -49,7 +50,7 @@ type Directory interface {
 	// Change must apply all of edit or nothing, and record it.
 	Change(ctx context.Context, actor directory.Actor, edit func(*directory.Directory) error) ([]directory.Change, error)
 	// Accept must store and record one acceptance of an agreement.
-	Accept(ctx context.Context, actor directory.Actor, a directory.Acceptance) error
+	Accept(ctx context.Context, actor directory.Actor, a directory.Evidence) error
 }
 
 // Log is the access log as pages read it.
@@ -202,6 +203,8 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /agreements", need: signedIn, handle: c.showAgreements},
 		{pattern: "GET /agreements/{name}", need: signedIn, handle: c.showAgreement},
 		{pattern: "POST /agreements", need: signedIn, handle: c.acceptAgreement},
+		{pattern: "GET /agreements/{name}/{version}", need: signedIn, handle: c.showAccepted},
+		{pattern: "GET /agreements/{name}/{version}/statement.txt", need: signedIn, handle: c.ownStatement},
 		{pattern: "GET /confirm", need: signedIn, handle: c.showConfirm},
 		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
 		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},

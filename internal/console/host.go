@@ -130,7 +130,7 @@ func (b returning) host(c *Console) string {
 // portal. What the session still lacks comes first.
 func (c *Console) proceed(w http.ResponseWriter, r *http.Request, v *visit, s *auth.Session, b returning) error {
 	if len(outstanding(v.Snapshot, s.Account, v.Now)) > 0 {
-		http.Redirect(w, r, b.to("/agreements"), http.StatusSeeOther)
+		http.Redirect(w, r, c.beyondAgreements(r, b).to("/agreements"), http.StatusSeeOther)
 		return nil
 	}
 	if b.id == "" {

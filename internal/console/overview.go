@@ -27,7 +27,8 @@ type overviewPage struct {
 	Streams   int
 	Hour, Day traffic
 	TrafficAt string
-	LogURL    string // empty when the log may not be read
+	LogURL    string   // empty when the log may not be read
+	Keys      []keyAge // for administrators
 }
 
 // An attention is one thing that somebody should look at.
@@ -145,6 +146,12 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	page.TrafficAt = clock(counted.at)
 	if v.mayReview() {
 		page.LogURL = "/console/log"
+	}
+	if v.mayChange() {
+		var err error
+		if page.Keys, err = c.keyAges(r.Context(), v.Now); err != nil {
+			return authError(err, "reading signing keys")
+		}
 	}
 	return c.show(w, r, http.StatusOK, "overview", page)
 }
