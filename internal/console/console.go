@@ -203,6 +203,9 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
 
+		{pattern: "GET /notices", need: signedIn, handle: c.showNotices},
+		{pattern: "POST /notices/seen", need: signedIn, handle: c.seeNotices},
+
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
 		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},
 	}
