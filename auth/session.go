@@ -86,6 +86,7 @@ type proof struct {
 	factor             string
 	recoveryLeft       int
 	failedCodes        int
+	renewed            string // a recovery code in place of the one that was used
 }
 
 // startSession records, stores and puts in force a session that did not exist
@@ -214,6 +215,9 @@ func (s *Service) Confirm(ctx context.Context, o Origin, sess *Session, code str
 		cookie, err = s.rotate(ctx, o, l, sess.epoch, a, p)
 		return err
 	})
+	if err == nil {
+		s.showRenewed(sess.ID, p)
+	}
 	return cookie, err
 }
 

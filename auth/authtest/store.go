@@ -37,6 +37,7 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	recovery
 }
 
 var _ auth.Store = (*Store)(nil)
