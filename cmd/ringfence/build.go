@@ -59,6 +59,7 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	post    *post // nil: no mail server is configured
 	certs   *certs.Manager
 	console *console.Console
 	proxy   *proxy.Handler
@@ -183,7 +184,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	g.auth, g.post, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
 	return err
 }
 
@@ -218,7 +219,12 @@ func (g *gateway) buildConsole() error {
 	if err != nil {
 		return err
 	}
+	var post console.Mail
+	if g.post != nil {
+		post = g.post
+	}
 	g.console, err = console.New(console.Config{
+		Mail: post,
 		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
 	})

@@ -13,7 +13,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, tryMail bool
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check a configuration, its directory and its policies, and change nothing", Args: exactly(),
 		Long: "Check reads the configuration and names every fault with its line, compiles the\n" +
@@ -24,7 +24,7 @@ func newCheck() *cobra.Command {
 			if file == "" {
 				return usagef("which configuration? Name it with --config FILE")
 			}
-			steps, err := check(cmd, file)
+			steps, err := check(cmd, file, tryMail)
 			if asJSON {
 				out := map[string]any{"ok": err == nil, "checked": steps}
 				if err != nil {
@@ -53,17 +53,25 @@ func newCheck() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `file`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&tryMail, "mail", false, "connect to the mail server too, and send nothing")
 	return cmd
 }
 
 // check returns what it found in order, up to the first part with faults.
-func check(cmd *cobra.Command, file string) (steps []string, err error) {
+func check(cmd *cobra.Command, file string, tryMail bool) (steps []string, err error) {
 	ctx := cmd.Context()
 	cfg, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}
 	steps = append(steps, "configuration: "+file+" is well-formed")
+	step, err := checkMail(ctx, cfg, tryMail)
+	if err != nil {
+		return steps, err
+	}
+	if step != "" {
+		steps = append(steps, step)
+	}
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {

@@ -65,6 +65,10 @@ type Config struct {
 	// Codes says how one-time codes are judged.
 	Codes Codes `yaml:"codes"`
 
+	// Mail names the server that takes invitations and warnings. Default none:
+	// administrators pass links and warnings on by themselves.
+	Mail Mail `yaml:"mail"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 

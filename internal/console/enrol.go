@@ -18,6 +18,7 @@ type invitePage struct {
 	Expires         time.Time
 	Invite          string // the token, carried by the form
 	Password, Again ui.Field
+	Phone           *ui.Field // the number from the telephone; nil: none is asked for
 }
 
 // showInvite opens an invitation without consuming it, since mail scanners
@@ -44,6 +45,10 @@ func (c *Console) inviteForm(r *http.Request, v *visit, token string) (*invitePa
 			Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."},
 		Again: ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true, MaxLength: 1024},
 	}
+	if info.PhoneCode {
+		p.Phone = &ui.Field{Name: "phone", Label: "The number that you were told by telephone", Hint: "Six digits. If you were told none, ask whoever sent you the link.",
+			InputMode: "numeric", Autocomplete: "one-time-code", Required: true, MaxLength: 16, Mono: true}
+	}
 	// The page is for whoever was invited, not for who happens to be signed in.
 	p.Person = nil
 	return p, nil
@@ -64,9 +69,12 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 		if err != nil {
 			return inviteError(err)
 		}
-		if field == "again" {
+		switch {
+		case field == "again":
 			page.Again.Error, page.Again.Autofocus = text, true
-		} else {
+		case field == "phone" && page.Phone != nil:
+			page.Phone.Error, page.Phone.Autofocus = text, true
+		default:
 			page.Password.Error, page.Password.Autofocus = text, true
 		}
 		c.UI.Page(w, r, http.StatusUnprocessableEntity, "invite", page)
@@ -75,9 +83,12 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 	if r.PostForm.Has("again") && r.PostForm.Get("again") != password {
 		return refuse("again", "The two passwords differ. Type the same one twice.")
 	}
-	enrol, err := c.Auth.AcceptInvite(r.Context(), v.Origin, token, password)
+	enrol, err := c.Auth.AcceptInviteWith(r.Context(), v.Origin, token, password, r.PostForm.Get("phone"))
 	if p, ok := errors.AsType[*auth.PasswordError](err); ok {
 		return refuse("password", sentence(p.Error()))
+	}
+	if errors.Is(err, auth.ErrPhoneCode) {
+		return refuse("phone", "That is not the number that you were told. After ten wrong ones the invitation is void.")
 	}
 	if err != nil {
 		return inviteError(err)

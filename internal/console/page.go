@@ -86,7 +86,7 @@ func (v *visit) roleWords() string {
 var menu = []ui.NavGroup{
 	{Title: "My access", Items: []ui.NavItem{
 		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
-		{Label: "My notices", URL: "/notices"},
+		{Label: "My password", URL: "/password"}, {Label: "Recovery codes", URL: "/factors/recovery"}, {Label: "My notices", URL: "/notices"},
 	}},
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
