@@ -59,6 +59,11 @@ type Config struct {
 	MaxHashes int
 	// HashCost is what one hash costs; the default is right outside of tests.
 	HashCost HashCost
+	// Derive computes argon2id (RFC 9106) with one lane, memory in KiB, size in
+	// bytes. nil computes it in this process; the gateway passes a process of
+	// its own, so that hashes do not slow what it forwards. At most MaxHashes
+	// calls run at a time.
+	Derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	// MaxSessions is how many sessions an account may have; default 20. One
 	// more ends the oldest.
 	MaxSessions int

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 )
 
 const actionRecoveryReplace = "recovery.replace"
@@ -117,6 +115,8 @@ func (h *hasher) hashLike(ctx context.Context, account, code, like string) (stri
 		return "", err
 	}
 	defer leave()
-	p.hash = argon2.IDKey(h.prepare(account, code), p.salt, p.cost.Passes, p.cost.Memory, 1, hashSize)
+	if p.hash, err = h.derive(ctx, h.prepare(account, code), p.salt, p.cost.Passes, p.cost.Memory, hashSize); err != nil {
+		return "", fmt.Errorf("hashing a recovery code: %w", err)
+	}
 	return p.String(), nil
 }

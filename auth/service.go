@@ -121,6 +121,9 @@ func New(cfg Config) (*Service, error) {
 	if s.throttle, err = deriveKey(cfg.RootKey, "throttle", 32); err != nil {
 		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
+	if cfg.Derive != nil {
+		s.hasher.derive = cfg.Derive
+	}
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}

@@ -60,6 +60,7 @@ type gateway struct {
 	engine  *rego.Engine
 	auth    *auth.Service
 	post    *post // nil: no mail server is configured
+	hashes  *hashWorker
 	certs   *certs.Manager
 	console *console.Console
 	proxy   *proxy.Handler
@@ -81,7 +82,7 @@ type gateway struct {
 // build makes every part of a gateway from its configuration and state; it
 // starts nothing. On error everything already opened is closed.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
-	g = &gateway{logger: logger, metrics: newMetrics(), due: map[string]bool{}}
+	g = &gateway{logger: logger, hashes: &hashWorker{logger: logger}, metrics: newMetrics(), due: map[string]bool{}}
 	g.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -184,7 +185,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, g.post, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	g.auth, g.post, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.hashes, g.logger)
 	return err
 }
 

@@ -101,7 +101,7 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, d.post, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, quiet); err != nil {
+	if d.auth, d.post, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, &hashWorker{logger: quiet}, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
@@ -169,12 +169,13 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db, and what tells by mail, nil without a server.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger) (*auth.Service, *post, error) {
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), hashes *hashWorker, logger *slog.Logger) (*auth.Service, *post, error) {
 	p, err := newPost(cfg, db, logger)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err := auth.New(auth.Config{
+		Derive:   hashes.Derive,
 		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Told: p.told, Logger: logger,
