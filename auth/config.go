@@ -86,6 +86,11 @@ type Config struct {
 	CodeMatched func(offset int)
 	CodeFailed  func()
 
+	// Told, when set, is called after an account's owner was left a notice, to
+	// send it by mail as well. For some kinds whoever answers for the vendor is
+	// to be told too: see [Warned]. It must return soon.
+	Told func(context.Context, Account, Notice)
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
 }
@@ -138,6 +143,9 @@ func (c *Config) check() error {
 	}
 	if c.CodeFailed == nil {
 		c.CodeFailed = func() {}
+	}
+	if c.Told == nil {
+		c.Told = func(context.Context, Account, Notice) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -73,6 +73,7 @@ type Service struct {
 	sessionKeys   *keyring
 	assertionKeys *keyring
 	deviceKeys    *keyring
+	throttle      []byte // keys what wrong passwords are counted under
 
 	// Read without a lock by every request, written under mu.
 	live live
@@ -84,7 +85,7 @@ type Service struct {
 	// Each guards itself.
 	verified   recent[string, *verifiedCookie]
 	assertions recent[assertionKey, *assertion]
-	slow       passwordThrottle
+	shown      expiring[[]string] // new recovery codes, by session
 	targets    expiring[Target]
 	handoffs   expiring[handoff]
 
@@ -112,7 +113,10 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
-	s.slow.limit = 100_000
+	s.shown.limit = 20_000
+	if s.throttle, err = deriveKey(cfg.RootKey, "throttle", 32); err != nil {
+		return nil, fmt.Errorf("configuring sign-in: %w", err)
+	}
 	s.external = newExternalSignIn(&s.cfg, s.now)
 	if cfg.Derive != nil {
 		s.hasher.derive = cfg.Derive
@@ -164,6 +168,8 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.endExpired(ctx, now),
 		s.cfg.Store.Expire(ctx, now),
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
+		s.cfg.Store.ExpireWarnings(ctx, now.Add(-noticeLife)),
+		s.cfg.Store.ExpirePasswordFailures(ctx, now.Add(-passwordFailureLife)),
 		s.renewKeys(ctx, now),
 	)
 }

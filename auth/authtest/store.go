@@ -42,6 +42,7 @@ type Store struct {
 	subjects    map[string]auth.PinnedSubject
 	trusting    map[string]bool
 	factors     factors
+	recovery
 }
 
 var _ auth.Store = (*Store)(nil)

@@ -59,6 +59,7 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	post    *post // nil: no mail server is configured
 	hashes  *hashWorker
 	clock   *drift.Monitor
 	certs   *certs.Manager
@@ -188,7 +189,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		return ok
 	}
 	g.clock = newClock(cfg, g.logger)
-	if g.auth, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
+	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
 		func(c *auth.Config) { c.Derive = g.hashes.Derive }); err != nil {
 		return err
 	}
@@ -227,7 +228,12 @@ func (g *gateway) buildConsole() error {
 	if err != nil {
 		return err
 	}
+	var post console.Mail
+	if g.post != nil {
+		post = g.post
+	}
 	g.console, err = console.New(console.Config{
+		Mail: post,
 		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})

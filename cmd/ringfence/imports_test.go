@@ -34,6 +34,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/certs":     {module + "/proxy", module + "/auth", module + "/rego", module + "/cmd", module + "/internal/config"},
 		"internal/sample":    {module},
 		"internal/drift":     {module},
+		"internal/mail":      {module},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it
 		"github.com/open-policy-agent/opa":     {"rego"},
@@ -49,6 +50,7 @@ func TestImports_PointDown(t *testing.T) {
 		"github.com/spf13/cobra":               {"cmd/ringfence"},
 		"github.com/prometheus":                {"cmd/ringfence"},
 		"github.com/golang-jwt/jwt":            {"auth"},
+		"github.com/wneessen/go-mail":          {"internal/mail"},
 		"golang.org/x/crypto/argon2":           {"auth"},
 		"github.com/coreos/go-oidc":            {"auth/provider"},
 		"golang.org/x/oauth2":                  {"auth/provider"},

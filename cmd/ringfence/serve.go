@@ -176,6 +176,9 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	if g.post != nil {
+		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
+	}
 	if o.file != "" {
 		group.Go(func() error { g.reloads(ctx, o); return nil })
 	}

@@ -71,6 +71,10 @@ type Config struct {
 	// Clock says how this machine's clock is watched.
 	Clock Clock `yaml:"clock"`
 
+	// Mail names the server that takes invitations and warnings. Default none:
+	// administrators pass links and warnings on by themselves.
+	Mail Mail `yaml:"mail"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 

@@ -25,6 +25,7 @@ func Default() *Config {
 		Sessions:          Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 		Codes:             Codes{Skew: 1},
 		Clock:             Clock{Servers: []string{}},
+		Mail:              Mail{TLS: "starttls"},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

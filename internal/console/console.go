@@ -28,6 +28,7 @@ type Config struct {
 	Log        Log
 	Policies   Policies
 	Status     Status
+	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer
 	// GateURL is where people sign in, such as https://gate.example.com. Its
 	// port, if any, is also the port of the clusters' hosts.
@@ -221,6 +222,16 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
 		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
+
+		{pattern: "GET /notices", need: signedIn, handle: c.showNotices},
+		{pattern: "POST /notices/seen", need: signedIn, handle: c.seeNotices},
+		{pattern: "GET /password", need: signedIn, handle: c.showPassword},
+		{pattern: "POST /password", need: signedIn, handle: c.changePassword},
+		{pattern: "GET /factors/recovery", need: signedIn, handle: c.showRecoveryCodes},
+		{pattern: "POST /factors/recovery", need: signedIn, handle: c.replaceRecovery},
+		{pattern: "GET /factors/recovery/new", need: signedIn, handle: c.showNewCodes},
+		{pattern: "GET /factors/recovery/new.txt", need: signedIn, handle: c.downloadNewCodes},
+		{pattern: "POST /factors/recovery/new", need: signedIn, handle: c.keepNewCodes},
 
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
 		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image/png"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,13 @@ func TestEnrolment_FromInvitationToCluster(t *testing.T) {
 	w.pass(time.Minute)
 	again := w.browser()
 	again.visit(gateURL + "/login").submit(map[string]string{"email": "lee@example.com", "password": password})
-	again.submit(map[string]string{"code": codes[3]}).has(200, "My clusters", "You signed in last on")
+	again.submit(map[string]string{"code": codes[3]}).has(200, "Your new recovery code", "It is not shown a second time")
+	renewed := textOf(slices.Collect(elements(again.page, "code"))[0])
+	again.visit("/factors/recovery/new.txt").has(200, renewed)
+	again.visit("/").visit("/factors/recovery/new").submit(map[string]string{"code": codes[4]}).has(422, "not one of the codes on this page")
+	again.submit(map[string]string{"code": strings.ToUpper(renewed)}).has(200, "codes are left", "10")
+	again.visit("/factors/recovery/new.txt").has(404)
+	again.visit("/").has(200, "My clusters", "You signed in last on", "You have 10 recovery codes left", "A recovery code was used")
 }
 
 func TestEnrolment_PlainClientWithoutRepeat(t *testing.T) {

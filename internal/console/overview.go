@@ -21,6 +21,7 @@ import (
 type overviewPage struct {
 	Base
 	Attention []attention
+	Warnings  []openWarning
 	Figures   []figure
 	Log       logHealth
 	Revision  ui.Hash
@@ -118,6 +119,10 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	var err error
+	if page.Warnings, err = c.openWarnings(r, d, v); err != nil {
+		return err
+	}
 	active := 0
 	for _, a := range d.Accounts {
 		if standing(d, &a, v.Now).Kind == ui.Good {
@@ -178,6 +183,7 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: row.Title, URL: row.URL},
 			row.Vendor.Label + ", last day " + row.Ends + ", " + count(row.People, "person") + " at work under it."})
 	}
+	out = append(out, c.mailFaults(v)...)
 	return append(out, c.invited(d, v)...)
 }
 

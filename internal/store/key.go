@@ -29,6 +29,7 @@ var sealedColumns = []sealedColumn{
 	{"totp_pending", "sealed", "account || '/' || id", "totp_device", "sealed", "true"},
 	{"enrolment", "sealed_totp", "account", "credential", "totp", "true"},
 	{"enrolment", "sealed_recovery", "hash", "enrolment", "recovery", "true"},
+	{"mail", "sealed_text", "id", "mail", "text", "true"},
 	{"identity_provider", "sealed_client_secret", "vendor", "identity_provider", "client_secret", "sealed_client_secret IS NOT NULL"},
 }
 
