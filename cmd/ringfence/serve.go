@@ -165,6 +165,13 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 		l.close()
 		return err
 	}
+	// Whoever sees that the gateway is ready may ask it to reload: by default
+	// the signal would end it.
+	hup := make(chan os.Signal, 1)
+	if o.file != "" {
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
 	serve(public, proxy.NewListener(l.public, g.certs.TLSConfig(), limits(cfg)))
 	serve(plain, l.plain)
 	serve(ops, l.operations)
@@ -180,7 +187,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
 	if o.file != "" {
-		group.Go(func() error { g.reloads(ctx, o); return nil })
+		group.Go(func() error { g.reloads(ctx, o, hup); return nil })
 	}
 	group.Go(func() error { <-ctx.Done(); g.drain(ctx, public, plain, ops); return nil })
 	g.logger.Info("serving", "gate", gateURL(cfg).String(), "listen", l.public.Addr().String(), "version", buildVersion(), "revision", g.engine.Revision(), "log_entries", g.log.Size())
@@ -261,10 +268,7 @@ func limits(cfg *config.Config) proxy.Limits {
 
 // reloads reloads on SIGHUP and when the configuration file or the policies
 // folder changes.
-func (g *gateway) reloads(ctx context.Context, o serveOptions) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (g *gateway) reloads(ctx context.Context, o serveOptions, hup <-chan os.Signal) {
 	tick := time.NewTicker(filesEvery)
 	defer tick.Stop()
 	seen := fingerprint(o.file, g.cfg.Load().Policies)
