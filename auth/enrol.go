@@ -169,9 +169,13 @@ func (s *Service) FinishEnrolment(ctx context.Context, o Origin, enrol string) (
 	}); err != nil {
 		return "", nil, fmt.Errorf("counting tries: %w", err)
 	}
-	return s.startSession(ctx, o, a, c, proof{
+	cookie, sess, err = s.startSession(ctx, o, a, c, proof{
 		passwordAt: e.PasswordSet, codeAt: e.Confirmed, factor: factorTOTP, recoveryLeft: recoveryLeft(c.Recovery),
 	})
+	if err == nil {
+		s.allowEnrolled(ctx, sess)
+	}
+	return cookie, sess, err
 }
 
 // hostWords returns the words of the deployment's own names.

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -38,4 +40,29 @@ func Forge(t testing.TB, s *Service, store Store, a Account, n int, host string)
 		out[i].Header.Set("Cookie", SessionCookie+"="+cookie)
 	}
 	return out
+}
+
+// ReadKeyAnswers reads answer as a new key's and as an old key's, each to a
+// question that nobody was asked before.
+func ReadKeyAnswers(s *Service, a Account, answer []byte) error {
+	ctx := context.Background()
+	owner, _, err := s.owner(ctx, &a)
+	if err != nil {
+		panic(err)
+	}
+	_, create, err := s.relyingParty.BeginRegistration(owner)
+	if err != nil {
+		panic(err)
+	}
+	_, get, err := s.relyingParty.BeginLogin(owner)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := s.readNewKey(ctx, &a, create, answer); err == nil {
+		return nil
+	} else if _, ok := errors.AsType[refusal](err); !ok {
+		panic(err)
+	}
+	_, _, err = s.readAnswer(owner, get, answer)
+	return err
 }

@@ -24,6 +24,7 @@ const (
 	FactorPassword = "password"
 	FactorTOTP     = "totp"
 	FactorRecovery = "recovery"
+	FactorWebAuthn = "webauthn" // a passkey or security key: resists phishing
 )
 
 // Names of the credentials that a request can carry, as in [Subject.Credential].

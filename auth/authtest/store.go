@@ -37,6 +37,7 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	keysOf      keyTables
 }
 
 var _ auth.Store = (*Store)(nil)
@@ -209,6 +210,7 @@ func (s *Store) ResetCredential(_ context.Context, account string) error {
 func (s *Store) reset(account string) {
 	delete(s.credentials, account)
 	delete(s.failures, account)
+	s.keysOf.reset(account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })
 	maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == account })
 	s.endAccount(account)
