@@ -58,6 +58,8 @@ type EngagementFacts struct {
 	StartsNS int64    `json:"starts_ns"`
 	EndsNS   int64    `json:"ends_ns"`
 	Clusters []string `json:"clusters"`
+	// PhishingResistant demands a passkey or security key: codes do not count.
+	PhishingResistant bool `json:"phishing_resistant"`
 }
 
 // Values of [AssignmentFacts.Access].

@@ -58,6 +58,8 @@ func termOf(v reflect.Value) *ast.Term {
 		return ast.StringTerm(v.String())
 	case reflect.Int, reflect.Int64:
 		return intTerm(v.Int())
+	case reflect.Bool:
+		return ast.InternedTerm(v.Bool())
 	case reflect.Slice:
 		terms := make([]*ast.Term, v.Len())
 		for i := range terms {

@@ -32,6 +32,7 @@ type personPage struct {
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
 	Sessions    []personSession
+	Keys        personKeys
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
 	Acts        []act
@@ -95,6 +96,9 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
 	for _, s := range sessions {
 		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	}
+	if page.Keys, err = c.keysOfPerson(r, v, a); err != nil {
+		return err
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))
@@ -258,7 +262,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 		Base: v.page("Reset sign-in of " + a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
-			"Password, authenticator and recovery codes become void, and all sessions end.",
+			"Password, authenticator, keys and recovery codes become void, and all sessions end.",
 			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
 			"Assignments stay as they are.",
 		},

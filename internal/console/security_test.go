@@ -68,7 +68,7 @@ func TestRoutes_RoleMatrix(t *testing.T) {
 		jars[id] = b.Jar
 	}
 	gate, _ := url.Parse(gateURL)
-	routes := append(w.gateRoutes(), w.consoleRoutes()...)
+	routes := slices.Concat(w.gateRoutes(), w.keyRoutes(), w.consoleRoutes())
 	for _, rt := range routes {
 		for who, role := range roles {
 			method, path := fill(rt.pattern)

@@ -195,6 +195,13 @@ var actionNames = map[string]string{
 	"totp.throttled":     "too many wrong codes",
 	"recovery.used":      "used a recovery code",
 	"recovery.failed":    "wrong recovery code",
+	"webauthn.add":       "added a passkey or security key",
+	"webauthn.remove":    "passkey or security key removed",
+	"webauthn.rename":    "renamed a passkey or security key",
+	"webauthn.used":      "used a passkey or security key",
+	"webauthn.failed":    "passkey or security key refused",
+	"webauthn.cloned":    "passkey or security key refused as a copy",
+	"webauthn.allow":     "may add a passkey or security key",
 	"invite.create":      "was invited",
 	"invite.accept":      "accepted the invitation",
 	"factor.reset":       "sign-in was reset",
@@ -216,6 +223,7 @@ var factorNames = map[string]string{
 	policy.FactorPassword: "password",
 	policy.FactorTOTP:     "authenticator code",
 	policy.FactorRecovery: "recovery code",
+	policy.FactorWebAuthn: "passkey or security key",
 }
 
 // typeWords names the types of entries.
@@ -235,6 +243,7 @@ var reasonWords = map[string]string{
 	policy.ReasonCodeStale:          "The last code was too old for this cluster.",
 	policy.ReasonAgreementMissing:   "An agreement that the engagement demands was not accepted.",
 	policy.ReasonSecondFactor:       "The session had no second factor.",
+	policy.ReasonPhishingResistant:  "The engagement demands a passkey or security key, and the session had none or had used it too long ago.",
 	policy.ReasonAccountNotActive:   "The account was not active.",
 	policy.ReasonAccountEnded:       "The account had ended.",
 	policy.ReasonVendorNotActive:    "The vendor was suspended.",

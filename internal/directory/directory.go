@@ -53,8 +53,12 @@ type Engagement struct {
 	Starts, Ends         time.Time
 	Closed               bool
 	Clusters, Agreements []string // names: what it covers, and what it demands
+	// PhishingResistant demands a passkey or security key of whoever works
+	// under it: codes do not count.
+	PhishingResistant bool
 
-	unsaid bool // the file said nothing about Closed
+	unsaid       bool // the file said nothing about Closed
+	unsaidFactor bool // nor about PhishingResistant
 }
 
 // An Account is a person's login.
