@@ -168,10 +168,14 @@ func newAccountList() *cobra.Command {
 				return err
 			}
 			dir, _, err := d.db.Directory(cmd.Context())
+			keys := map[string][]accountKey{}
+			if err == nil && asJSON {
+				keys, err = keysOf(cmd.Context(), d, dir.Accounts)
+			}
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			return printAccounts(cmd, dir.Accounts, asJSON)
+			return printAccounts(cmd, dir.Accounts, keys, asJSON)
 		},
 	}
 	t.flags(cmd)
@@ -179,11 +183,11 @@ func newAccountList() *cobra.Command {
 	return cmd
 }
 
-func printAccounts(cmd *cobra.Command, accounts []directory.Account, asJSON bool) error {
+func printAccounts(cmd *cobra.Command, accounts []directory.Account, keys map[string][]accountKey, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(cmd.OutOrStdout())
 		for _, a := range accounts {
-			row := map[string]any{"id": a.ID, "email": a.Email, "name": a.Name, "roles": a.Roles, "status": a.Status}
+			row := map[string]any{"id": a.ID, "email": a.Email, "name": a.Name, "roles": a.Roles, "status": a.Status, "keys": keys[a.ID]}
 			if a.Vendor != "" {
 				row["vendor"] = a.Vendor
 			}

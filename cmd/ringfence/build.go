@@ -183,7 +183,12 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	demands := func(account string) bool {
+		s := g.snapshot.Load()
+		// Before there is a snapshot nobody is signed in; if it were so, a code would add no key.
+		return s == nil || s.PhishingResistant(account, time.Now())
+	}
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, demands, func() { g.recheck() }, g.logger)
 	return err
 }
 
