@@ -182,7 +182,7 @@ var roleWords = map[policy.Role]string{
 // readable as they are.
 var actionNames = map[string]string{
 	"session.start":      "signed in",
-	"session.confirm":    "confirmed with a fresh code",
+	"session.confirm":    "confirmed with a fresh factor",
 	"session.end":        "session ended",
 	"session.expire":     "session ran out",
 	"password.set":       "set a password",
