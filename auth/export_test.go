@@ -66,3 +66,8 @@ func ReadKeyAnswers(s *Service, a Account, answer []byte) error {
 	_, _, err = s.readAnswer(owner, get, answer)
 	return err
 }
+
+// SealTOTP seals a secret as the device's.
+func SealTOTP(s *Service, account, id string, secret []byte) []byte {
+	return s.sealTOTP(account, id, secret)
+}

@@ -93,6 +93,14 @@ type proof struct {
 	failedCodes        int
 }
 
+// newestAt is when a second factor was proved last; zero: none was.
+func (p proof) newestAt() time.Time {
+	if p.keyAt.After(p.codeAt) {
+		return p.keyAt
+	}
+	return p.codeAt
+}
+
 // newest names the second factor that was proved.
 func (p proof) newest() string {
 	if !p.keyAt.IsZero() && p.keyAt.After(p.codeAt) {

@@ -54,15 +54,9 @@ var (
 	ErrNoKeys = errors.New("there is no key for this account")
 	// ErrKeyTaken means that the key is in use already.
 	ErrKeyTaken = errors.New("this key is in use already")
-	// ErrTooManyKeys means that the account has as many keys as it may.
-	ErrTooManyKeys = errors.New("this account has as many keys as it may")
 	// ErrKeyNotAllowed means that a first key may not be added here: an
 	// administrator has to allow it.
 	ErrKeyNotAllowed = errors.New("a first key needs an administrator's permission")
-	// ErrFactorStale means that a factor has to be proved anew first.
-	ErrFactorStale = errors.New("a fresh factor is needed")
-	// ErrLastFactor means that an account would be left without a second factor.
-	ErrLastFactor = errors.New("this is the account's last second factor")
 )
 
 const (
@@ -72,8 +66,6 @@ const (
 	MaxKeyName = 64
 	// MaxKeyAnswer is how large a key's answer may be, in bytes.
 	MaxKeyAnswer = 32 << 10
-	// KeyFresh is how old a factor may be that adds or removes a key.
-	KeyFresh = 15 * time.Minute
 
 	ceremonyLife  = 5 * time.Minute
 	maxCeremonies = 20 // of one sign-in or session within ceremonyLife

@@ -16,16 +16,16 @@ import (
 )
 
 // MayAddKey reports whether the session may add a key to its account now, and
-// by what it would be bound: [ErrFactorStale] asks for a fresh factor,
+// by what it would be bound: [ErrCodeStale] asks for a fresh factor,
 // [ErrKeyStale] for a fresh answer of a key that is there, [ErrKeyNotAllowed]
-// for an administrator, and [ErrTooManyKeys] and [ErrNoKeys] say never.
+// for an administrator, and [ErrTooMany] and [ErrNoKeys] say never.
 //
 // A person who was tricked out of a code must not lose more than a code: while
 // an engagement demands a key of the account, a code adds none. Then the first
 // key comes with the enrolment or with an administrator's permission, and
 // further ones with a key.
 func (s *Service) MayAddKey(ctx context.Context, sess *Session) (bound string, err error) {
-	return s.mayAddKey(ctx, sess, KeyFresh)
+	return s.mayAddKey(ctx, sess, FreshFor)
 }
 
 // ErrKeyStale means that a key of the account has to answer anew first.
@@ -40,7 +40,7 @@ func (s *Service) mayAddKey(ctx context.Context, sess *Session, fresh time.Durat
 		return "", err
 	}
 	if len(keys) >= MaxKeys {
-		return "", ErrTooManyKeys
+		return "", ErrTooMany
 	}
 	now := s.now()
 	allowed, err := s.cfg.Store.KeyAllowed(ctx, sess.Account)
@@ -66,7 +66,7 @@ func (s *Service) mayAddKey(ctx context.Context, sess *Session, fresh time.Durat
 		return "", ErrKeyNotAllowed
 	}
 	if !young(sub.CodeAge()) {
-		return "", ErrFactorStale
+		return "", ErrCodeStale
 	}
 	return bound, nil
 }
@@ -78,7 +78,7 @@ func (s *Service) BeginKeyRegistration(ctx context.Context, _ Origin, sess *Sess
 	if err != nil {
 		return KeyQuestion{}, err
 	}
-	if _, err := s.mayAddKey(ctx, sess, KeyFresh); err != nil {
+	if _, err := s.mayAddKey(ctx, sess, FreshFor); err != nil {
 		return KeyQuestion{}, err
 	}
 	owner, _, err := s.owner(ctx, a)
@@ -125,7 +125,7 @@ func (s *Service) FinishKeyRegistration(ctx context.Context, o Origin, sess *Ses
 		return "", SecurityKey{}, err
 	}
 	// The factor was fresh when the question was asked.
-	bound, err := s.mayAddKey(ctx, sess, KeyFresh+ceremonyLife)
+	bound, err := s.mayAddKey(ctx, sess, FreshFor+ceremonyLife)
 	if err != nil {
 		return "", SecurityKey{}, err
 	}
@@ -192,7 +192,7 @@ func (s *Service) addKey(ctx context.Context, o Origin, a *Account, sess *Sessio
 		return SecurityKey{}, err
 	}
 	if err := s.cfg.Store.PutSecurityKey(ctx, k, MaxKeys); err != nil {
-		if errors.Is(err, ErrKeyTaken) || errors.Is(err, ErrTooManyKeys) {
+		if errors.Is(err, ErrKeyTaken) || errors.Is(err, ErrTooMany) {
 			return SecurityKey{}, err
 		}
 		return SecurityKey{}, fmt.Errorf("storing key: %w", err)

@@ -49,17 +49,17 @@ func (s *Service) keyOf(ctx context.Context, account, id string) (SecurityKey, i
 
 // RemoveKey removes a key of the session's account and returns the session's
 // new cookie for the gate. It needs a factor that is not older than
-// [KeyFresh]. Other sessions and tokens that some key of the account has
+// [FreshFor]. Other sessions and tokens that some key of the account has
 // proved end, and this one needs a factor anew: a key is removed because it
-// was lost. Errors: [ErrFactorStale], [ErrLastFactor], [ErrNotFound],
+// was lost. Errors: [ErrCodeStale], [ErrLastFactor], [ErrNotFound],
 // [ErrSessionEnded].
 func (s *Service) RemoveKey(ctx context.Context, o Origin, sess *Session, id string) (cookie string, err error) {
 	l, a, err := s.inSession(ctx, sess)
 	if err != nil {
 		return "", err
 	}
-	if age, ok := sess.Subject(s.now()).CodeAge(); !ok || age > int64(KeyFresh/time.Second) {
-		return "", ErrFactorStale
+	if age, ok := sess.Subject(s.now()).CodeAge(); !ok || age > int64(FreshFor/time.Second) {
+		return "", ErrCodeStale
 	}
 	k, n, err := s.keyOf(ctx, a.ID, id)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Service) keepsFactor(ctx context.Context, account string, n int) error 
 	if err != nil {
 		return fmt.Errorf("reading credential: %w", err)
 	}
-	if c.Confirmed.IsZero() {
+	if len(c.Devices) == 0 {
 		return ErrLastFactor
 	}
 	return nil

@@ -15,7 +15,9 @@ var adaActor = auth.Actor{Account: authtest.Ada.ID, Email: authtest.Ada.Email}
 
 // demanding is a configuration under which Kim's engagement demands a key.
 func demanding(on *bool) func(*auth.Config) {
-	return func(c *auth.Config) { c.PhishingResistant = func(account string) bool { return *on && account == authtest.Kim.ID } }
+	return func(c *auth.Config) {
+		c.PhishingResistant = func(account string) bool { return *on && account == authtest.Kim.ID }
+	}
 }
 
 // TestKey_StolenCodeAddsNone: while an engagement demands a key, whoever has
@@ -45,7 +47,7 @@ func TestKey_StolenCodeAddsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Clock.Advance(16 * time.Minute)
-	if _, err := e.BeginKeyRegistration(t.Context(), p.Origin, sess); !errors.Is(err, auth.ErrFactorStale) {
+	if _, err := e.BeginKeyRegistration(t.Context(), p.Origin, sess); !errors.Is(err, auth.ErrCodeStale) {
 		t.Fatalf("allowed, with an old code: %v", err)
 	}
 	_, sess = e.SignIn(t, p)
@@ -106,7 +108,7 @@ func TestKey_AddedWhileEnrolling(t *testing.T) {
 		if err := p.Scan(info.URI); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.ConfirmTOTP(t.Context(), p.Origin, value, e.FreshCode(t, p)); err != nil {
+		if _, err := e.ConfirmTOTP(t.Context(), p.Origin, value, "", e.FreshCode(t, p)); err != nil {
 			t.Fatal(err)
 		}
 		_, sess, err := e.FinishEnrolment(t.Context(), p.Origin, value)
@@ -147,7 +149,7 @@ func TestKey_Remove(t *testing.T) {
 	}
 	byCode, _ := k.SignIn(t, k.p)
 	k.Clock.Advance(16 * time.Minute)
-	if _, err := k.RemoveKey(ctx, k.p.Origin, current(t, k.Env, byCode), k.row.ID); !errors.Is(err, auth.ErrFactorStale) {
+	if _, err := k.RemoveKey(ctx, k.p.Origin, current(t, k.Env, byCode), k.row.ID); !errors.Is(err, auth.ErrCodeStale) {
 		t.Fatalf("with an old code: %v", err)
 	}
 	here, sess := k.SignIn(t, k.p)
@@ -276,7 +278,7 @@ func TestKey_TakenAndTooMany(t *testing.T) {
 	for range auth.MaxKeys - 1 {
 		_, _, k.sess = addKey(t, k.Env, k.p, k.sess, authtest.NewSoftKey(t), "one more")
 	}
-	if _, err := k.BeginKeyRegistration(t.Context(), k.p.Origin, k.sess); !errors.Is(err, auth.ErrTooManyKeys) {
+	if _, err := k.BeginKeyRegistration(t.Context(), k.p.Origin, k.sess); !errors.Is(err, auth.ErrTooMany) {
 		t.Errorf("the eleventh: %v", err)
 	}
 }

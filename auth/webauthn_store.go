@@ -34,6 +34,11 @@ type SecurityKey struct {
 	Cloned         time.Time // when it answered with a count that was used before; zero: never
 }
 
+// Authenticator returns the key as one among its owner's second factors.
+func (k *SecurityKey) Authenticator() Authenticator {
+	return Authenticator{ID: k.ID, Account: k.Account, Name: k.Name, Kind: factorKey, Created: k.Created, LastUsed: k.LastUsed}
+}
+
 // A Ceremony is a question to a key under way. It is answered once at most.
 type Ceremony struct {
 	Hash    string // of the id that the page carries
@@ -59,7 +64,7 @@ type SecurityKeys interface {
 	SecurityKeysOf(ctx context.Context, account string) ([]SecurityKey, error)
 	// PutSecurityKey must store a new key and remove the account's allowance,
 	// all or nothing. It is [ErrKeyTaken] if a key with this credential id is
-	// there, whosever it is, and [ErrTooManyKeys] if the account has most keys.
+	// there, whosever it is, and [ErrTooMany] if the account has most keys.
 	PutSecurityKey(ctx context.Context, k SecurityKey, most int) error
 	// UseSecurityKey must set the key's record, count, backup state and last
 	// use to k's if the stored count is lower than k's or both are 0, in one

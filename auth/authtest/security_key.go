@@ -74,7 +74,7 @@ func (s *Store) PutSecurityKey(_ context.Context, k auth.SecurityKey, most int) 
 			}
 		}
 		if n >= most {
-			return auth.ErrTooManyKeys
+			return auth.ErrTooMany
 		}
 		put(&s.keysOf.keys, k.ID, copyKey(k))
 		delete(s.keysOf.allowances, k.Account)
@@ -209,7 +209,7 @@ func testSecurityKeys(t *testing.T, s auth.Store) {
 	other := storedKey("key_3", Lee.ID)
 	other.CredentialID = first.CredentialID // of somebody else
 	wantEqual(t, s.PutSecurityKey(ctx, other, 2), auth.ErrKeyTaken)
-	wantEqual(t, s.PutSecurityKey(ctx, storedKey("key_4", Kim.ID), 2), auth.ErrTooManyKeys)
+	wantEqual(t, s.PutSecurityKey(ctx, storedKey("key_4", Kim.ID), 2), auth.ErrTooMany)
 	if err := s.PutSecurityKey(ctx, storedKey("key_5", "acc-nobody"), 2); err == nil {
 		t.Fatal("a key of nobody was stored")
 	}

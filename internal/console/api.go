@@ -87,30 +87,7 @@ type apiPerson struct {
 	Vendor  string        `json:"vendor,omitempty"`
 	Roles   []policy.Role `json:"roles"`
 	Session apiSession    `json:"session"`
-	Keys    []apiKey      `json:"keys"` // passkeys and security keys
-}
-
-type apiKey struct {
-	ID       string     `json:"id"`
-	Name     string     `json:"name"`
-	Created  time.Time  `json:"created"`
-	LastUsed *time.Time `json:"last_used,omitempty"`
-}
-
-func (c *Console) apiKeys(ctx context.Context, account string) ([]apiKey, error) {
-	list, err := c.Auth.SecurityKeys(ctx, account)
-	if err != nil {
-		return nil, authError(err, "listing keys")
-	}
-	keys := []apiKey{}
-	for _, k := range list {
-		row := apiKey{ID: k.ID, Name: k.Name, Created: k.Created.UTC()}
-		if used := k.LastUsed.UTC(); !k.LastUsed.IsZero() {
-			row.LastUsed = &used
-		}
-		keys = append(keys, row)
-	}
-	return keys, nil
+	Factors []apiFactor   `json:"factors"`
 }
 
 type apiSession struct {
@@ -128,13 +105,12 @@ func (c *Console) apiMe(w http.ResponseWriter, r *http.Request, v *visit) error 
 	s := v.Session
 	me := apiPerson{Account: s.Account, Email: s.Email, Name: s.Name, Vendor: s.Vendor, Roles: s.Roles,
 		Session: apiSession{ID: s.ID, Created: s.Created.UTC(), IdleEnds: s.IdleEnds.UTC(), AbsoluteEnds: s.AbsoluteEnds.UTC()}}
-	keys, err := c.apiKeys(r.Context(), s.Account)
-	if err != nil {
-		return err
-	}
-	me.Keys = keys
 	if age, ok := s.Subject(v.Now).CodeAge(); ok {
 		me.Session.CodeAge = &age
+	}
+	var err error
+	if me.Factors, err = c.apiFactors(r.Context(), s.Account); err != nil {
+		return err
 	}
 	return writeJSON(w, http.StatusOK, me)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,9 +27,8 @@ func (c *Console) keyRoutes() []route {
 	}
 }
 
-// keysPage is the data of the page "keys".
-type keysPage struct {
-	Base
+// keysBlock is the part of the page "factors" about passkeys and security keys.
+type keysBlock struct {
 	Keys     []keyRow
 	Demanded bool   // by an engagement of the visitor
 	Why      string // why none can be added: full, host or ask; empty: one can
@@ -46,35 +46,41 @@ func keyNameField(value string) ui.Field {
 	return ui.Field{Name: "name", Label: "Name", Value: value, Required: true, MaxLength: auth.MaxKeyName, Autocomplete: "off"}
 }
 
+// showKeys leads to the list of keys among the other factors.
 func (c *Console) showKeys(w http.ResponseWriter, r *http.Request, v *visit) error {
-	list, err := c.Auth.SecurityKeys(r.Context(), v.Session.Account)
+	http.Redirect(w, r, "/factors#keys", http.StatusSeeOther)
+	return nil
+}
+
+func (c *Console) fillKeys(ctx context.Context, v *visit, page *factorsPage) error {
+	list, err := c.Auth.SecurityKeys(ctx, v.Session.Account)
 	if err != nil {
 		return authError(err, "listing keys")
 	}
-	page := &keysPage{Base: v.page("My keys"), Demanded: v.Snapshot.PhishingResistant(v.Session.Account, v.Now)}
+	b := &page.Keys
+	b.Demanded = v.Snapshot.PhishingResistant(v.Session.Account, v.Now)
 	for _, k := range list {
-		page.Keys = append(page.Keys, keyRow{ID: k.ID, Name: k.Name, LastIP: k.LastIP, Created: k.Created, LastUsed: k.LastUsed, Synced: k.BackedUp,
+		b.Keys = append(b.Keys, keyRow{ID: k.ID, Name: k.Name, LastIP: k.LastIP, Created: k.Created, LastUsed: k.LastUsed, Synced: k.BackedUp,
 			Cloned: !k.Cloned.IsZero(), ClonedAt: k.Cloned, RemoveURL: "/factors/keys/" + url.PathEscape(k.ID) + "/remove"})
 	}
-	if _, err := c.Auth.MayAddKey(r.Context(), v.Session); err != nil {
-		if page.Why, err = whyNoKey(err); err != nil {
-			return err
-		}
+	if _, err := c.Auth.MayAddKey(ctx, v.Session); err != nil {
+		b.Why, err = whyNoKey(err)
+		return err
 	}
-	return c.show(w, r, http.StatusOK, "keys", page)
+	return nil
 }
 
 // whyNoKey says in a word why no key can be added; empty where a fresh factor
 // is all that is missing. An err that is none of that comes back.
 func whyNoKey(err error) (why string, _ error) {
 	switch {
-	case errors.Is(err, auth.ErrTooManyKeys):
+	case errors.Is(err, auth.ErrTooMany):
 		return "full", nil
 	case errors.Is(err, auth.ErrNoKeys):
 		return "host", nil
 	case errors.Is(err, auth.ErrKeyNotAllowed):
 		return "ask", nil
-	case errors.Is(err, auth.ErrFactorStale), errors.Is(err, auth.ErrKeyStale):
+	case errors.Is(err, auth.ErrCodeStale), errors.Is(err, auth.ErrKeyStale):
 		return "", nil
 	}
 	if _, ok := errors.AsType[*auth.ThrottledError](err); ok {
@@ -101,7 +107,7 @@ func (c *Console) showNewKey(w http.ResponseWriter, r *http.Request, v *visit) e
 // fresh enough the visitor gives one first and comes back.
 func (c *Console) newKeyForm(w http.ResponseWriter, r *http.Request, v *visit, status int, name ui.Field, fault string) error {
 	back := c.returning(r)
-	page := &newKeyPage{Base: v.Alone("Add a passkey or security key"), Name: name, Back: "/factors/keys"}
+	page := &newKeyPage{Base: v.Alone("Add a passkey or security key"), Name: name, Back: "/factors"}
 	if page.Name.Name == "" {
 		page.Name = keyNameField("")
 		page.Name.Hint = "So that you know it again: where it is, or what it looks like."
@@ -111,7 +117,7 @@ func (c *Console) newKeyForm(w http.ResponseWriter, r *http.Request, v *visit, s
 	switch {
 	case err == nil:
 		page.keyForm = keyForm{Action: back.to("/factors/keys/new"), Question: q.ID, Options: string(q.Options), Fault: fault}
-	case errors.Is(err, auth.ErrFactorStale), errors.Is(err, auth.ErrKeyStale):
+	case errors.Is(err, auth.ErrCodeStale), errors.Is(err, auth.ErrKeyStale):
 		return &needsCode{back: back.to("/factors/keys/new"), key: errors.Is(err, auth.ErrKeyStale)}
 	default:
 		if page.Why, err = whyNoKey(err); err != nil {
@@ -146,7 +152,7 @@ func (c *Console) addKey(w http.ResponseWriter, r *http.Request, v *visit) error
 	setCookie(w, auth.SessionCookie, cookie, 0)
 	c.desk.flashes.put(v.Session.ID, "“"+key.Name+"” is added.", v.Now)
 	if back.id == "" {
-		back = c.remember("/factors/keys")
+		back = c.remember("/factors")
 	}
 	http.Redirect(w, r, back.to("/confirm/key"), http.StatusSeeOther)
 	return nil
@@ -160,7 +166,7 @@ func (c *Console) renameKey(w http.ResponseWriter, r *http.Request, v *visit) er
 	if err != nil {
 		return authError(err, "renaming a key")
 	}
-	return c.seeOther(w, r, v, "/factors/keys", "The new name is saved.")
+	return c.seeOther(w, r, v, "/factors", "The new name is saved.")
 }
 
 // ownKey returns the visitor's key that the address names.
@@ -181,12 +187,12 @@ func (c *Console) askRemoveKey(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	page := askPage{Base: v.page("Remove a key"), Question: "Remove “" + k.Name + "”?", About: ui.Link{Label: "My keys", URL: "/factors/keys"},
+	page := askPage{Base: v.page("Remove a key"), Question: "Remove “" + k.Name + "”?", About: ui.Link{Label: "My factors", URL: "/factors"},
 		Effects: []string{
 			"Nobody can sign in with this key any more.",
 			"Your other sessions and your tokens that were opened with a key end at once.",
 		},
-		Action: "Remove", URL: "/factors/keys/" + url.PathEscape(k.ID) + "/remove", Back: "/factors/keys", Danger: true}
+		Action: "Remove", URL: "/factors/keys/" + url.PathEscape(k.ID) + "/remove", Back: "/factors", Danger: true}
 	if v.Snapshot.PhishingResistant(v.Session.Account, v.Now) {
 		page.Effects = append(page.Effects, "Your work demands a key. If this is your only one, only an administrator can let you add another.")
 	}
@@ -203,7 +209,7 @@ func (c *Console) removeKey(w http.ResponseWriter, r *http.Request, v *visit) er
 		return keyRemovalError(err)
 	}
 	setCookie(w, auth.SessionCookie, cookie, 0)
-	return c.seeOther(w, r, v, "/factors/keys", "“"+k.Name+"” is removed.")
+	return c.seeOther(w, r, v, "/factors", "“"+k.Name+"” is removed.")
 }
 
 func keyRemovalError(err error) error {

@@ -53,17 +53,17 @@ func (b *browser) withKey(id string) *authtest.SoftKey {
 	b.signIn(id)
 	k := keyOf(b.w.t)
 	b.visit(gateURL+"/factors/keys/new").touch(k, map[string]string{"name": "blue key"}).has(200, "“blue key” is added", "a code is not enough")
-	b.touch(k, nil).has(200, "My keys", "blue key")
+	b.touch(k, nil).has(200, "My factors", "blue key")
 	return k
 }
 
 func TestKeys_AddUseRenameRemove(t *testing.T) {
 	w := newWorld(t).enrolled("kim")
 	b := w.browser()
-	b.visit(gateURL + "/login").submit(map[string]string{"email": "kim@example.com", "password": password}).has(200, "Your code").lacks("data-key")
+	b.visit(gateURL+"/login").submit(map[string]string{"email": "kim@example.com", "password": password}).has(200, "Your code").lacks("data-key")
 	k := b.withKey("kim")
 	b.submit(map[string]string{"id": "", "name": ""}).has(http.StatusUnprocessableEntity, "no name for a key")
-	b.visit(gateURL + "/factors/keys").submit(map[string]string{"name": "green key"}).has(200, "The new name is saved", "green key").lacks("blue key")
+	b.visit(gateURL+"/factors/keys").submit(map[string]string{"name": "green key"}).has(200, "The new name is saved", "green key").lacks("blue key")
 
 	// The next sign-in offers both, and goes on to where it was headed.
 	b.submit(map[string]string{}) // sign out: the first form of the page
@@ -152,7 +152,7 @@ func TestKeys_Demanded(t *testing.T) {
 	ada.take(ada.Client.PostForm(gateURL+"/console/people/ada/allow-key", nil)).has(403, "Not for yourself")
 
 	k := keyOf(t)
-	kim.visit(claimsURL + "/reports").touch(k, map[string]string{"name": "k"}).has(200, "claims.test asks for your passkey")
+	kim.visit(claimsURL+"/reports").touch(k, map[string]string{"name": "k"}).has(200, "claims.test asks for your passkey")
 	kim.touch(k, nil).has(200, "upstream claims.test /reports")
 	ada.visit(gateURL+"/console/people/kim").has(200, "with an administrator's permission")
 	for a := range elements(ada.page, "a") {

@@ -42,7 +42,7 @@ func (db *DB) PutSecurityKey(ctx context.Context, k auth.SecurityKey, most int) 
 		case taken:
 			return auth.ErrKeyTaken
 		case have >= most:
-			return auth.ErrTooManyKeys
+			return auth.ErrTooMany
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO security_key (id, account, name, credential_id, sealed_record, sign_count, backup_eligible, backed_up,
 			transports, bound, created, last_used, last_ip, cloned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
