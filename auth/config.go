@@ -76,6 +76,12 @@ type Config struct {
 	// identity providers may be; default none.
 	ProviderNetworks []netip.Prefix
 
+	// PhishingResistant reports whether an engagement in force demands a
+	// passkey or security key of the account: it may then add its first one
+	// only while enrolling or with an administrator's permission. Nil: none
+	// does. It must be fast and safe for concurrent use.
+	PhishingResistant func(account string) bool
+
 	// Changed, when set, is called after sessions, tokens or accounts changed,
 	// so that open streams can be looked at again. It must return at once.
 	Changed func()
@@ -134,6 +140,9 @@ func (c *Config) check() error {
 	}
 	if c.KnownHost == nil {
 		c.KnownHost = func(string) bool { return false }
+	}
+	if c.PhishingResistant == nil {
+		c.PhishingResistant = func(string) bool { return false }
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}

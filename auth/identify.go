@@ -95,7 +95,7 @@ func (s *Service) sessionSubject(l *liveSession, now time.Time) (policy.Subject,
 	if c := l.subject.Load(); c != nil && c.second == now.Unix() && c.view == v && c.account == a {
 		return c.subject, true
 	}
-	sub := v.External.factors(subjectOf(a.ID, a.Email, a.Vendor, a.Roles, v.ID, v.PasswordAt, v.CodeAt, v.CodeFactor, now), now)
+	sub := subjectOf(a.ID, a.Email, a.Vendor, a.Roles, v.ID, v.proved(), now)
 	l.subject.Store(&agedSubject{now.Unix(), v, a, sub})
 	return sub, true
 }
@@ -108,7 +108,7 @@ func (s *Service) tokenSubject(l *liveToken, now time.Time) (policy.Subject, boo
 	if c := l.subject.Load(); c != nil && c.second == now.Unix() && c.account == a {
 		return c.subject, true
 	}
-	sub := subjectOf(a.ID, a.Email, a.Vendor, a.Roles, l.ID, l.PasswordAt, l.CodeAt, l.CodeFactor, now)
+	sub := subjectOf(a.ID, a.Email, a.Vendor, a.Roles, l.ID, proof{passwordAt: l.PasswordAt, codeAt: l.CodeAt, factor: l.CodeFactor, keyAt: l.KeyAt}, now)
 	sub.Credential, sub.TokenCluster = policy.CredentialToken, l.Cluster
 	l.subject.Store(&agedSubject{now.Unix(), nil, a, sub})
 	return sub, true

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -69,6 +71,7 @@ type Service struct {
 
 	// Set once by New.
 	seal          *sealer
+	relyingParty  *webauthn.WebAuthn // nil: the gate's host cannot have keys
 	hasher        *hasher
 	sessionKeys   *keyring
 	assertionKeys *keyring
@@ -110,6 +113,9 @@ func New(cfg Config) (*Service, error) {
 		sessionKeys:   &keyring{purpose: purposeSession, typ: typeSession},
 		assertionKeys: &keyring{purpose: purposeAssertion, typ: typeAssertion},
 		deviceKeys:    &keyring{purpose: purposeDevice, typ: typeDevice},
+	}
+	if s.relyingParty, err = newRelyingParty(&s.cfg); err != nil {
+		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000

@@ -45,7 +45,7 @@ type Credentials interface {
 	// update, and report whether it did.
 	UseRecovery(ctx context.Context, account string, slot int, at time.Time) (bool, error)
 	// ResetCredential must remove, all or nothing, the account's password,
-	// devices, pending secret, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens,
+	// devices, pending secret, keys, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens,
 	// failure counts and pinned subject.
 	ResetCredential(ctx context.Context, account string) error
 }
@@ -142,7 +142,8 @@ type Logins interface {
 	EditFailures(ctx context.Context, account string, edit func(lanes map[string]Failures)) error
 	// ClearFailures must remove the counts of every lane of the account, and may remove the lanes.
 	ClearFailures(ctx context.Context, account string) error
-	// Expire must remove flows, invitations, enrolments and pending secrets that expired before now.
+	// Expire must remove flows, invitations, enrolments, pending secrets,
+	// ceremonies and key allowances that expired before now.
 	Expire(ctx context.Context, now time.Time) error
 }
 
@@ -156,7 +157,8 @@ type StoredSession struct {
 	Ends       time.Time // absolute end
 	PasswordAt time.Time
 	CodeAt     time.Time
-	CodeFactor string // policy.FactorTOTP or policy.FactorRecovery
+	CodeFactor string    // policy.FactorTOTP or policy.FactorRecovery
+	KeyAt      time.Time // when a passkey or security key was proved; zero: never
 	External   External
 
 	IP, UserAgent string
@@ -172,7 +174,7 @@ type Sessions interface {
 	PutSession(ctx context.Context, s StoredSession) error
 	// Sessions must return every session row.
 	Sessions(ctx context.Context) ([]StoredSession, error)
-	// RotateSession must replace the row's epoch, code and recovery fields by
+	// RotateSession must replace the row's epoch, code, key and recovery fields by
 	// s's if its epoch still is from, and return [ErrNotFound] otherwise.
 	RotateSession(ctx context.Context, s StoredSession, from int64) error
 	// TouchSessions must set when sessions were last seen; ids without a row are passed over.
@@ -198,6 +200,7 @@ type Token struct {
 	PasswordAt time.Time
 	CodeAt     time.Time
 	CodeFactor string
+	KeyAt      time.Time
 	Hash       string // hexadecimal SHA-256 of the secret
 }
 
@@ -241,6 +244,7 @@ type Store interface {
 	Rotation
 	Notices
 	IdentityProviders
+	SecurityKeys
 	TOTPDevices
 	RecoveryStore
 }

@@ -68,7 +68,7 @@ func (s *Service) CreateToken(ctx context.Context, o Origin, sess *Session, clus
 	secret = newTokenSecret()
 	t = Token{
 		ID: newID("tok_"), Account: a.ID, Cluster: cluster, Name: name, Session: v.ID, Created: now, Expires: now.Add(ttl),
-		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, Hash: hashSecret(secret),
+		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, KeyAt: v.KeyAt, Hash: hashSecret(secret),
 	}
 	if err := s.record(ctx, s.tokenEvent(s.event(actionTokenCreate, "ok", a, o), t)); err != nil {
 		return "", Token{}, err

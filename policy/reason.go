@@ -10,10 +10,11 @@ type Reason struct {
 // Codes of the reasons that Ringfence itself gives. Administrators' policies
 // add their own.
 const (
-	ReasonSignIn             = "sign_in_required"  // challenge: nobody is signed in
-	ReasonCodeStale          = "code_stale"        // challenge: give a fresh code
-	ReasonAgreementMissing   = "agreement_missing" // challenge: accept an agreement
-	ReasonSecondFactor       = "second_factor"     // challenge: the session has no second factor
+	ReasonSignIn             = "sign_in_required"          // challenge: nobody is signed in
+	ReasonCodeStale          = "code_stale"                // challenge: give a fresh code
+	ReasonAgreementMissing   = "agreement_missing"         // challenge: accept an agreement
+	ReasonSecondFactor       = "second_factor"             // challenge: the session has no second factor
+	ReasonPhishingResistant  = "phishing_resistant_factor" // challenge: the engagement demands a passkey or security key
 	ReasonAccountNotActive   = "account_not_active"
 	ReasonAccountEnded       = "account_ended"
 	ReasonVendorNotActive    = "vendor_not_active"

@@ -30,6 +30,7 @@ const (
 	// FactorProvider is a second factor that the person gave at the vendor's
 	// identity provider. It counts under engagements that trust it, and nowhere else.
 	FactorProvider = "provider"
+	FactorWebAuthn = "webauthn" // a passkey or security key: resists phishing
 )
 
 // Names of the credentials that a request can carry, as in [Subject.Credential].

@@ -120,6 +120,10 @@ func allowedInputs() map[string]*policy.Input {
 		in.Subject.Roles = []policy.Role{policy.Administrator}
 		f.Account.Roles = in.Subject.Roles
 	})
+	add("key", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors = map[string]int64{"password": 9, "webauthn": 9}
+		f.Engagement.PhishingResistant = true
+	})
 	add("two agreements", func(_ *policy.Input, f *policy.Facts) {
 		f.Agreements = append(f.Agreements, policy.AgreementFacts{Name: "data", Version: 3, AcceptedVersion: 3, AcceptedNS: 1})
 	})
@@ -245,6 +249,15 @@ func deniedInputs() map[string]*policy.Input {
 	add(policy.ReasonAgreementMissing, func(_ *policy.Input, f *policy.Facts) { f.Agreements[0].Version++ })
 	add(policy.ReasonSecondFactor, func(in *policy.Input, _ *policy.Facts) {
 		in.Subject.Factors = map[string]int64{policy.FactorPassword: 1}
+	})
+	add(policy.ReasonPhishingResistant, func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "totp": 1}, true
+	})
+	add("phishing_resistant_factor, recovery code", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "recovery": 1}, true
+	})
+	add("phishing_resistant_factor, in the future", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "totp": 1, "webauthn": -1}, true
 	})
 	add("vendor_not_active, another one in the session", func(in *policy.Input, f *policy.Facts) { in.Subject.Vendor = "other" })
 	add("vendor_not_active, contractor of nobody", func(in *policy.Input, f *policy.Facts) { in.Subject.Vendor, f.Vendor = "", nil })

@@ -46,6 +46,10 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"AddRecovery", testAddRecovery},
 		{"TryInvitation", testTryInvitation},
 		{"Warnings", testWarnings},
+		{"SecurityKeys", testSecurityKeys},
+		{"SecurityKeyCount", testSecurityKeyCount},
+		{"Ceremonies", testCeremonies},
+		{"KeyAllowance", testKeyAllowance},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

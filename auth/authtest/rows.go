@@ -169,6 +169,7 @@ func (s *Store) Expire(_ context.Context, now time.Time) error {
 		maps.DeleteFunc(s.flows, func(_ string, v auth.Flow) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Expires.Before(now) })
+		s.keysOf.expire(now)
 		maps.DeleteFunc(s.factors.pending, func(_ string, v auth.PendingTOTP) bool { return v.Expires.Before(now) })
 		return nil
 	})
@@ -203,6 +204,7 @@ func (s *Store) RotateSession(_ context.Context, x auth.StoredSession, from int6
 			return auth.ErrNotFound
 		}
 		have.Epoch, have.CodeAt, have.CodeFactor, have.RecoveryLeft = x.Epoch, x.CodeAt, x.CodeFactor, x.RecoveryLeft
+		have.KeyAt = x.KeyAt
 		put(&s.sessions, x.ID, have)
 		return nil
 	})

@@ -41,6 +41,7 @@ type Store struct {
 	providers   map[string]auth.IdentityProvider
 	subjects    map[string]auth.PinnedSubject
 	trusting    map[string]bool
+	keysOf      keyTables
 	factors     factors
 	recovery
 }
@@ -206,6 +207,7 @@ func (s *Store) reset(account string) {
 	delete(s.subjects, account)
 	delete(s.credentials, account)
 	delete(s.failures, account)
+	s.keysOf.reset(account)
 	s.resetFactors(account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })
 	maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == account })

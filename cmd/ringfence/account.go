@@ -167,7 +167,7 @@ func newAccountList() *cobra.Command {
 			dir, _, err := d.db.Directory(cmd.Context())
 			var factors map[string][]auth.Authenticator
 			if err == nil {
-				factors, err = d.auth.AllAuthenticators(cmd.Context())
+				factors, err = allFactors(cmd.Context(), d, dir.Accounts)
 			}
 			if err := errors.Join(err, d.close()); err != nil {
 				return err

@@ -188,9 +188,14 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
+	demands := func(account string) bool {
+		s := g.snapshot.Load()
+		// Before there is a snapshot nobody is signed in; if it were so, a code would add no key.
+		return s == nil || s.PhishingResistant(account, time.Now())
+	}
 	g.clock = newClock(cfg, g.logger)
 	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
-		func(c *auth.Config) { c.Derive = g.hashes.Derive }); err != nil {
+		func(c *auth.Config) { c.Derive, c.PhishingResistant = g.hashes.Derive, demands }); err != nil {
 		return err
 	}
 	g.db.UseSecrets(g.auth)

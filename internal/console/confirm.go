@@ -13,6 +13,9 @@ type confirmPage struct {
 	Action string
 	Headed string
 	Code   ui.Field
+	Key    *keyForm // nil: the account has no key
+	// KeyOnly takes no code: it would not do.
+	KeyOnly bool
 }
 
 func (c *Console) confirmForm(v *visit, back returning) *confirmPage {
@@ -22,7 +25,11 @@ func (c *Console) confirmForm(v *visit, back returning) *confirmPage {
 }
 
 func (c *Console) showConfirm(w http.ResponseWriter, r *http.Request, v *visit) error {
-	c.UI.Page(w, r, http.StatusOK, "confirm", c.confirmForm(v, c.returning(r)))
+	page := c.confirmForm(v, c.returning(r))
+	if err := c.offerKey(r, v, page); err != nil {
+		return err
+	}
+	c.UI.Page(w, r, http.StatusOK, "confirm", page)
 	return nil
 }
 
@@ -35,6 +42,9 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return authError(err, "confirming a session")
 		}
 		page := c.confirmForm(v, back)
+		if err := c.offerKey(r, v, page); err != nil {
+			return err
+		}
 		page.Code.Error = t.text
 		ui.SetRetryAfter(w.Header(), t.wait)
 		c.UI.Page(w, r, t.status, "confirm", page)

@@ -124,6 +124,7 @@ type engagementPage struct {
 	Left          string
 	Clusters      []ui.Link
 	Agreements    []agreementLine
+	KeyDemanded   bool // codes do not count
 	Assignments   []assignmentRow
 	TrustsFactor  bool // a second factor at the vendor's own sign-in counts
 	Acts          []act
@@ -144,7 +145,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor}
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -175,7 +176,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -200,6 +201,11 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
 		), trusting(d, f, f.Value("vendor"))...)},
+		{Title: "Second factor", Hint: "A code can be typed into a site that only looks like yours. A passkey or security key answers the true one alone.", Controls: controls(
+			f.boxes("factor", "What counts", []choice{
+				{Value: "key", Label: "Only a passkey or security key", Hint: "Codes and recovery codes open nothing under this engagement. Whoever has no key yet adds one while enrolling; for people who have enrolled, allow it on their page."},
+			}),
+		)},
 	}
 }
 
@@ -243,6 +249,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	want.TrustProviderFactor = f.Checked("trust", "yes")
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
+	want.PhishingResistant = len(f.someOf("factor", []string{"key"})) > 0
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -276,11 +283,19 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 		return ui.NotFound()
 	}
 	f := newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}})
+		"clusters": e.Clusters, "agreements": e.Agreements, "factor": factorBoxes(e), "seen": {fingerprint(e)}})
 	if e.TrustProviderFactor {
 		f.values.Set("trust", "yes")
 	}
 	return c.showEditEngagement(w, r, v, e, f)
+}
+
+// factorBoxes ticks what the engagement demands.
+func factorBoxes(e *directory.Engagement) []string {
+	if e.PhishingResistant {
+		return []string{"key"}
+	}
+	return nil
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {

@@ -241,6 +241,7 @@ type recoveryPage struct {
 	Host      string
 	Fault     string
 	Date      time.Time
+	Keys      bool // a passkey or security key can be added next
 }
 
 func (c *Console) showRecovery(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -252,7 +253,7 @@ func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit,
 	if answered || err != nil {
 		return err
 	}
-	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now}
+	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now, Keys: c.Auth.KeysPossible()}
 	page.Person = nil
 	c.UI.Page(w, r, status, "recovery", page)
 	return nil
@@ -285,5 +286,9 @@ func (c *Console) finishEnrolment(w http.ResponseWriter, r *http.Request, v *vis
 	}
 	dropCookie(w, auth.EnrolCookie)
 	c.signIn(w, r, value, session)
+	if r.PostForm.Get("next") == "key" || c.Auth.KeysPossible() && v.Snapshot.PhishingResistant(session.Account, v.Now) {
+		http.Redirect(w, r, "/factors/keys/new", http.StatusSeeOther)
+		return nil
+	}
 	return c.proceed(w, r, v, session, returning{})
 }

@@ -16,6 +16,7 @@ import (
 type factorsPage struct {
 	Base
 	TOTP   totpBlock
+	Keys   keysBlock
 	Others int // sessions besides this one, to end after a change; 0: not offered
 }
 
@@ -51,9 +52,9 @@ var factorNotes = map[string]ui.Flash{
 }
 
 func (c *Console) showFactors(w http.ResponseWriter, r *http.Request, v *visit) error {
-	page := &factorsPage{Base: v.Titled("My factors")}
+	page := &factorsPage{Base: v.page("My factors")}
 	// Each kind of factor fills its own block.
-	for _, fill := range []func(context.Context, *visit, *factorsPage) error{c.fillTOTP} {
+	for _, fill := range []func(context.Context, *visit, *factorsPage) error{c.fillTOTP, c.fillKeys} {
 		if err := fill(r.Context(), v, page); err != nil {
 			return err
 		}

@@ -181,6 +181,9 @@ func (v *visit) fresh(back string) error {
 }
 
 // needsCode is the error of [visit.fresh].
-type needsCode struct{ back string }
+type needsCode struct {
+	back string
+	key  bool // a passkey or security key alone will do
+}
 
 func (e *needsCode) Error() string { return "a fresh code is needed" }

@@ -80,7 +80,8 @@ type codePage struct {
 	Action  string
 	Email   string // of the sign-in under way, which only its own browser sees
 	Code    ui.Field
-	Warning string // such as failed tries since the last sign-in
+	Warning string   // such as failed tries since the last sign-in
+	Key     *keyForm // nil: the account has no key
 }
 
 func codeField(label string) ui.Field {
@@ -96,6 +97,11 @@ func (c *Console) codeForm(r *http.Request, v *visit, back returning) (*codePage
 	p := &codePage{Base: v.Alone("Your code"), Action: back.to("/login/code"), Email: info.Email, Warning: info.Warning,
 		Code: codeField("Code")}
 	back.aim(c, &p.Base)
+	q, err := c.Auth.BeginKeyLogin(r.Context(), v.Origin, cookie(r, auth.LoginCookie))
+	if p.Key, err = keyQuestion(q, err, back.to("/login/key")); err != nil {
+		return nil, err
+	}
+	p.Code.Autofocus = p.Key == nil
 	return p, nil
 }
 

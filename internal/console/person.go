@@ -33,6 +33,7 @@ type personPage struct {
 	GiveAccess  string // address of the form, empty when it may not be used
 	Factors     []personFactor
 	Sessions    []personSession
+	Keys        personKeys
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
 	Acts        []act
@@ -107,6 +108,9 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	if page.Company != "" && page.MayChange && !page.Self {
 		page.CompanyURL = page.URL + "/unpin"
+	}
+	if page.Keys, err = c.keysOfPerson(r, v, a); err != nil {
+		return err
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))
@@ -271,7 +275,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 		Base: v.page("Reset sign-in of " + a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
 		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
 		Effects: []string{
-			"Password, authenticator and recovery codes become void, and all sessions end.",
+			"Password, authenticator, keys and recovery codes become void, and all sessions end.",
 			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
 			"Assignments stay as they are.",
 		},

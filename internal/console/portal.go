@@ -15,7 +15,8 @@ type portalPage struct {
 	Base
 	Greeting  string
 	Clusters  []clusterCard
-	Due       int // agreements that wait
+	Due       int  // agreements that wait
+	KeyDue    bool // an engagement demands a key, and there is none
 	Ask       *policy.Person
 	LastLogin time.Time // zero: this is the first
 	LastIP    string
@@ -60,6 +61,13 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 		Recovery: left, FewCodes: left <= fewCodes, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
+	}
+	if v.Snapshot.PhishingResistant(s.Account, v.Now) {
+		keys, err := c.Auth.SecurityKeys(r.Context(), s.Account)
+		if err != nil {
+			return authError(err, "listing keys")
+		}
+		page.KeyDue = len(keys) == 0
 	}
 	for _, a := range open {
 		page.Clusters = append(page.Clusters, c.card(a, v.Now))

@@ -55,9 +55,12 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, f policy.Refusa
 
 // steps are the pages of the gate on which a challenge is met.
 var steps = map[string]string{
-	policy.ReasonSignIn:           "/login",
-	policy.ReasonCodeStale:        "/confirm",
-	policy.ReasonSecondFactor:     "/confirm",
+	policy.ReasonSignIn:       "/login",
+	policy.ReasonCodeStale:    "/confirm",
+	policy.ReasonSecondFactor: "/confirm",
+
+	policy.ReasonPhishingResistant: "/confirm/key",
+
 	policy.ReasonAgreementMissing: "/agreements",
 }
 
@@ -166,7 +169,7 @@ func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.
 	c.UI.Page(w, r, f.Status, "refused", page)
 }
 
-var stepLabels = map[string]string{"/login": "Sign in", "/confirm": "Give a fresh code", "/agreements": "Read the agreement"}
+var stepLabels = map[string]string{"/login": "Sign in", "/confirm": "Give a fresh code", "/confirm/key": "Use your passkey or security key", "/agreements": "Read the agreement"}
 
 // headings say what happened, by the first reason's code; the rest follows from the status.
 var headings = map[string][2]string{

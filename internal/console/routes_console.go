@@ -47,6 +47,8 @@ func (c *Console) consoleRoutes() []route {
 		{"/console/people/{id}/invite", c.askReinvite, c.reinvite},
 		{"/console/people/{id}/disable", dangerous(c.askDisable), dangerous(c.disable)},
 		{"/console/people/{id}/reset", dangerous(c.askReset), dangerous(c.reset)},
+		{"/console/people/{id}/allow-key", dangerous(c.askAllowKey), dangerous(c.allowKey)},
+		{"/console/people/{id}/keys/{key}/remove", dangerous(c.askRemovePersonKey), dangerous(c.removePersonKey)},
 		{"/console/vendors/new", c.newVendorForm, c.newVendor},
 		{"/console/vendors/{name}/edit", c.editVendorForm, c.editVendor},
 		{"/console/vendors/{name}/suspend", dangerous(c.askSuspend), dangerous(c.suspend)},

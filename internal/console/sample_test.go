@@ -63,6 +63,10 @@ func gateSamples(say sampleText) []sample {
 	refused := Base{ui.Frame{Title: "You cannot open this in Claims archive", Organisation: say("Northwind Mutual"), Narrow: true, Gate: "https://gate.localhost:8443",
 		RequestID: say("kq3v7m2xw5hbn4tz"), Person: &ui.Person{Name: say("kim.larsen@acme.example")}}}
 
+	asks := func(action, fault string) *keyForm {
+		return &keyForm{Action: action, Question: say("q"), Options: say(`{"publicKey":{"challenge":"AAAA"}}`), Fault: fault}
+	}
+
 	return []sample{
 		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Autocomplete: "username", Required: true}, Password: password}},
 		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
@@ -124,6 +128,21 @@ func gateSamples(say sampleText) []sample {
 		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
+		{"code-key", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code, Key: asks("/login/key", "")}},
+		{"code-key-fault", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong, Key: asks("/login/key", say("That key was not accepted."))}},
+		{"confirm-key", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: codeField("Fresh code"), Key: asks("/confirm/key", "")}},
+		{"confirm-key-only", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Headed: say("claims.localhost"), Key: asks("/confirm/key", say("That took too long.")), KeyOnly: true}},
+		{"factors-keys", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Demanded: true, Keys: []keyRow{
+			{ID: "key_1", Name: say("Firefox on Windows"), Created: sampleNow.Add(-900 * time.Hour), LastUsed: sampleNow, LastIP: say("198.51.100.24"), Synced: true, RemoveURL: "/factors/keys/key_1/remove"},
+			{ID: "key_2", Name: say("Blue key on the key ring"), Created: sampleNow, Cloned: true, ClonedAt: sampleNow, RemoveURL: "/factors/keys/key_2/remove"}}}}},
+		{"factors-keys-ask", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Demanded: true, Why: "ask"}}},
+		{"factors-keys-full", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "full"}}},
+		{"factors-keys-host", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "host"}}},
+		{"newkey", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", ""), Name: keyNameField(say("Firefox on Windows")), Back: "/factors/keys"}},
+		{"newkey-fault", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", say("This key is in use already.")), Name: keyNameField(say("x")), Back: "/factors/keys"}},
+		{"newkey-ask", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "ask", Ask: &owner, Back: "/factors/keys"}},
+		{"newkey-wait", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "wait", Back: "/factors/keys"}},
+		{"portal-key", "portal", &portalPage{Base: full("My clusters"), KeyDue: true, Recovery: 10}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
 		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: say("Your account does not hold the role that this page needs."), Back: ui.Link{Label: say("Back"), URL: "/"}}},
 		{"refused", "refused", refusedPage{Base: refused, Heading: say("You cannot open this in Claims archive"), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),

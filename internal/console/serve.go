@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ringfence/ringfence/auth"
@@ -18,7 +19,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for _, rt := range append(c.gateRoutes(), c.consoleRoutes()...) {
+	for _, rt := range slices.Concat(c.gateRoutes(), c.keyRoutes(), c.consoleRoutes()) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
 		}
@@ -144,7 +145,11 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, rt rout
 		return
 	}
 	if n, ok := errors.AsType[*needsCode](err); ok {
-		http.Redirect(w, r, c.remember(n.back).to("/confirm"), http.StatusSeeOther)
+		page := "/confirm"
+		if n.key {
+			page = "/confirm/key"
+		}
+		http.Redirect(w, r, c.remember(n.back).to(page), http.StatusSeeOther)
 		return
 	}
 	frame := v.Titled(e.Title).Frame

@@ -182,7 +182,7 @@ var roleWords = map[policy.Role]string{
 // readable as they are.
 var actionNames = map[string]string{
 	"session.start":      "signed in",
-	"session.confirm":    "confirmed with a fresh code",
+	"session.confirm":    "confirmed with a fresh factor",
 	"session.end":        "session ended",
 	"session.expire":     "session ran out",
 	"password.set":       "set a password",
@@ -199,6 +199,13 @@ var actionNames = map[string]string{
 	"password.change":    "changed the password",
 	"invite.failed":      "wrong number for the invitation",
 	"notice.pass_on":     "passed a warning on",
+	"webauthn.add":       "added a passkey or security key",
+	"webauthn.remove":    "passkey or security key removed",
+	"webauthn.rename":    "renamed a passkey or security key",
+	"webauthn.used":      "used a passkey or security key",
+	"webauthn.failed":    "passkey or security key refused",
+	"webauthn.cloned":    "passkey or security key refused as a copy",
+	"webauthn.allow":     "may add a passkey or security key",
 	"invite.create":      "was invited",
 	"invite.accept":      "accepted the invitation",
 	"factor.reset":       "sign-in was reset",
@@ -222,6 +229,7 @@ var factorNames = map[string]string{
 	policy.FactorRecovery: "recovery code",
 	policy.FactorExternal: "company account",
 	policy.FactorProvider: "second factor at the company",
+	policy.FactorWebAuthn: "passkey or security key",
 }
 
 // typeWords names the types of entries.
@@ -241,6 +249,7 @@ var reasonWords = map[string]string{
 	policy.ReasonCodeStale:          "The last code was too old for this cluster.",
 	policy.ReasonAgreementMissing:   "An agreement that the engagement demands was not accepted.",
 	policy.ReasonSecondFactor:       "The session had no second factor.",
+	policy.ReasonPhishingResistant:  "The engagement demands a passkey or security key, and the session had none or had used it too long ago.",
 	policy.ReasonAccountNotActive:   "The account was not active.",
 	policy.ReasonAccountEnded:       "The account had ended.",
 	policy.ReasonVendorNotActive:    "The vendor was suspended.",

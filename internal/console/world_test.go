@@ -159,8 +159,9 @@ func newWorld(t *testing.T) *world {
 	}
 	s, err := auth.New(auth.Config{Store: w.store,
 		Recorder: w.recorder, RootKey: bytes.Repeat([]byte{7}, 32), Issuer: gateURL, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: w.clock,
-		ProviderNetworks: authtest.Loopback(),
-		KnownHost:        func(h string) bool { return h == "claims.test" || h == "maps.test" }})
+		ProviderNetworks:  authtest.Loopback(),
+		PhishingResistant: func(id string) bool { return w.dir.Snapshot().PhishingResistant(id, w.clock()) },
+		KnownHost:         func(h string) bool { return h == "claims.test" || h == "maps.test" }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ var (
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
-	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "trust_provider_factor"}
+	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "trust_provider_factor", "phishing_resistant"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
@@ -166,7 +166,7 @@ func (r *reader) route(n ast.Node, at string, to *Route) ([]fieldLine, bool) {
 }
 
 func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine, bool) {
-	to.unsaid = true
+	to.unsaid, to.unsaidFactor = true, true
 	return r.mapping(n, at, engagementFieldNames, func(key, at string, v ast.Node) bool {
 		switch key {
 		case "name":
@@ -186,6 +186,9 @@ func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine,
 			return r.list(v, at, &to.Clusters)
 		case "trust_provider_factor":
 			return r.bool(v, at, &to.TrustProviderFactor)
+		case "phishing_resistant":
+			to.unsaidFactor = false
+			return r.bool(v, at, &to.PhishingResistant)
 		default:
 			return r.list(v, at, &to.Agreements)
 		}

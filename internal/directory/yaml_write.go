@@ -247,6 +247,7 @@ func (w *writer) engagement(e *Engagement) {
 	w.list(4, "clusters", e.Clusters)
 	w.list(4, "agreements", e.Agreements)
 	w.flag(4, "trust_provider_factor", e.TrustProviderFactor)
+	w.flag(4, "phishing_resistant", e.PhishingResistant)
 }
 
 func (w *writer) account(a *Account) {

@@ -15,9 +15,9 @@ func (db *DB) PutSession(ctx context.Context, s auth.StoredSession) error {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO session (id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor,
-			ip, user_agent, last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			ip, user_agent, last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at, key_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			s.ID, s.Account, s.Epoch, column(s.Created), column(s.LastSeen), column(s.Ends), column(s.PasswordAt), column(s.CodeAt), s.CodeFactor,
-			s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft, column(s.External.At), column(s.External.FactorAt))
+			s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft, column(s.External.At), column(s.External.FactorAt), column(s.KeyAt))
 		if err != nil {
 			return err
 		}
@@ -34,18 +34,18 @@ func (db *DB) Sessions(ctx context.Context) ([]auth.StoredSession, error) {
 		err := r.Scan(&s.ID, &s.Account, &s.Epoch, (*instant)(&s.Created), (*instant)(&s.LastSeen), (*instant)(&s.Ends),
 			(*instant)(&s.PasswordAt), (*instant)(&s.CodeAt), &s.CodeFactor, &s.IP, &s.UserAgent,
 			(*instant)(&s.LastLogin), &s.LastIP, &s.FailedCodes, &s.RecoveryLeft,
-			(*instant)(&s.External.At), (*instant)(&s.External.FactorAt))
+			(*instant)(&s.External.At), (*instant)(&s.External.FactorAt), (*instant)(&s.KeyAt))
 		return s, err
 	}, `SELECT id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor, ip, user_agent,
-		last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at FROM session`)
+		last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at, key_at FROM session`)
 }
 
 // RotateSession gives a session a new epoch and code if its epoch still is
 // from, and returns [auth.ErrNotFound] otherwise.
 func (db *DB) RotateSession(ctx context.Context, s auth.StoredSession, from int64) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, code_at = ?, code_factor = ?, recovery_left = ? WHERE id = ? AND epoch = ?`,
-			s.Epoch, column(s.CodeAt), s.CodeFactor, s.RecoveryLeft, s.ID, from)
+		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, code_at = ?, code_factor = ?, recovery_left = ?, key_at = ? WHERE id = ? AND epoch = ?`,
+			s.Epoch, column(s.CodeAt), s.CodeFactor, s.RecoveryLeft, column(s.KeyAt), s.ID, from)
 		if err != nil {
 			return err
 		}

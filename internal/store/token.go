@@ -14,9 +14,9 @@ func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
 		if err := ensureAccount(ctx, tx, t.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.Account, t.Hash, t.Cluster, t.Name, t.Session, column(t.Created), column(t.Expires), column(t.PasswordAt), column(t.CodeAt), t.CodeFactor)
+		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor, key_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, t.Account, t.Hash, t.Cluster, t.Name, t.Session, column(t.Created), column(t.Expires), column(t.PasswordAt), column(t.CodeAt), t.CodeFactor, column(t.KeyAt))
 		return err
 	})
 }
@@ -26,9 +26,9 @@ func (db *DB) AllTokens(ctx context.Context) ([]auth.Token, error) {
 	return list(ctx, db, func(r scanner) (auth.Token, error) {
 		var t auth.Token
 		err := r.Scan(&t.ID, &t.Account, &t.Hash, &t.Cluster, &t.Name, &t.Session, (*instant)(&t.Created), (*instant)(&t.Expires),
-			(*instant)(&t.PasswordAt), (*instant)(&t.CodeAt), &t.CodeFactor)
+			(*instant)(&t.PasswordAt), (*instant)(&t.CodeAt), &t.CodeFactor, (*instant)(&t.KeyAt))
 		return t, err
-	}, `SELECT id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor FROM token`)
+	}, `SELECT id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor, key_at FROM token`)
 }
 
 // DeleteTokens ends tokens.

@@ -22,6 +22,7 @@ permitted if {
 # Nothing is left for the person to do first.
 cleared if {
 	second_factor_given
+	factor_of_engagement_given
 	agreements_accepted
 }
 
@@ -97,6 +98,17 @@ second_factor_given if {
 	age >= 0
 }
 
+# An engagement says whether codes count under it. One that does not say
+# counts none.
+factor_of_engagement_given if input.facts.engagement.phishing_resistant == false
+
+# Only a passkey or security key cannot be given to the wrong site.
+factor_of_engagement_given if {
+	input.facts.engagement.phishing_resistant == true
+	is_number(input.subject.factors.webauthn)
+	input.subject.factors.webauthn >= 0
+}
+
 agreements_accepted if {
 	is_array(input.facts.agreements)
 	every agreement in input.facts.agreements {
@@ -115,6 +127,15 @@ challenge contains {
 	"message": "You have not given a second factor in this session.",
 	"help": "Sign in again and give a code from your authenticator app.",
 } if not second_factor_given
+
+challenge contains {
+	"code": "phishing_resistant_factor",
+	"message": "The engagement behind your assignment demands a passkey or security key.",
+	"help": "Confirm with your passkey or security key, or add one first.",
+} if {
+	second_factor_given
+	not factor_of_engagement_given
+}
 
 challenge contains {
 	"code": "agreement_missing",

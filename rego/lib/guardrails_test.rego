@@ -103,7 +103,7 @@ test_second_factor[name] if {
 }
 
 test_any_second_factor if {
-	every factor in ["totp", "recovery", "passkey"] {
+	every factor in ["totp", "recovery", "webauthn"] {
 		guardrails.cleared with input as sample.replaced("/subject/factors", {"password": 1, factor: 1})
 	}
 }
@@ -149,4 +149,48 @@ test_agreements[name] if {
 
 test_no_agreement_demanded if {
 	guardrails.cleared with input as sample.replaced("/facts/agreements", [])
+}
+
+resistant(factors) := sample.with_values([
+	{"op": "replace", "path": "/facts/engagement/phishing_resistant", "value": true},
+	{"op": "replace", "path": "/subject/factors", "value": factors},
+])
+
+test_key_demanded[name] if {
+	some name, factors in {
+		"code": {"password": 1, "totp": 1},
+		"recovery code": {"password": 1, "recovery": 1},
+		"both": {"password": 1, "totp": 1, "recovery": 1},
+		"key in the future": {"password": 1, "totp": 1, "webauthn": -1},
+		"key unreadable": {"password": 1, "totp": 1, "webauthn": "1"},
+		"another key": {"password": 1, "totp": 1, "passkey": 1},
+	}
+	i := resistant(factors)
+	not guardrails.cleared with input as i
+	challenged == {"phishing_resistant_factor"} with input as i
+}
+
+test_key_demanded_and_given if {
+	every factors in [{"password": 1, "webauthn": 0}, {"password": 1, "totp": 9, "webauthn": 3600}] {
+		guardrails.cleared with input as resistant(factors)
+		challenged == set() with input as resistant(factors)
+	}
+}
+
+test_no_factor_is_said_once if {
+	i := resistant({"password": 1})
+	not guardrails.cleared with input as i
+	challenged == {"second_factor"} with input as i
+}
+
+# Where it cannot be read whether codes count, nothing does.
+test_demand_unreadable[name] if {
+	some name, i in {
+		"absent": sample.removed("/facts/engagement/phishing_resistant"),
+		"null": sample.replaced("/facts/engagement/phishing_resistant", null),
+		"text": sample.replaced("/facts/engagement/phishing_resistant", "false"),
+		"number": sample.replaced("/facts/engagement/phishing_resistant", 0),
+	}
+	not guardrails.cleared with input as i
+	challenged == {"phishing_resistant_factor"} with input as i
 }
