@@ -59,8 +59,12 @@ type Config struct {
 	MaxHashes int
 	// HashCost is what one hash costs; the default is right outside of tests.
 	HashCost HashCost
+	// Limits, when set, narrows Idle and Absolute for an account's sessions. It
+	// is asked at every use of a session, so that a change holds at once for
+	// those that are open: it must read memory only and be safe for concurrent use.
+	Limits func(account string) Limits
 	// MaxSessions is how many sessions an account may have; default 20. One
-	// more ends the oldest.
+	// more ends the one that was used least lately.
 	MaxSessions int
 
 	// Changed, when set, is called after sessions, tokens or accounts changed,

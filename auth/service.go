@@ -88,6 +88,8 @@ type Service struct {
 	targets    expiring[Target]
 	handoffs   expiring[handoff]
 
+	clockTold atomic.Int64 // how far behind the clock was when last recorded, in nanoseconds
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -152,11 +154,9 @@ func (s *Service) Run(ctx context.Context) error {
 
 // sweep is one round of Run.
 func (s *Service) sweep(ctx context.Context) error {
-	if d := s.clock.behind(); d > time.Second {
-		s.log.Warn("the clock was set back; sessions end as if it had not been", "behind", d)
-	}
 	now := s.now()
 	return errors.Join(
+		s.noteClock(ctx),
 		s.flush(ctx),
 		s.endExpired(ctx, now),
 		s.cfg.Store.Expire(ctx, now),

@@ -33,6 +33,8 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
 		{"Notices", testNotices},
+		{"SessionStates", testSessionStates},
+		{"EndMany", testEndMany},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

@@ -37,6 +37,7 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	networks    map[[2]string]time.Time // by account and network
 }
 
 var _ auth.Store = (*Store)(nil)

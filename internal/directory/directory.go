@@ -53,6 +53,7 @@ type Engagement struct {
 	Starts, Ends         time.Time
 	Closed               bool
 	Clusters, Agreements []string // names: what it covers, and what it demands
+	Session              SessionLimits
 
 	unsaid bool // the file said nothing about Closed
 }

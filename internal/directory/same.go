@@ -39,13 +39,14 @@ func agreementFields(a *Agreement) []field {
 func sameEngagement(a, b *Engagement) bool {
 	return a.Name == b.Name && a.Vendor == b.Vendor && a.Title == b.Title &&
 		a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends) && a.Closed == b.Closed &&
-		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements)
+		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements) && a.Session == b.Session
 }
 
 func engagementFields(e *Engagement) []field {
 	return []field{
 		{"vendor", e.Vendor}, {"title", e.Title}, {"starts", instant(e.Starts)}, {"ends", instant(e.Ends)},
 		{"closed", flag(e.Closed)}, {"clusters", list(e.Clusters)}, {"agreements", list(e.Agreements)},
+		{"session", e.Session.String()},
 	}
 }
 
