@@ -183,8 +183,18 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.sessionLimits, func() { g.recheck() }, g.logger)
 	return err
+}
+
+// sessionLimits returns what the engagements in force set for an account's sessions.
+func (g *gateway) sessionLimits(account string) auth.Limits {
+	s := g.snapshot.Load()
+	if s == nil {
+		return auth.Limits{} // before the first snapshot nothing is served
+	}
+	l := s.SessionLimits(account, time.Now())
+	return auth.Limits{Idle: l.Idle, Absolute: l.Absolute}
 }
 
 func (g *gateway) buildCerts(ctx context.Context) (err error) {

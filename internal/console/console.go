@@ -86,6 +86,8 @@ type Console struct {
 	handler  http.Handler
 	reserved http.Handler
 	desk     desk // what the administrators' pages keep in memory
+	mux      *http.ServeMux
+	kept     keptForms
 }
 
 // New checks c and builds the table of routes.
@@ -133,6 +135,13 @@ type route struct {
 	json bool
 	// maxBody is the largest body accepted, in bytes; 0 is 64 KiB.
 	maxBody int64
+	// fresh demands a code that is at most 15 minutes old, of whoever may use
+	// the route. A form that was posted without waits for the code: see stepup.go.
+	fresh bool
+	// act says in words what the form does, for the page that shows it again.
+	act string
+	// secret marks forms that hold a secret, which is never kept.
+	secret bool
 }
 
 // A need says who may use a route. The zero need is met by nobody.
@@ -195,12 +204,16 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /agreements", need: signedIn, handle: c.showAgreements},
 		{pattern: "GET /agreements/{name}", need: signedIn, handle: c.showAgreement},
 		{pattern: "POST /agreements", need: signedIn, handle: c.acceptAgreement},
+		{pattern: "GET /resume", need: anyone, handle: c.showResume},
+		{pattern: "POST /resume", need: anyone, handle: c.resumeSession, secret: true},
+		{pattern: "GET /step-up/{id}", need: signedIn, handle: c.showStepUp},
+		{pattern: "POST /step-up/{id}", need: signedIn, handle: c.stepUp},
 		{pattern: "GET /confirm", need: signedIn, handle: c.showConfirm},
 		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
 		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},
 		{pattern: "POST /sessions/end", need: signedIn, handle: c.endSession},
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
-		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
+		{pattern: "POST /tokens", need: signedIn, handle: c.createToken, fresh: true, act: "Make a token"},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
 
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},

@@ -122,6 +122,8 @@ type engagementPage struct {
 	State         ui.Badge
 	Starts, Ends  string
 	Left          string
+	SessionIdle   string // empty: as everywhere
+	SessionEnd    string
 	Clusters      []ui.Link
 	Agreements    []agreementLine
 	Assignments   []assignmentRow
@@ -143,7 +145,8 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left,
+		SessionIdle: spanValue(e.Session.Idle), SessionEnd: spanValue(e.Session.Absolute)}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -174,7 +177,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "session.idle": "session_idle", "session.absolute": "session_absolute"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -199,6 +202,7 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
 		)},
+		sessionLimitGroup(f),
 	}
 }
 
@@ -241,6 +245,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	}
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
+	want.Session = sessionLimitsFrom(f)
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -274,7 +279,7 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 		return ui.NotFound()
 	}
 	return c.showEditEngagement(w, r, v, e, newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}}))
+		"clusters": e.Clusters, "agreements": e.Agreements, "session_idle": {spanValue(e.Session.Idle)}, "session_absolute": {spanValue(e.Session.Absolute)}, "seen": {fingerprint(e)}}))
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {

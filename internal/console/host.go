@@ -165,14 +165,16 @@ func (c *Console) remember(uri string) returning {
 // and back to the page at back, unless the last code is recent: for acts that
 // somebody at an unlocked screen should not be able to do.
 func (v *visit) fresh(back string) error {
-	age, ok := v.Session.Subject(v.Now).CodeAge()
-	if ok && age <= int64(freshFor.Seconds()) {
+	if v.isFresh() {
 		return nil
 	}
 	return &needsCode{back: back}
 }
 
-// needsCode is the error of [visit.fresh].
-type needsCode struct{ back string }
+// needsCode is the error of [visit.fresh] and [visit.freshPost].
+type needsCode struct {
+	back string // the page to come back to
+	post bool   // come back to the form that was posted instead
+}
 
 func (e *needsCode) Error() string { return "a fresh code is needed" }

@@ -25,6 +25,8 @@ type portalPage struct {
 	FewCodes  bool
 	Vendor    string
 	Ends      time.Time // of the session
+	Pauses    time.Time // when it will be idle, unless it is used
+	Strange   bool      // another session began somewhere new
 }
 
 // A clusterCard is one cluster that is open to the visitor now.
@@ -53,6 +55,11 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	s := v.Session
 	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, Here: s.IP, Failed: s.FailedCodes,
 		Recovery: s.RecoveryLeft, FewCodes: s.RecoveryLeft <= 3, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
+	sessions, err := c.Auth.SessionsOf(r.Context(), s.Account)
+	if err != nil {
+		return authError(err, "listing sessions")
+	}
+	page.Pauses, page.Strange = s.IdleEnds, strange(sessions, s.ID)
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
 	}

@@ -74,6 +74,10 @@ type vendorPage struct {
 	MayChange   bool
 	InviteURL   string
 	EngageURL   string
+	Sessions    sessionTable // those used last
+	SessionsURL string       // all of them; empty when they may not be seen
+	SessionText string
+	EndSessions string // the page that asks whether to end them
 }
 
 func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -99,6 +103,9 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 	}
 	slices.SortFunc(people, byName)
+	if err := c.vendorSessions(r, v, &page); err != nil {
+		return err
+	}
 	page.PeopleText = count(len(people), "account") + " of this vendor"
 	for _, a := range people[:min(len(people), rowsAPage)] {
 		row, err := c.newPersonRow(r.Context(), d, &a, v.Now)

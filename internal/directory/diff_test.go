@@ -117,6 +117,8 @@ func touch(v reflect.Value) bool {
 		v.Set(reflect.ValueOf([]policy.Role{"x"}))
 	case []Route:
 		v.Set(reflect.ValueOf([]Route{}))
+	case SessionLimits:
+		v.Set(reflect.ValueOf(SessionLimits{Idle: time.Hour}))
 	case policy.Person:
 		v.Set(reflect.ValueOf(policy.Person{Name: "x"}))
 	default:
