@@ -21,7 +21,12 @@ func newAccountEnd() *cobra.Command {
 		Example: "  ringfence account end-sessions kim@northwind.example --config /etc/ringfence/config.yaml\n" +
 			"  ringfence account end-sessions --vendor northwind --config /etc/ringfence/config.yaml\n" +
 			"  ringfence account end-sessions --everybody --config /etc/ringfence/config.yaml",
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("end-sessions takes one EMAIL")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen := len(args)
 			if vendor != "" {
