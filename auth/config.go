@@ -63,6 +63,11 @@ type Config struct {
 	// is asked at every use of a session, so that a change holds at once for
 	// those that are open: it must read memory only and be safe for concurrent use.
 	Limits func(account string) Limits
+	// Derive computes argon2id (RFC 9106) with one lane, memory in KiB, size in
+	// bytes. nil computes it in this process; the gateway passes a process of
+	// its own, so that hashes do not slow what it forwards. At most MaxHashes
+	// calls run at a time.
+	Derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	// MaxSessions is how many sessions an account may have; default 20. One
 	// more ends the one that was used least lately.
 	MaxSessions int

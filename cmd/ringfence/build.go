@@ -59,6 +59,7 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	hashes  *hashWorker
 	certs   *certs.Manager
 	console *console.Console
 	proxy   *proxy.Handler
@@ -80,7 +81,7 @@ type gateway struct {
 // build makes every part of a gateway from its configuration and state; it
 // starts nothing. On error everything already opened is closed.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
-	g = &gateway{logger: logger, metrics: newMetrics(), due: map[string]bool{}}
+	g = &gateway{logger: logger, hashes: &hashWorker{logger: logger}, metrics: newMetrics(), due: map[string]bool{}}
 	g.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -183,7 +184,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.sessionLimits, func() { g.recheck() }, g.logger)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.sessionLimits, func() { g.recheck() }, g.hashes, g.logger)
 	return err
 }
 

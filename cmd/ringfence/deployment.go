@@ -100,7 +100,7 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, nil, quiet); err != nil {
+	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, nil, &hashWorker{logger: quiet}, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
@@ -168,8 +168,9 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, limits func(string) auth.Limits, changed func(), logger *slog.Logger) (*auth.Service, error) {
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, limits func(string) auth.Limits, changed func(), hashes *hashWorker, logger *slog.Logger) (*auth.Service, error) {
 	return auth.New(auth.Config{
+		Derive:   hashes.Derive,
 		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Limits: limits, Changed: changed, Logger: logger,

@@ -14,9 +14,9 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	cmd := group("policy", "Test and publish policies",
+	cmd := group("policy", "Write, test and publish policies",
 		"Policies are Rego modules in a folder: all/*.rego govern every cluster,\nclusters/NAME/*.rego one cluster. They can only narrow what assignments grant.")
-	cmd.AddCommand(newPolicyTest(), newPolicyPublish())
+	cmd.AddCommand(newPolicyTest(), newPolicyLint(), newPolicyFmt(), newPolicyCoverage(), newPolicyDiff(), newPolicyPublish())
 	return cmd
 }
 
@@ -154,12 +154,7 @@ func newDecide() *cobra.Command {
 					return err
 				}
 			case t.config != "" || t.data != "":
-				d, err := openDeployment(ctx, &t)
-				if err != nil {
-					return err
-				}
-				src, err = policySource(ctx, d.cfg, d.db)
-				if err := errors.Join(err, d.close()); err != nil {
+				if src, err = deployedPolicies(ctx, &t); err != nil {
 					return err
 				}
 			}
