@@ -89,6 +89,9 @@ func (s *Service) wake(ctx context.Context, o Origin, l *liveSession, epoch int6
 	next.Epoch++
 	next.PasswordAt, next.LastSeen, next.IdleSince = passwordAt, now, time.Time{}
 	next.Network, next.NewNetwork = network(o.IP), newNetwork
+	if o.IP.IsValid() {
+		next.IP = o.IP.Unmap().String()
+	}
 	if cookie, err = s.cookieFor(&next, s.cfg.GateHost); err != nil {
 		return "", nil, err
 	}

@@ -11,7 +11,7 @@ type SessionStates interface {
 	// IdleSessions must set since when sessions are idle; ids without a row
 	// are passed over.
 	IdleSessions(ctx context.Context, since map[string]time.Time) error
-	// ResumeSession must replace the row's epoch, last use, password time and
+	// ResumeSession must replace the row's epoch, last use, password time, IP and
 	// NewNetwork by s's, make it idle no longer and s.Network known to the
 	// account, all or nothing, if its epoch still is from; and return
 	// [ErrNotFound] otherwise.

@@ -39,7 +39,7 @@ func (s *Store) ResumeSession(_ context.Context, x auth.StoredSession, from int6
 			return auth.ErrNotFound
 		}
 		have.Epoch, have.LastSeen, have.PasswordAt, have.IdleSince = x.Epoch, x.LastSeen, x.PasswordAt, time.Time{}
-		have.Network, have.NewNetwork = x.Network, x.NewNetwork
+		have.IP, have.Network, have.NewNetwork = x.IP, x.Network, x.NewNetwork
 		s.sessions[x.ID] = have
 		s.seeNetwork(x.Account, x.Network, x.LastSeen)
 		return nil
@@ -151,7 +151,7 @@ func testSessionStates(t *testing.T, s auth.Store) {
 
 	next := x
 	next.Epoch, next.LastSeen, next.PasswordAt, next.IdleSince = 2, base.Add(2*time.Hour), base.Add(2*time.Hour), time.Time{}
-	next.Network, next.NewNetwork = "192.0.2.11", false
+	next.IP, next.Network, next.NewNetwork = "192.0.2.11", "192.0.2.11", false
 	wantMissing(t, s.ResumeSession(ctx, next, 7))
 	wantEqual(t, oneSession(t, s), x)
 	// Of many that resume at once, one does.

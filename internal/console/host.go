@@ -50,6 +50,14 @@ func dropCookie(w http.ResponseWriter, name string) { setCookie(w, name, "", -1)
 // that this account uses, so that strangers who try passwords elsewhere do not
 // slow it down.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request, value string, s *auth.Session) {
+	// Whoever signs in from the start has no use for what the browser's last
+	// session waits for.
+	if old := c.Auth.IdleSession(r, c.gateHost); old != nil && old.ID != s.ID {
+		o := auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: w.Header().Get("X-Ringfence-Request-Id"), Host: c.gateHost}
+		if err := c.Auth.Logout(r.Context(), o, old); err != nil {
+			c.Logger.WarnContext(r.Context(), "ending the session before", "err", err)
+		}
+	}
 	setCookie(w, auth.SessionCookie, value, 0)
 	device, err := c.Auth.Device(s)
 	if err != nil {

@@ -116,7 +116,7 @@ func TestResume_NotAfterTheEnd(t *testing.T) {
 
 // The sign-in page stays reachable for somebody else at the same browser.
 func TestResume_OrFromTheStart(t *testing.T) {
-	w := newWorld(t).enrolled("kim")
+	w := newWorld(t).enrolled("kim", "lee")
 	b := w.browser()
 	b.signIn("kim")
 	w.pass(31 * time.Minute)
@@ -124,6 +124,12 @@ func TestResume_OrFromTheStart(t *testing.T) {
 	for a := range elements(b.page, "a") {
 		if strings.Contains(textOf(a), "Sign in from the start") {
 			b.visit(attr(a, "href")).has(200, "E-mail address")
+			b.submit(map[string]string{"email": "lee@example.com", "password": password})
+			b.submit(map[string]string{"code": w.code("lee")}).has(200, "No cluster is open")
+			// The session that was left behind has ended with that.
+			if left, err := w.Auth.SessionsOf(t.Context(), "kim"); err != nil || len(left) != 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
 			return
 		}
 	}

@@ -38,8 +38,8 @@ func (db *DB) IdleSessions(ctx context.Context, since map[string]time.Time) erro
 // from, and returns [auth.ErrNotFound] otherwise.
 func (db *DB) ResumeSession(ctx context.Context, s auth.StoredSession, from int64) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, last_seen = ?, password_at = ?, network = ?, new_network = ?, idle_since = NULL
-			WHERE id = ? AND epoch = ?`, s.Epoch, column(s.LastSeen), column(s.PasswordAt), s.Network, s.NewNetwork, s.ID, from)
+		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, last_seen = ?, password_at = ?, ip = ?, network = ?, new_network = ?, idle_since = NULL
+			WHERE id = ? AND epoch = ?`, s.Epoch, column(s.LastSeen), column(s.PasswordAt), s.IP, s.Network, s.NewNetwork, s.ID, from)
 		if err != nil {
 			return err
 		}
