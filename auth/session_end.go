@@ -144,7 +144,7 @@ func (s *Service) endMany(ctx context.Context, actor Actor, e ending) (n int, er
 // recordAll keeps records several at a time, so that they share what it costs
 // to make them durable.
 func (s *Service) recordAll(ctx context.Context, all []*policy.Record) error {
-	const workers = 32
+	workers := min(32, len(all))
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {

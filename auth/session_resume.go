@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // IdleSession returns the session of the request's cookie on host, which must
@@ -96,12 +98,14 @@ func (s *Service) wake(ctx context.Context, o Origin, l *liveSession, epoch int6
 		return "", nil, err
 	}
 	if v.IdleSince.IsZero() { // it went idle a moment ago: the log says both
-		if err := s.recordIdle(ctx, v, a); err != nil {
+		if err := s.record(ctx, s.idleEvent(v, a)); err != nil {
 			return "", nil, err
 		}
 	}
 	r := s.event(actionSessionResume, "ok", a, o)
-	r.Session = v.ID
+	r.Session, r.Credential = v.ID, policy.CredentialSession
+	r.Factors = subjectOf("", "", "", nil, "", next.PasswordAt, next.CodeAt, next.CodeFactor, now).Factors
+	r.CodeAge = policy.Int64(age(next.CodeAt, now))
 	if newNetwork {
 		detail(r, "network", "new")
 	}

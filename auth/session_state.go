@@ -69,42 +69,45 @@ func (s *Service) standing(l *liveSession, now time.Time) (*StoredSession, *Acco
 	return v, a, inForce
 }
 
-// markIdle records and stores which sessions have gone idle. Call under mu.
+// markIdle records and stores which sessions have gone idle, some hundred at a
+// time: everybody goes to lunch at once. Call under mu.
 func (s *Service) markIdle(ctx context.Context, now time.Time) error {
-	since := make(map[string]time.Time)
-	var marked []func()
-	var err error
-	s.live.sessions.Range(func(id, x any) bool {
+	var idlers []*liveSession
+	s.live.sessions.Range(func(_, x any) bool {
 		l := x.(*liveSession)
-		v, a, standing := s.standing(l, now)
-		if standing != idle || !v.IdleSince.IsZero() {
-			return true
+		if v, _, standing := s.standing(l, now); standing == idle && v.IdleSince.IsZero() {
+			idlers = append(idlers, l)
 		}
-		next := *v
-		next.IdleSince = time.Unix(0, l.seen.Load()).Add(s.limits(v.Account).Idle).UTC()
-		if err = s.recordIdle(ctx, v, a); err != nil {
-			return false // out of force all the same; tried again
-		}
-		since[id.(string)] = next.IdleSince
-		marked = append(marked, func() { l.view.Store(&next) })
 		return true
 	})
-	if len(since) == 0 {
-		return err
+	for some := range slices.Chunk(idlers, 256) {
+		records := make([]*policy.Record, len(some))
+		since := make(map[string]time.Time, len(some))
+		for i, l := range some {
+			v := l.view.Load()
+			records[i] = s.idleEvent(v, l.account.p.Load())
+			since[v.ID] = time.Unix(0, l.seen.Load()).Add(s.limits(v.Account).Idle).UTC()
+		}
+		// What fails here is out of force all the same, and tried again.
+		if err := s.recordAll(ctx, records); err != nil {
+			return err
+		}
+		if err := s.cfg.Store.IdleSessions(ctx, since); err != nil {
+			return fmt.Errorf("noting idle sessions: %w", err)
+		}
+		for _, l := range some {
+			next := *l.view.Load()
+			next.IdleSince = since[next.ID]
+			l.view.Store(&next)
+		}
 	}
-	if err := s.cfg.Store.IdleSessions(ctx, since); err != nil {
-		return fmt.Errorf("noting idle sessions: %w", err)
-	}
-	for _, mark := range marked {
-		mark()
-	}
-	return err
+	return nil
 }
 
-func (s *Service) recordIdle(ctx context.Context, v *StoredSession, a *Account) error {
+func (s *Service) idleEvent(v *StoredSession, a *Account) *policy.Record {
 	r := s.event(actionSessionIdle, "ok", a, Origin{})
 	r.Session = v.ID
-	return s.record(ctx, r)
+	return r
 }
 
 // reread takes over what another process has changed of the session's row.

@@ -21,7 +21,8 @@ type everybodyPage struct {
 	Pager     ui.Pager
 	Empty     ui.Empty
 	MayChange bool
-	Count     string // how many there are, whatever was searched for
+	Active    int // how many there are, whatever was searched for
+	Paused    int
 }
 
 // What sessions can be listed by.
@@ -46,7 +47,8 @@ func (c *Console) allSessions(w http.ResponseWriter, r *http.Request, v *visit) 
 		return authError(err, "listing sessions")
 	}
 	page := &everybodyPage{Base: v.page("Sessions"), MayChange: v.mayChange(), Faults: f.all(), Table: sessionTable{People: true, MayEnd: v.mayChange()}}
-	page.Count = count(active(all), "session") + " in use, " + count(len(all)-active(all), "session") + " paused"
+	page.Active = active(all)
+	page.Paused = len(all) - page.Active
 	page.Search = []ui.Field{
 		f.search("text", "Name, e-mail, address or program"),
 		f.choice("vendor", "Vendor", "All vendors", vendorOptions(d, ui.Option{Value: ownPeople, Label: "Your own people"})),
