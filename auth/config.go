@@ -76,6 +76,12 @@ type Config struct {
 	// so that open streams can be looked at again. It must return at once.
 	Changed func()
 
+	// CodeMatched and CodeFailed, when set, count codes: how many steps of 30
+	// seconds a right one was from the gate's clock, and wrong ones. They must
+	// return at once.
+	CodeMatched func(offset int)
+	CodeFailed  func()
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
 }
@@ -121,6 +127,12 @@ func (c *Config) check() error {
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}
+	}
+	if c.CodeMatched == nil {
+		c.CodeMatched = func(int) {}
+	}
+	if c.CodeFailed == nil {
+		c.CodeFailed = func() {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -38,6 +38,7 @@ type Store struct {
 	keys        []auth.SigningKey
 	notices     []auth.Notice
 	networks    map[[2]string]time.Time // by account and network
+	factors     factors
 }
 
 var _ auth.Store = (*Store)(nil)
@@ -80,7 +81,7 @@ func copyAccount(a auth.Account) auth.Account {
 }
 
 func copyCredential(c auth.Credential) auth.Credential {
-	c.TOTP, c.Recovery = slices.Clone(c.TOTP), slices.Clone(c.Recovery)
+	c.Recovery = slices.Clone(c.Recovery)
 	return c
 }
 
@@ -159,7 +160,11 @@ func (s *Store) SignedIn(context.Context) ([]auth.Account, error) {
 func (s *Store) Credential(_ context.Context, account string) (auth.Credential, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return copyCredential(s.credentials[account]), nil
+	c := copyCredential(s.credentials[account])
+	if c.Devices = s.devicesOf(account); len(c.Devices) > 0 {
+		c.Confirmed = c.Devices[0].Confirmed
+	}
+	return c, nil
 }
 
 // ReplacePassword implements [auth.Credentials].
@@ -171,20 +176,6 @@ func (s *Store) ReplacePassword(_ context.Context, account, old, hash string) er
 		}
 		return nil
 	})
-}
-
-// UseStep implements [auth.Credentials].
-func (s *Store) UseStep(_ context.Context, account string, step int64) (won bool, err error) {
-	err = s.write("UseStep", func() error {
-		c := s.credentials[account]
-		if c.Confirmed.IsZero() || c.LastStep >= step {
-			return nil
-		}
-		c.LastStep, won = step, true
-		put(&s.credentials, account, c)
-		return nil
-	})
-	return won && err == nil, err
 }
 
 // UseRecovery implements [auth.Credentials].
@@ -210,6 +201,7 @@ func (s *Store) ResetCredential(_ context.Context, account string) error {
 func (s *Store) reset(account string) {
 	delete(s.credentials, account)
 	delete(s.failures, account)
+	s.resetFactors(account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })
 	maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == account })
 	s.endAccount(account)

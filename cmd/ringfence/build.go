@@ -24,6 +24,7 @@ import (
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
 	"github.com/ringfence/ringfence/internal/store"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -60,6 +61,7 @@ type gateway struct {
 	engine  *rego.Engine
 	auth    *auth.Service
 	hashes  *hashWorker
+	clock   *drift.Monitor
 	certs   *certs.Manager
 	console *console.Console
 	proxy   *proxy.Handler
@@ -116,6 +118,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.metrics.observe(g)
+	g.metrics.observeClock(g)
 	return g, nil
 }
 
@@ -184,7 +187,9 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, g.sessionLimits, func() { g.recheck() }, g.hashes, g.logger)
+	g.clock = newClock(cfg, g.logger)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
+		func(c *auth.Config) { c.Derive, c.Limits = g.hashes.Derive, g.sessionLimits })
 	return err
 }
 
@@ -231,7 +236,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
-		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
+		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
 }

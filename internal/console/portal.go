@@ -24,6 +24,7 @@ type portalPage struct {
 	Recovery  int    // recovery codes left
 	FewCodes  bool
 	Vendor    string
+	Factors   factorSummary
 	Ends      time.Time // of the session
 	Pauses    time.Time // when it will be idle, unless it is used
 	Strange   bool      // another session began somewhere new
@@ -65,6 +66,9 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	for _, a := range open {
 		page.Clusters = append(page.Clusters, c.card(a, v.Now))
+	}
+	if page.Factors, err = c.factorSummary(r.Context(), v.Session.Account); err != nil {
+		return err
 	}
 	c.UI.Page(w, r, http.StatusOK, "portal", page)
 	return nil

@@ -33,6 +33,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /agreements":   "is an act of the person's own, which policies demand",
 		"POST /sessions/end": own, "POST /tokens/revoke": own, "DELETE /api/v1/tokens/{id}": own,
 		"POST /tokens": ask, "POST /api/v1/tokens": ask,
+		"POST /enrol/devices": signing, "POST /enrol/devices/new": signing, "POST /enrol/devices/cancel": signing,
+		"POST /factors/totp": ask, "POST /factors/totp/new": ask, "POST /factors/totp/cancel": own, "POST /factors/{id}/rename": ask, "POST /factors/{id}/remove": ask,
 		"POST /console/people/invite": ask, "POST /console/people/{id}/edit": ask, "POST /console/people/{id}/invite": ask, "POST /console/people/{id}/disable": ask,
 		"POST /console/people/{id}/enable": ask, "POST /console/people/{id}/reset": ask,
 		"POST /console/people/{id}/sessions/end": ends, "POST /console/people/{id}/sessions/{session}/end": ends, "POST /console/sessions/{session}/end": ends,
