@@ -63,13 +63,17 @@ type Config struct {
 	MaxHashes int
 	// HashCost is what one hash costs; the default is right outside of tests.
 	HashCost HashCost
+	// Limits, when set, narrows Idle and Absolute for an account's sessions. It
+	// is asked at every use of a session, so that a change holds at once for
+	// those that are open: it must read memory only and be safe for concurrent use.
+	Limits func(account string) Limits
 	// Derive computes argon2id (RFC 9106) with one lane, memory in KiB, size in
 	// bytes. nil computes it in this process; the gateway passes a process of
 	// its own, so that hashes do not slow what it forwards. At most MaxHashes
 	// calls run at a time.
 	Derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	// MaxSessions is how many sessions an account may have; default 20. One
-	// more ends the oldest.
+	// more ends the one that was used least lately.
 	MaxSessions int
 
 	// ProviderNetworks are networks that are not public in which vendors'

@@ -227,7 +227,7 @@ type deviceClaims struct {
 func (s *Service) Device(sess *Session) (string, error) {
 	now := s.now()
 	return s.deviceKeys.sign(&deviceClaims{jwt.RegisteredClaims{
-		Issuer: s.issuer, Audience: jwt.ClaimStrings{s.cfg.GateHost}, Subject: hashSecret(sess.Email), ID: newID(""),
+		Issuer: s.issuer, Audience: jwt.ClaimStrings{s.cfg.GateHost}, Subject: hashSecret(sess.Email), ID: or(sess.device, newID("")),
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(deviceLife)),
 	}})
 }

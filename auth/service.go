@@ -94,6 +94,8 @@ type Service struct {
 
 	external *externalSignIn
 
+	clockTold atomic.Int64 // how far behind the clock was when last recorded, in nanoseconds
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -165,11 +167,9 @@ func (s *Service) Run(ctx context.Context) error {
 
 // sweep is one round of Run.
 func (s *Service) sweep(ctx context.Context) error {
-	if d := s.clock.behind(); d > time.Second {
-		s.log.Warn("the clock was set back; sessions end as if it had not been", "behind", d)
-	}
 	now := s.now()
 	return errors.Join(
+		s.noteClock(ctx),
 		s.flush(ctx),
 		s.endExpired(ctx, now),
 		s.cfg.Store.Expire(ctx, now),

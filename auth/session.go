@@ -37,7 +37,13 @@ type Session struct {
 	FailedCodes  int // wrong codes between that one and this: a sign that the password is known
 	RecoveryLeft int // unused recovery codes at the last code
 
-	epoch int64
+	Idle       bool     // nobody used it for too long: not in force until it is resumed
+	NewDevice  bool     // it began on a device that the account had not used before
+	NewNetwork bool     // it was begun or resumed from a network new to the account
+	Opened     []string // hosts of clusters that it was carried to
+
+	epoch  int64
+	device string
 }
 
 // Subject returns who x is to policies, with factors as old as they are at now.
@@ -67,9 +73,12 @@ func age(at, now time.Time) int64 { return max(0, int64(now.Sub(at)/time.Second)
 // sessionOf returns the session as others see it.
 func (s *Service) sessionOf(l *liveSession, v *StoredSession, a *Account) *Session {
 	seen := time.Unix(0, l.seen.Load()).UTC()
+	limits := s.limits(v.Account)
 	x := &Session{
 		ID: v.ID, Account: v.Account, Created: v.Created, LastSeen: seen,
-		IdleEnds: seen.Add(s.cfg.Idle), AbsoluteEnds: v.Ends,
+		IdleEnds: seen.Add(limits.Idle), AbsoluteEnds: v.absoluteEnd(limits),
+		Idle:      !v.IdleSince.IsZero() || s.now().Sub(seen) >= limits.Idle,
+		NewDevice: v.NewDevice, NewNetwork: v.NewNetwork, Opened: slices.Clone(v.Opened), device: v.Device,
 		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, KeyAt: v.KeyAt, External: v.External, IP: v.IP, UserAgent: v.UserAgent,
 		LastLogin: v.LastLogin, LastIP: v.LastIP, FailedCodes: v.FailedCodes, RecoveryLeft: v.RecoveryLeft, epoch: v.Epoch,
 	}
@@ -141,6 +150,9 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	if o.IP.IsValid() {
 		row.IP = o.IP.Unmap().String()
 	}
+	if err := s.recognise(ctx, row, o, a, c); err != nil {
+		return "", nil, err
+	}
 	cookie, err := s.cookieFor(row, s.cfg.GateHost)
 	if err != nil {
 		return "", nil, err
@@ -152,19 +164,28 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	if newest, ok := proved.CodeAge(); ok {
 		r.CodeAge = policy.Int64(newest)
 	}
-	if err := s.record(ctx, r); err != nil {
+	if err := s.record(ctx, detailNew(r, row)); err != nil {
 		return "", nil, err
 	}
+	l, err := s.putSession(ctx, row, a)
+	if err != nil {
+		return "", nil, err
+	}
+	s.tellNew(ctx, a, row, o)
+	return cookie, s.sessionOf(l, row, a), nil
+}
+
+// putSession stores a session and puts it in force.
+func (s *Service) putSession(ctx context.Context, row *StoredSession, a *Account) (*liveSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.endSurplus(ctx, a); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if err := s.cfg.Store.PutSession(ctx, *row); err != nil {
-		return "", nil, fmt.Errorf("storing session: %w", err)
+		return nil, fmt.Errorf("storing session: %w", err)
 	}
-	l := s.publish(row, a)
-	return cookie, s.sessionOf(l, row, a), nil
+	return s.publish(row, a), nil
 }
 
 // endSurplus ends the account's sessions that were used least lately, so that
@@ -270,18 +291,10 @@ func (s *Service) rotate(ctx context.Context, o Origin, l *liveSession, epoch in
 	return s.renew(ctx, l, epoch, r, func(v *StoredSession) { v.prove(p) })
 }
 
-// SessionsOf returns the account's sessions in force, the one used last first.
+// SessionsOf returns the account's sessions that have not ended, idle ones
+// too, the one used last first.
 func (s *Service) SessionsOf(_ context.Context, account string) ([]Session, error) {
-	all := s.sessionsOf(account)
-	slices.SortFunc(all, func(a, b *liveSession) int { return bySeen(b, a) })
-	now := s.now()
-	out := make([]Session, 0, len(all))
-	for _, l := range all {
-		if v, a, ok := s.alive(l, now); ok {
-			out = append(out, *s.sessionOf(l, v, a))
-		}
-	}
-	return out, nil
+	return s.listed(s.sessionsOf(account)), nil
 }
 
 // Cookie returns one of our cookies with the attributes that all of them have:

@@ -166,11 +166,18 @@ type StoredSession struct {
 	LastIP        string
 	FailedCodes   int // wrong codes between that one and this
 	RecoveryLeft  int
+
+	Device                string    // id of the device it began on; empty: unknown
+	Network               string    // that it was last begun or resumed from, as network returns it
+	NewDevice, NewNetwork bool      // to the account, at that moment
+	IdleSince             time.Time // not in force since; zero: it is not idle
+	Opened                []string  // hosts of clusters that it was carried to, in order
 }
 
 // Sessions keeps session rows.
 type Sessions interface {
-	// PutSession must store a new session and make its start the account's last sign-in.
+	// PutSession must store a new session, make its start the account's last
+	// sign-in and its Network, unless empty, known to the account.
 	PutSession(ctx context.Context, s StoredSession) error
 	// Sessions must return every session row.
 	Sessions(ctx context.Context) ([]StoredSession, error)
@@ -245,6 +252,7 @@ type Store interface {
 	Notices
 	IdentityProviders
 	SecurityKeys
+	SessionStates
 	TOTPDevices
 	RecoveryStore
 }

@@ -50,6 +50,8 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"SecurityKeyCount", testSecurityKeyCount},
 		{"Ceremonies", testCeremonies},
 		{"KeyAllowance", testKeyAllowance},
+		{"SessionStates", testSessionStates},
+		{"EndMany", testEndMany},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

@@ -181,7 +181,8 @@ func (s *Store) PutSession(_ context.Context, x auth.StoredSession) error {
 		if err := s.known(x.Account); err != nil {
 			return err
 		}
-		put(&s.sessions, x.ID, x)
+		put(&s.sessions, x.ID, copySession(x))
+		s.seeNetwork(x.Account, x.Network, x.Created)
 		c := s.credentials[x.Account]
 		c.LastLogin, c.LastIP = x.Created, x.IP
 		put(&s.credentials, x.Account, c)
@@ -193,7 +194,11 @@ func (s *Store) PutSession(_ context.Context, x auth.StoredSession) error {
 func (s *Store) Sessions(context.Context) ([]auth.StoredSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.sessions)), nil
+	all := slices.Collect(maps.Values(s.sessions))
+	for i := range all {
+		all[i] = copySession(all[i])
+	}
+	return all, nil
 }
 
 // RotateSession implements [auth.Sessions].

@@ -42,6 +42,7 @@ type Store struct {
 	subjects    map[string]auth.PinnedSubject
 	trusting    map[string]bool
 	keysOf      keyTables
+	networks    map[[2]string]time.Time // by account and network
 	factors     factors
 	recovery
 }

@@ -280,24 +280,3 @@ func newAccountReset() *cobra.Command {
 	pass.flags(cmd)
 	return cmd
 }
-
-func newAccountEnd() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
-		Use: "end-sessions EMAIL", Short: "Sign an account out everywhere at once", Args: exactly("an EMAIL"),
-		Example: "  ringfence account end-sessions kim@northwind.example --config /etc/ringfence/config.yaml",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return withAccount(ctx, &t, args[0], func(d *deployment, a *directory.Account) error {
-				n, err := d.auth.EndSessions(ctx, authOperator, a.ID)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s ended.\n", plural(n, "session"), a.Email)
-				return nil
-			})
-		},
-	}
-	t.flags(cmd)
-	return cmd
-}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -12,6 +13,7 @@ type confirmPage struct {
 	Base
 	Action string
 	Headed string
+	Kept   bool // a form waits for the code
 	Code   ui.Field
 	Key    *keyForm // nil: the account has no key
 	// KeyOnly takes no code: it would not do.
@@ -19,7 +21,7 @@ type confirmPage struct {
 }
 
 func (c *Console) confirmForm(v *visit, back returning) *confirmPage {
-	p := &confirmPage{Base: v.Alone("Confirm that it is you"), Action: back.to("/confirm"), Headed: back.host(c), Code: codeField("Fresh code")}
+	p := &confirmPage{Base: v.Alone("Confirm that it is you"), Action: back.to("/confirm"), Headed: back.host(c), Kept: strings.HasPrefix(back.target.URI, stepUpPath), Code: codeField("Fresh code")}
 	back.aim(c, &p.Base)
 	return p
 }

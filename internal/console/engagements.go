@@ -122,6 +122,8 @@ type engagementPage struct {
 	State         ui.Badge
 	Starts, Ends  string
 	Left          string
+	SessionIdle   string // empty: as everywhere
+	SessionEnd    string
 	Clusters      []ui.Link
 	Agreements    []agreementLine
 	KeyDemanded   bool // codes do not count
@@ -145,7 +147,8 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant}
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant,
+		SessionIdle: spanValue(e.Session.Idle), SessionEnd: spanValue(e.Session.Absolute)}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -176,7 +179,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor", "session.idle": "session_idle", "session.absolute": "session_absolute"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -206,6 +209,7 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 				{Value: "key", Label: "Only a passkey or security key", Hint: "Codes and recovery codes open nothing under this engagement. Whoever has no key yet adds one while enrolling; for people who have enrolled, allow it on their page."},
 			}),
 		)},
+		sessionLimitGroup(f),
 	}
 }
 
@@ -250,6 +254,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
 	want.PhishingResistant = len(f.someOf("factor", []string{"key"})) > 0
+	want.Session = sessionLimitsFrom(f)
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -283,7 +288,7 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 		return ui.NotFound()
 	}
 	f := newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "factor": factorBoxes(e), "seen": {fingerprint(e)}})
+		"clusters": e.Clusters, "agreements": e.Agreements, "factor": factorBoxes(e), "session_idle": {spanValue(e.Session.Idle)}, "session_absolute": {spanValue(e.Session.Absolute)}, "seen": {fingerprint(e)}})
 	if e.TrustProviderFactor {
 		f.values.Set("trust", "yes")
 	}

@@ -118,9 +118,6 @@ func factorNameField(value string) ui.Field {
 
 func (c *Console) showFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}
@@ -141,9 +138,6 @@ func nameFault(err error) string {
 
 func (c *Console) renameFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}
@@ -166,9 +160,6 @@ func (c *Console) renameFactor(w http.ResponseWriter, r *http.Request, v *visit)
 
 func (c *Console) removeFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ func (c *Console) keyRoutes() []route {
 		{pattern: "GET /factors/keys/new", need: signedIn, handle: c.showNewKey},
 		{pattern: "POST /factors/keys/new", need: signedIn, handle: c.addKey},
 		{pattern: "POST /factors/keys/rename", need: signedIn, handle: c.renameKey},
-		{pattern: "GET /factors/keys/{key}/remove", need: signedIn, handle: dangerous(c.askRemoveKey)},
-		{pattern: "POST /factors/keys/{key}/remove", need: signedIn, handle: dangerous(c.removeKey)},
+		{pattern: "GET /factors/keys/{key}/remove", need: signedIn, handle: c.askRemoveKey, fresh: true},
+		{pattern: "POST /factors/keys/{key}/remove", need: signedIn, handle: c.removeKey, fresh: true, act: "Remove the key"},
 	}
 }
 

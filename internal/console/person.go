@@ -32,7 +32,7 @@ type personPage struct {
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
 	Factors     []personFactor
-	Sessions    []personSession
+	Sessions    sessionTable
 	Keys        personKeys
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
@@ -46,11 +46,6 @@ type personPage struct {
 }
 
 type roleLine struct{ Name, Text string }
-
-type personSession struct {
-	Client, Started, LastSeen, IP, UserAgent, Ends string
-	EndURL                                         string
-}
 
 // An act is something that can be done to an object: a link to a page that
 // asks first, or a button that does it.
@@ -100,8 +95,9 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
-	for _, s := range sessions {
-		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	page.Sessions.MayEnd = v.mayChange()
+	for i := range sessions {
+		page.Sessions.Rows = append(page.Sessions.Rows, v.newSessionRow(&sessions[i], personURL(a.ID)+"/sessions/"+url.PathEscape(sessions[i].ID)+"/end"))
 	}
 	if page.Company, err = c.pinnedSince(r, a.ID); err != nil {
 		return err
@@ -143,19 +139,6 @@ func lastLogin(a *directory.Account, sessions []auth.Session) time.Time {
 		}
 	}
 	return last
-}
-
-func newPersonSession(account string, s *auth.Session, v *visit) personSession {
-	row := personSession{Client: clientWords(s.UserAgent), Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
-	ends := s.IdleEnds
-	if s.AbsoluteEnds.Before(ends) || ends.IsZero() {
-		ends = s.AbsoluteEnds
-	}
-	row.Ends = clock(ends)
-	if v.mayChange() {
-		row.EndURL = personURL(account) + "/sessions/" + url.PathEscape(s.ID) + "/end"
-	}
-	return row
 }
 
 // personActs are what an administrator may do to an account as it stands. One's
@@ -328,12 +311,6 @@ func (c *Console) endPersonSession(w http.ResponseWriter, r *http.Request, v *vi
 		return authError(err, "ending a session")
 	}
 	return c.seeOther(w, r, v, personURL(a.ID), "The session ended.")
-}
-
-// beyondContractor reports whether roles reach beyond a contractor's own
-// clusters. Giving them demands a fresh code.
-func beyondContractor(roles []policy.Role) bool {
-	return slices.ContainsFunc(roles, func(r policy.Role) bool { return r != policy.Contractor })
 }
 
 // nameOf is how a person is called in a sentence.

@@ -27,6 +27,8 @@ type portalPage struct {
 	Vendor    string
 	Factors   factorSummary
 	Ends      time.Time // of the session
+	Pauses    time.Time // when it will be idle, unless it is used
+	Strange   bool      // another session began somewhere new
 }
 
 // A clusterCard is one cluster that is open to the visitor now.
@@ -59,6 +61,11 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, Here: s.IP, Failed: s.FailedCodes,
 		Recovery: left, FewCodes: left <= fewCodes, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
+	sessions, err := c.Auth.SessionsOf(r.Context(), s.Account)
+	if err != nil {
+		return authError(err, "listing sessions")
+	}
+	page.Pauses, page.Strange = s.IdleEnds, strange(sessions, s.ID)
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
 	}

@@ -195,7 +195,7 @@ func refusalWords(f policy.Refusal, cluster, first string) (heading, lede string
 	case f.Status == http.StatusMisdirectedRequest:
 		return "No cluster has this name", "The address leads to Ringfence, but no cluster of that name is behind it. Check the spelling, or start from your own list."
 	case first != "":
-		return "One thing first", "What you sent was not passed on to " + cluster + ". Do this first, then send it again."
+		return "One thing first", "What you sent was not passed on to " + cluster + ", and it is not kept. Do this first: you come back to the page before, where you send it again."
 	case f.Status >= 500:
 		return cluster + " cannot be opened right now", "That is a fault on this side. Please try again in a moment."
 	case f.Status == http.StatusForbidden || f.Status == http.StatusUnauthorized:

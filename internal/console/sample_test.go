@@ -109,9 +109,7 @@ func gateSamples(say sampleText) []sample {
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead}), Engagement: say("Payroll audit"), Ask: owner}}}},
 		{"portal-warnings", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow, LastIP: "198.51.100.24", Failed: 4, Due: 2, FewCodes: true, Recovery: 2, Factors: factorSummary{Count: 1, Name: say("Work phone")}, Ask: &owner, Vendor: say("Acme Analytics")}},
 		{"portal-empty", "portal", &portalPage{Base: full("My clusters"), Recovery: 10}},
-		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 1, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Sessions: []sessionRow{
-			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
-			{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), Ends: sampleNow.Add(9 * time.Hour)}}}},
+		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 2, Strange: true, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Table: sampleSessions(say, false)}},
 		{"sessions-empty", "sessions", &sessionsPage{Base: full("My sessions")}},
 		{"password", "password", &passwordPage{Base: alone("Change your password"), Email: say("kim.larsen@acme.example"), Current: password, Next: chosen, Again: again, EndOthers: true}},
 		{"password-fault", "password", &passwordPage{Base: alone("Change your password"), Email: say("kim.larsen@acme.example"), Current: with(password, func(f *ui.Field) { f.Error = "That is not the password that you have." }), Next: chosen, Again: again}},
@@ -125,6 +123,11 @@ func gateSamples(say sampleText) []sample {
 		{"notices", "notices", noticesSample(full("My notices"), say)},
 		{"notices-empty", "notices", &noticesPage{Base: full("My notices")}},
 		{"portal-banner", "portal", &portalPage{Base: bannered(full("My clusters"), say), Recovery: 10}},
+		{"resume", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume", Email: say("kim.larsen@acme.example"), Anew: "/login?anew=1", LastSeen: sampleNow.Add(-time.Hour), Ends: sampleNow.Add(7 * time.Hour), Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"}}},
+		{"resume-full", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume?return=x", Email: say("kim.larsen@acme.example"), Headed: say("claims.localhost"), Anew: "/login?return=x&anew=1", LastSeen: sampleNow, Ends: sampleNow, Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Error: "The password is not right, or the account is not active."}}},
+		{"stepup", "stepup", &stepUpPage{Base: alone("Do it now?"), Act: "Suspend the vendor", Fields: []fact{{"reason", say("Incident 4711: a laptop was lost on the train to Oslo.")}, {say("name"), say("acme")}}, Action: "/step-up/x", Back: "/console/vendors/acme"}},
+		{"stepup-lost", "stepup", &stepUpPage{Base: alone("Give a fresh code first"), Confirm: "/confirm?return=x", Back: "/console/clusters/new"}},
+		{"confirm-kept", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Kept: true, Code: codeField("Fresh code")}},
 		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
@@ -185,3 +188,18 @@ Each of your requests is recorded, with time, address and result. What you send 
 
 This agreement holds while your contract does, and for five years afterwards. See [the full terms](https://example.com/terms).
 `
+
+// sampleSessions are sessions in every state.
+func sampleSessions(say sampleText, people bool) sessionTable {
+	table := sessionTable{People: people, MayEnd: true, Rows: []sessionRow{
+		{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(30 * time.Minute), Ends: sampleNow.Add(11 * time.Hour),
+			Opened: []string{say("Claims archive"), "Flood maps"}, EndURL: "/sessions/end"},
+		{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), IdleEnds: sampleNow.Add(-90 * time.Minute), Ends: sampleNow.Add(9 * time.Hour), Idle: true, EndURL: "/sessions/end"},
+		{ID: "s3", Client: "Safari on macOS", UserAgent: say("Mozilla/5.0"), Created: sampleNow.Add(-2 * time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(20 * time.Minute), Ends: sampleNow.Add(10 * time.Hour), NewDevice: true, NewNetwork: true, EndURL: "/sessions/end"}}}
+	if people {
+		for i := range table.Rows {
+			table.Rows[i].Person = ui.Link{Label: say("Kim Larsen"), URL: "/console/people/kim"}
+		}
+	}
+	return table
+}

@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,9 +100,6 @@ func tokenLeft(d time.Duration) string {
 
 func (c *Console) createToken(w http.ResponseWriter, r *http.Request, v *visit) error {
 	cluster, name, minutes := r.PostForm.Get("cluster"), strings.TrimSpace(r.PostForm.Get("name")), r.PostForm.Get("minutes")
-	if err := v.fresh("/tokens?" + url.Values{"cluster": {cluster}, "name": {name}, "minutes": {minutes}}.Encode()); err != nil {
-		return err
-	}
 	page, err := c.tokensForm(r, v, cluster, name, minutes)
 	if err != nil {
 		return err

@@ -350,6 +350,27 @@ func (b *browser) submit(fields map[string]string) *browser {
 	return b
 }
 
+// press posts the form whose button says label, as it stands.
+func (b *browser) press(label string) *browser {
+	b.w.t.Helper()
+	for form := range elements(b.page, "form") {
+		for button := range elements(form, "button") {
+			if strings.Contains(textOf(button), label) {
+				values := url.Values{}
+				for in := range elements(form, "input") {
+					if name := attr(in, "name"); name != "" {
+						values.Set(name, attr(in, "value"))
+					}
+				}
+				b.trail = nil
+				return b.take(b.Client.PostForm(b.absolute(attr(form, "action")), values))
+			}
+		}
+	}
+	b.w.t.Fatalf("no button %q at %s:\n%s", label, b.at, b.text())
+	return b
+}
+
 // signIn goes through both forms.
 func (b *browser) signIn(id string) *browser {
 	b.w.t.Helper()

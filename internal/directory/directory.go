@@ -63,6 +63,7 @@ type Engagement struct {
 	// PhishingResistant demands a passkey or security key of whoever works
 	// under it: codes do not count.
 	PhishingResistant bool
+	Session           SessionLimits
 
 	unsaid       bool // the file said nothing about Closed
 	unsaidFactor bool // nor about PhishingResistant

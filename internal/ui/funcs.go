@@ -25,6 +25,7 @@ func functions(a *assets) template.FuncMap {
 		"otpauth":  otpauth,
 		"date":     func(t time.Time) string { return stamp(t, "2 January 2006") },
 		"datetime": func(t time.Time) string { return stamp(t, "2 Jan 2006, 15:04 UTC") },
+		"hour":     func(t time.Time) string { return stamp(t, "15:04 UTC") },
 		"machine":  func(t time.Time) string { return stamp(t, time.RFC3339) },
 		"badge":    func(kind, text string) Badge { return Badge{kind, text} },
 		"hash":     func(v string) Hash { return Hash{Value: v} },
