@@ -58,6 +58,8 @@ type EngagementFacts struct {
 	StartsNS int64    `json:"starts_ns"`
 	EndsNS   int64    `json:"ends_ns"`
 	Clusters []string `json:"clusters"`
+	// AccessTokens admits personal access tokens; absent means that it does not.
+	AccessTokens bool `json:"access_tokens,omitempty"`
 }
 
 // Values of [AssignmentFacts.Access].

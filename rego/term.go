@@ -56,6 +56,8 @@ func termOf(v reflect.Value) *ast.Term {
 		return termOf(v.Elem())
 	case reflect.String:
 		return ast.StringTerm(v.String())
+	case reflect.Bool:
+		return ast.BooleanTerm(v.Bool())
 	case reflect.Int, reflect.Int64:
 		return intTerm(v.Int())
 	case reflect.Slice:
@@ -74,6 +76,9 @@ func termOf(v reflect.Value) *ast.Term {
 		var items [][2]*ast.Term
 		for f, e := range v.Fields() {
 			name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			if option == "omitempty" && (e.IsZero() || e.Kind() == reflect.Map && e.Len() == 0 || e.Kind() == reflect.Slice && e.Len() == 0) {
 				continue
 			}
