@@ -88,6 +88,8 @@ type Service struct {
 	targets    expiring[Target]
 	handoffs   expiring[handoff]
 
+	polls expiring[*poll] // by hash of the device code
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -117,6 +119,7 @@ func New(cfg Config) (*Service, error) {
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.slow.limit = 100_000
+	s.polls.limit = maxDeviceGrants
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}
@@ -138,7 +141,7 @@ func (s *Service) Run(ctx context.Context) error {
 			// The context is over; what was seen last is still worth keeping.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			if err := s.flush(last); err != nil {
+			if err := errors.Join(s.flush(last), s.flushTokens(last)); err != nil {
 				s.log.Error("writing when sessions were last seen", "err", err)
 			}
 			return nil
@@ -158,7 +161,10 @@ func (s *Service) sweep(ctx context.Context) error {
 	now := s.now()
 	return errors.Join(
 		s.flush(ctx),
+		s.flushTokens(ctx),
 		s.endExpired(ctx, now),
+		s.endMachines(ctx, now),
+		s.cfg.Store.ExpireDeviceGrants(ctx, now.Add(-deviceGrantKept), now.Add(-deviceTryWindow)),
 		s.cfg.Store.Expire(ctx, now),
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
 		s.renewKeys(ctx, now),

@@ -284,7 +284,9 @@ func deniedInputs() map[string]*policy.Input {
 	add("token_out_of_scope, path", access(func(_ *policy.Input, _ *policy.Facts, s *policy.TokenScope) { s.Paths = [][]string{{"ab"}} }))
 	add("token_out_of_scope, no path", access(func(_ *policy.Input, _ *policy.Facts, s *policy.TokenScope) { s.Paths = [][]string{} }))
 	add("token_out_of_scope, no scope", access(func(in *policy.Input, _ *policy.Facts, _ *policy.TokenScope) { in.Subject.TokenScope = nil }))
-	add("token_out_of_scope, zero scope", access(func(in *policy.Input, _ *policy.Facts, s *policy.TokenScope) { *s = policy.TokenScope{Methods: []string{}, Paths: [][]string{}} }))
+	add("token_out_of_scope, zero scope", access(func(in *policy.Input, _ *policy.Facts, s *policy.TokenScope) {
+		*s = policy.TokenScope{Methods: []string{}, Paths: [][]string{}}
+	}))
 	// A scope never widens what the assignment gives.
 	add("method_out_of_scope, access token that writes", access(func(in *policy.Input, f *policy.Facts, _ *policy.TokenScope) {
 		in.Request.Method, f.Assignment.Access = "POST", policy.AccessRead

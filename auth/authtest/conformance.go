@@ -33,6 +33,10 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
 		{"Notices", testNotices},
+		{"TokenFields", testTokenFields},
+		{"Machine", testMachine},
+		{"DeviceGrant", testDeviceGrant},
+		{"DeviceTries", testDeviceTries},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

@@ -173,6 +173,8 @@ func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, 
 		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
+		DeviceLogin:     auth.DeviceLogin{Disabled: !cfg.DeviceLogin.Enabled, SameNetwork: cfg.DeviceLogin.SameNetwork},
+		AccessTokenLife: time.Duration(cfg.AccessTokens.MaxDays) * 24 * time.Hour,
 	})
 }
 

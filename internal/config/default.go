@@ -23,6 +23,8 @@ func Default() *Config {
 		Upstreams:      Upstreams{AllowNetworks: []netip.Prefix{}},
 		Sessions:       Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 		Codes:          Codes{Skew: 1},
+		DeviceLogin:    DeviceLogin{Enabled: true},
+		AccessTokens:   AccessTokens{MaxDays: 90},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

@@ -58,6 +58,7 @@ func (d *decoder) validate(c *Config) {
 		d.bad("sessions.absolute", "is %s, shorter than sessions.idle (%s): a session would end before it can be idle", show(c.Sessions.Absolute), show(c.Sessions.Idle))
 	}
 	between(d, "codes.skew", c.Codes.Skew, 0, 2)
+	between(d, "access_tokens.max_days", c.AccessTokens.MaxDays, 1, 90)
 	d.limits(&c.Limits)
 	d.accessLog(&c.AccessLog)
 	oneOf(d, "log.format", c.Log.Format, "text", "json")

@@ -127,6 +127,7 @@ type engagementPage struct {
 	Assignments   []assignmentRow
 	Acts          []act
 	VendorSuspend bool
+	AccessTokens  bool
 	GiveAccess    string // address of the form, empty when it may not be used
 }
 
@@ -143,7 +144,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, AccessTokens: e.AccessTokens}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -174,7 +175,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "access_tokens": "access_tokens"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -199,6 +200,9 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
 		)},
+		{Title: "Machines", Controls: controls(f.boxes("access_tokens", "Programs that nobody signs in", []choice{
+			{Value: "yes", Label: "Admit personal access tokens", Hint: "They last up to 90 days, within a scope and from named networks, and nobody gives a code when they are used."},
+		}))},
 	}
 }
 
@@ -241,6 +245,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	}
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
+	want.AccessTokens = f.Checked("access_tokens", "yes")
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -273,8 +278,12 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 	if e == nil {
 		return ui.NotFound()
 	}
-	return c.showEditEngagement(w, r, v, e, newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}}))
+	values := url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
+		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}}
+	if e.AccessTokens {
+		values.Set("access_tokens", "yes")
+	}
+	return c.showEditEngagement(w, r, v, e, newForm(values))
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {

@@ -53,6 +53,9 @@ type Engagement struct {
 	Starts, Ends         time.Time
 	Closed               bool
 	Clusters, Agreements []string // names: what it covers, and what it demands
+	// AccessTokens admits personal access tokens, which last for weeks and for
+	// which nobody gives a code when they are used.
+	AccessTokens bool
 
 	unsaid bool // the file said nothing about Closed
 }

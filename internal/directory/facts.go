@@ -128,7 +128,7 @@ func vendorFacts(v *Vendor) *policy.VendorFacts {
 func engagementFacts(e *Engagement) *policy.EngagementFacts {
 	f := &policy.EngagementFacts{
 		Name: e.Name, Status: policy.StatusActive,
-		StartsNS: e.Starts.UnixNano(), EndsNS: e.Ends.UnixNano(), Clusters: []string{},
+		StartsNS: e.Starts.UnixNano(), EndsNS: e.Ends.UnixNano(), Clusters: []string{}, AccessTokens: e.AccessTokens,
 	}
 	f.Clusters = append(f.Clusters, e.Clusters...)
 	if e.Closed {

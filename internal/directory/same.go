@@ -38,7 +38,7 @@ func agreementFields(a *Agreement) []field {
 
 func sameEngagement(a, b *Engagement) bool {
 	return a.Name == b.Name && a.Vendor == b.Vendor && a.Title == b.Title &&
-		a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends) && a.Closed == b.Closed &&
+		a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends) && a.Closed == b.Closed && a.AccessTokens == b.AccessTokens &&
 		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements)
 }
 
@@ -46,6 +46,7 @@ func engagementFields(e *Engagement) []field {
 	return []field{
 		{"vendor", e.Vendor}, {"title", e.Title}, {"starts", instant(e.Starts)}, {"ends", instant(e.Ends)},
 		{"closed", flag(e.Closed)}, {"clusters", list(e.Clusters)}, {"agreements", list(e.Agreements)},
+		{"access_tokens", flag(e.AccessTokens)},
 	}
 }
 

@@ -15,7 +15,7 @@ var (
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
-	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements"}
+	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "access_tokens"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
@@ -181,6 +181,8 @@ func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine,
 			return r.bool(v, at, &to.Closed)
 		case "clusters":
 			return r.list(v, at, &to.Clusters)
+		case "access_tokens":
+			return r.bool(v, at, &to.AccessTokens)
 		default:
 			return r.list(v, at, &to.Agreements)
 		}

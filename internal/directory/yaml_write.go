@@ -245,6 +245,7 @@ func (w *writer) engagement(e *Engagement) {
 	w.flag(4, "closed", e.Closed)
 	w.list(4, "clusters", e.Clusters)
 	w.list(4, "agreements", e.Agreements)
+	w.flag(4, "access_tokens", e.AccessTokens)
 }
 
 func (w *writer) account(a *Account) {

@@ -104,9 +104,9 @@ func (x *loader) agreements(d *directory.Directory) {
 
 func (x *loader) engagements(d *directory.Directory) {
 	d.Engagements = nil
-	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements FROM engagement`, func(r *sql.Rows) error {
+	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements, access_tokens FROM engagement`, func(r *sql.Rows) error {
 		var e directory.Engagement
-		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements))
+		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements), &e.AccessTokens)
 		d.Engagements = append(d.Engagements, e)
 		return err
 	})

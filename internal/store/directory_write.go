@@ -178,10 +178,10 @@ func (w *rowWriter) put(c *directory.Change) {
 		w.exec(`INSERT INTO agreement (name, title, version) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, version = excluded.version`, o.Name, o.Title, o.Version)
 	case *directory.Engagement:
-		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements, access_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET vendor = excluded.vendor, title = excluded.title, starts = excluded.starts, ends = excluded.ends,
-			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements`,
-			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements))
+			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements, access_tokens = excluded.access_tokens`,
+			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements), o.AccessTokens)
 	case *directory.Cluster:
 		w.exec(`INSERT INTO cluster (name, title, classification, owner_name, owner_email, hosts, routes) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, classification = excluded.classification,
