@@ -284,16 +284,26 @@ func (s *Service) MachineAccount(c *MachineCall) (Machine, Account, error) {
 	return l.view(), *a, nil
 }
 
-// MachineToken makes a token for a machine and one cluster. It is bound to the
-// machine's key and good for an hour; with bearer it is for programs that
-// cannot prove a key, good for 15 minutes from the network that asks. Neither
-// outlives the machine's sign-in. Errors are those of [Service.MachineAccount],
-// and [ErrInvalid].
+// MachineToken is [Service.MachineAccount] and [Service.MachineTokenAfter] in one.
 func (s *Service) MachineToken(ctx context.Context, c *MachineCall, cluster string, bearer bool) (secret string, t Token, err error) {
-	l, _, err := s.machine(c)
+	m, _, err := s.MachineAccount(c)
 	if err != nil {
 		return "", Token{}, err
 	}
+	return s.MachineTokenAfter(ctx, c, m.ID, cluster, bearer)
+}
+
+// MachineTokenAfter makes a token for a machine that [Service.MachineAccount]
+// has returned for the call, and one cluster. It is bound to the
+// machine's key and good for an hour; with bearer it is for programs that
+// cannot prove a key, good for 15 minutes from the network that asks. Neither
+// outlives the machine's sign-in. Errors: [ErrBadCredentials], [ErrInvalid].
+func (s *Service) MachineTokenAfter(ctx context.Context, c *MachineCall, id, cluster string, bearer bool) (secret string, t Token, err error) {
+	place, ok := s.live.machineIDs.Load(id)
+	if !ok {
+		return "", Token{}, ErrBadCredentials
+	}
+	l := place.(*liveMachine)
 	if !slug.MatchString(cluster) || bearer && !c.Origin.IP.IsValid() {
 		return "", Token{}, fmt.Errorf("making a token for cluster %q: %w", cluster, ErrInvalid)
 	}

@@ -32,6 +32,7 @@ type personPage struct {
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
 	Sessions    []personSession
+	Grants      []grantRow // machines and tokens
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
 	Acts        []act
@@ -95,6 +96,11 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
 	for _, s := range sessions {
 		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	}
+	if v.mayReview() {
+		if page.Grants, err = c.grants(r, v, a.ID, personURL(a.ID)); err != nil {
+			return err
+		}
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))

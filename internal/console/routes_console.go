@@ -32,6 +32,9 @@ func (c *Console) consoleRoutes() []route {
 		{pattern: "GET /console/assignments", need: mayReview, handle: c.assignments},
 		{pattern: "GET /console/assignments/{id}/{cluster}", need: mayReview, handle: c.assignment},
 
+		{pattern: "GET /console/tokens", need: mayReview, handle: c.everyToken},
+		{pattern: "POST /console/tokens/revoke", need: mayManage, handle: c.revokeAny},
+
 		{pattern: "GET /console/log", need: mayReview, handle: c.log},
 		{pattern: "GET /console/log/{index}", need: mayReview, handle: c.entry},
 	}

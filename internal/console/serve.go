@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ringfence/ringfence/auth"
@@ -18,7 +19,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for _, rt := range append(c.gateRoutes(), c.consoleRoutes()...) {
+	for _, rt := range slices.Concat(c.gateRoutes(), c.deviceRoutes(), c.tokenRoutes(), c.consoleRoutes()) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
 		}
