@@ -189,7 +189,7 @@ func TestCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	ls := exec.Command(git, "-c", "credential.helper=", "-c", "credential."+base+".helper=!"+exe+" git-credential", "-c", "http.sslCAInfo="+p.ready.CA, "ls-remote", base+"/no-repository.git")
-	ls.Env = append(os.Environ(), asRingfence+"=1", client.HomeVariable+"="+x.home, client.KeyringVariable+"=off", "GIT_TERMINAL_PROMPT=0")
+	ls.Env = append(os.Environ(), asRingfence+"=1", client.HomeVariable+"="+x.home, client.KeyringVariable+"=off", "GIT_TERMINAL_PROMPT=0", "GIT_SSL_CAINFO="+p.ready.CA)
 	words2, _ := ls.CombinedOutput() // the sample system is no git server
 	if !strings.Contains(string(words2), "not found") && !strings.Contains(string(words2), "not valid") {
 		t.Errorf("git did not get past the gateway: %s", words2)
@@ -199,7 +199,7 @@ func TestCommandLine(t *testing.T) {
 
 	b := x.b
 	// The list shows the machine; its end is the end of everything.
-	if pg := b.get(p.ready.Gate + "/tokens"); !strings.Contains(pg.body, "kims-laptop") || !strings.Contains(pg.body, "machine&#39;s own key") {
+	if pg := b.get(p.ready.Gate + "/tokens"); !strings.Contains(pg.body, "kims-laptop") || !strings.Contains(pg.body, "machine's own key") {
 		t.Errorf("the page of tokens does not show the machine: %s", pg.body)
 	}
 	listed := ringfence(t, "account", "tokens", kim.Email, "--json", "--data", p.ready.Data)
