@@ -86,6 +86,12 @@ type Config struct {
 	// does. It must be fast and safe for concurrent use.
 	PhishingResistant func(account string) bool
 
+	// DeviceLogin says how machines are signed in from the command line.
+	DeviceLogin DeviceLogin
+	// AccessTokenLife is how long a personal access token may last; default and
+	// at most 90 days.
+	AccessTokenLife time.Duration
+
 	// Changed, when set, is called after sessions, tokens or accounts changed,
 	// so that open streams can be looked at again. It must return at once.
 	Changed func()
@@ -141,6 +147,9 @@ func (c *Config) check() error {
 		c.Skew = 0
 	case c.Skew < 0 || c.Skew > 2:
 		return fmt.Errorf("skew %d is outside -1 to 2", c.Skew)
+	}
+	if c.AccessTokenLife = or(c.AccessTokenLife, longestAccess); c.AccessTokenLife < 0 || c.AccessTokenLife > longestAccess {
+		return fmt.Errorf("a personal access token's life of %s is outside 0 to %s", c.AccessTokenLife, longestAccess)
 	}
 	if c.KnownHost == nil {
 		c.KnownHost = func(string) bool { return false }

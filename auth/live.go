@@ -15,6 +15,9 @@ type live struct {
 	tokens   sync.Map // hash of the secret -> *liveToken
 	tokenIDs sync.Map // token id -> *liveToken
 	accounts sync.Map // account id -> *liveAccount
+
+	machines   sync.Map // hash of the secret -> *liveMachine
+	machineIDs sync.Map // machine id -> *liveMachine
 }
 
 // A liveAccount is an account as last read; nil once it is gone.
@@ -40,6 +43,8 @@ type liveToken struct {
 	account *liveAccount
 	ended   atomic.Bool
 	subject atomic.Pointer[agedSubject]
+	dpop    *dpopState // nil: bound to no key
+	used    lastUse
 }
 
 // An agedSubject is a subject as of one second: within it, requests share one.
@@ -100,6 +105,10 @@ func (s *Service) publish(row *StoredSession, a *Account) *liveSession {
 
 func (s *Service) publishToken(t Token, a *liveAccount) {
 	l := &liveToken{Token: t, account: a}
+	if t.Key != "" {
+		l.dpop = new(dpopState)
+	}
+	l.used.start(t.LastUsed, t.LastIP)
 	s.live.tokens.Store(t.Hash, l)
 	s.live.tokenIDs.Store(t.ID, l)
 	a.tokens.Store(t.ID, l)

@@ -38,6 +38,10 @@ func (s *Service) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading tokens: %w", err)
 	}
+	machines, err := s.cfg.Store.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("reading machines: %w", err)
+	}
 	accounts, err := s.cfg.Store.SignedIn(ctx)
 	if err != nil {
 		return fmt.Errorf("reading accounts: %w", err)
@@ -45,6 +49,7 @@ func (s *Service) load(ctx context.Context) error {
 	s.loadAccounts(accounts)
 	s.loadSessions(rows)
 	s.loadTokens(tokens)
+	s.loadMachines(machines)
 	s.assertions.clear() // they name e-mail address and roles
 	return nil
 }

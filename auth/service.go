@@ -96,6 +96,8 @@ type Service struct {
 
 	clockTold atomic.Int64 // how far behind the clock was when last recorded, in nanoseconds
 
+	polls expiring[*poll] // by hash of the device code
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -122,6 +124,7 @@ func New(cfg Config) (*Service, error) {
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.shown.limit = 20_000
+	s.polls.limit = maxDeviceGrants
 	if s.throttle, err = deriveKey(cfg.RootKey, "throttle", 32); err != nil {
 		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
@@ -153,7 +156,7 @@ func (s *Service) Run(ctx context.Context) error {
 			// The context is over; what was seen last is still worth keeping.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			if err := s.flush(last); err != nil {
+			if err := errors.Join(s.flush(last), s.flushTokens(last)); err != nil {
 				s.log.Error("writing when sessions were last seen", "err", err)
 			}
 			return nil
@@ -171,7 +174,10 @@ func (s *Service) sweep(ctx context.Context) error {
 	return errors.Join(
 		s.noteClock(ctx),
 		s.flush(ctx),
+		s.flushTokens(ctx),
 		s.endExpired(ctx, now),
+		s.endMachines(ctx, now),
+		s.cfg.Store.ExpireDeviceGrants(ctx, now.Add(-deviceGrantKept), now.Add(-deviceTryWindow)),
 		s.cfg.Store.Expire(ctx, now),
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
 		s.cfg.Store.ExpireWarnings(ctx, now.Add(-noticeLife)),

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Accounts reads the directory's accounts.
@@ -209,6 +212,14 @@ type Token struct {
 	CodeFactor string
 	KeyAt      time.Time
 	Hash       string // hexadecimal SHA-256 of the secret
+
+	Kind     TokenKind
+	Machine  string         // id of the [Machine] that asked for it; empty: none did
+	Key      string         // RFC 7638 thumbprint of the key it is bound to; empty: none
+	Networks []netip.Prefix // where it may be used from; nil: anywhere
+	Scope    *policy.TokenScope
+	LastUsed time.Time // to the second, written in batches; zero: never
+	LastIP   string
 }
 
 // Tokens keeps token rows.
@@ -255,4 +266,6 @@ type Store interface {
 	SessionStates
 	TOTPDevices
 	RecoveryStore
+	DeviceGrants
+	Machines
 }

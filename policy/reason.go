@@ -28,6 +28,8 @@ const (
 	ReasonMethodOutOfScope   = "method_out_of_scope"
 	ReasonPathOutOfScope     = "path_out_of_scope"
 	ReasonTokenOtherCluster  = "token_other_cluster"
+	ReasonTokenNotAllowed    = "token_not_allowed"  // the engagement admits no personal access tokens
+	ReasonTokenOutOfScope    = "token_out_of_scope" // of the token itself
 	ReasonFactsMissing       = "facts_missing"      // something that must be known is not
 	ReasonPolicyNotAllowed   = "policy_not_allowed" // a module defines allow and it does not hold
 	ReasonPolicyUndefined    = "policy_undefined"

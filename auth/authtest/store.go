@@ -35,6 +35,9 @@ type Store struct {
 	failures    map[string]map[string]auth.Failures
 	sessions    map[string]auth.StoredSession
 	tokens      map[string]auth.Token
+	machines    map[string]auth.Machine
+	grants      map[string]auth.DeviceGrant
+	tries       []deviceTry
 	keys        []auth.SigningKey
 	secrets     map[string]auth.Secret
 	notices     []auth.Notice
@@ -155,6 +158,9 @@ func (s *Store) SignedIn(context.Context) ([]auth.Account, error) {
 	for _, t := range s.tokens {
 		ids[t.Account] = true
 	}
+	for _, m := range s.machines {
+		ids[m.Account] = true
+	}
 	var out []auth.Account
 	for id := range ids {
 		out = append(out, copyAccount(s.accounts[id]))
@@ -219,4 +225,6 @@ func (s *Store) endAccount(account string) {
 	maps.DeleteFunc(s.flows, func(_ string, v auth.Flow) bool { return v.Account == account })
 	maps.DeleteFunc(s.sessions, func(_ string, v auth.StoredSession) bool { return v.Account == account })
 	maps.DeleteFunc(s.tokens, func(_ string, v auth.Token) bool { return v.Account == account })
+	maps.DeleteFunc(s.machines, func(_ string, v auth.Machine) bool { return v.Account == account })
+	maps.DeleteFunc(s.grants, func(_ string, v auth.DeviceGrant) bool { return v.Account == account })
 }

@@ -131,6 +131,7 @@ type engagementPage struct {
 	TrustsFactor  bool // a second factor at the vendor's own sign-in counts
 	Acts          []act
 	VendorSuspend bool
+	AccessTokens  bool
 	GiveAccess    string // address of the form, empty when it may not be used
 }
 
@@ -147,7 +148,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant,
+	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant, AccessTokens: e.AccessTokens,
 		SessionIdle: spanValue(e.Session.Idle), SessionEnd: spanValue(e.Session.Absolute)}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
@@ -179,7 +180,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor", "session.idle": "session_idle", "session.absolute": "session_absolute"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor", "access_tokens": "access_tokens", "session.idle": "session_idle", "session.absolute": "session_absolute"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -210,6 +211,9 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			}),
 		)},
 		sessionLimitGroup(f),
+		{Title: "Machines", Controls: controls(f.boxes("access_tokens", "Programs that nobody signs in", []choice{
+			{Value: "yes", Label: "Admit personal access tokens", Hint: "They last up to 90 days, within a scope and from named networks, and nobody gives a code when they are used."},
+		}))},
 	}
 }
 
@@ -255,6 +259,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
 	want.PhishingResistant = len(f.someOf("factor", []string{"key"})) > 0
 	want.Session = sessionLimitsFrom(f)
+	want.AccessTokens = f.Checked("access_tokens", "yes")
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -291,6 +296,9 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 		"clusters": e.Clusters, "agreements": e.Agreements, "factor": factorBoxes(e), "session_idle": {spanValue(e.Session.Idle)}, "session_absolute": {spanValue(e.Session.Absolute)}, "seen": {fingerprint(e)}})
 	if e.TrustProviderFactor {
 		f.values.Set("trust", "yes")
+	}
+	if e.AccessTokens {
+		f.values.Set("access_tokens", "yes")
 	}
 	return c.showEditEngagement(w, r, v, e, f)
 }

@@ -92,7 +92,7 @@ var menu = []ui.NavGroup{
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
 		{Label: "Sessions", URL: "/console/sessions"}, {Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
-		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Access log", URL: "/console/log"},
+		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Machines and tokens", URL: "/console/tokens"}, {Label: "Access log", URL: "/console/log"},
 	}},
 }
 

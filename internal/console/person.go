@@ -34,6 +34,7 @@ type personPage struct {
 	Factors     []personFactor
 	Sessions    sessionTable
 	Keys        personKeys
+	Grants      []grantRow // machines and tokens
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
 	Acts        []act
@@ -107,6 +108,11 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	if page.Keys, err = c.keysOfPerson(r, v, a); err != nil {
 		return err
+	}
+	if v.mayReview() {
+		if page.Grants, err = c.grants(r, v, a.ID, personURL(a.ID)); err != nil {
+			return err
+		}
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))

@@ -128,7 +128,9 @@ func (c *Console) refuseProgram(w http.ResponseWriter, r *http.Request, f policy
 		e.SignIn = c.hostURL(c.gateHost) + first
 	}
 	if f.Status == http.StatusUnauthorized {
-		w.Header().Add("WWW-Authenticate", `Bearer realm="Ringfence"`)
+		for _, challenge := range tokenChallenges(f) {
+			w.Header().Add("WWW-Authenticate", challenge)
+		}
 		if r.Header.Get("Sec-Fetch-Mode") == "" {
 			// git and others offer their token only when asked for Basic; a
 			// browser would show a password prompt of its own.

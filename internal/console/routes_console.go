@@ -37,6 +37,9 @@ func (c *Console) consoleRoutes() []route {
 		{pattern: "GET /console/sessions", need: mayReview, handle: c.allSessions},
 		{pattern: "POST /console/sessions/{session}/end", need: mayManage, handle: c.endAnySession},
 
+		{pattern: "GET /console/tokens", need: mayReview, handle: c.everyToken},
+		{pattern: "POST /console/tokens/revoke", need: mayManage, handle: c.revokeAny},
+
 		{pattern: "GET /console/log", need: mayReview, handle: c.log},
 		{pattern: "GET /console/log/{index}", need: mayReview, handle: c.entry},
 	}

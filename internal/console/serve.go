@@ -19,7 +19,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for _, rt := range slices.Concat(c.gateRoutes(), c.keyRoutes(), c.consoleRoutes()) {
+	for _, rt := range slices.Concat(c.gateRoutes(), c.keyRoutes(), c.deviceRoutes(), c.tokenRoutes(), c.consoleRoutes()) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
 		}

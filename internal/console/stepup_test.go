@@ -36,6 +36,9 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /enrol/devices": signing, "POST /enrol/devices/new": signing, "POST /enrol/devices/cancel": signing,
 		"POST /factors/totp": ask, "POST /factors/totp/new": ask, "POST /factors/totp/cancel": own, "POST /factors/{id}/rename": ask, "POST /factors/{id}/remove": ask,
 		"POST /login/key": signing, "POST /confirm/key": signing, "POST /factors/keys/new": "asks for a factor of its own", "POST /factors/keys/rename": own, "POST /factors/keys/{key}/remove": ask,
+		"POST /device/code": "is a program's request", "POST /device/token": "is a program's request", "POST /device/clusters": "is a program's request", "POST /device/revoke": own,
+		"POST /device": "asks for a factor of its own", "POST /device/{id}": "asks for a factor of its own",
+		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
 		"POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
@@ -52,7 +55,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)
-	for _, rt := range slices.Concat(w.gateRoutes(), w.keyRoutes(), w.consoleRoutes()) {
+	for _, rt := range slices.Concat(w.gateRoutes(), w.keyRoutes(), w.deviceRoutes(), w.tokenRoutes(), w.consoleRoutes()) {
 		method, _, _ := strings.Cut(rt.pattern, " ")
 		if slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, method) || !strings.Contains(rt.pattern, " ") {
 			continue

@@ -64,6 +64,9 @@ type Engagement struct {
 	// under it: codes do not count.
 	PhishingResistant bool
 	Session           SessionLimits
+	// AccessTokens admits personal access tokens, which last for weeks and for
+	// which nobody gives a code when they are used.
+	AccessTokens bool
 
 	unsaid       bool // the file said nothing about Closed
 	unsaidFactor bool // nor about PhishingResistant

@@ -131,6 +131,7 @@ func engagementFacts(e *Engagement) *policy.EngagementFacts {
 		StartsNS: e.Starts.UnixNano(), EndsNS: e.Ends.UnixNano(), Clusters: []string{},
 		TrustProviderFactor: e.TrustProviderFactor,
 		PhishingResistant:   e.PhishingResistant,
+		AccessTokens:        e.AccessTokens,
 	}
 	f.Clusters = append(f.Clusters, e.Clusters...)
 	if e.Closed {

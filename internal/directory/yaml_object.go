@@ -15,7 +15,7 @@ var (
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
-	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "session", "trust_provider_factor", "phishing_resistant"}
+	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "session", "trust_provider_factor", "phishing_resistant", "access_tokens"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
@@ -195,6 +195,8 @@ func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine,
 			limits, ok = r.session(v, at, &to.Session)
 			more = append(more, below("session", limits)...)
 			return ok
+		case "access_tokens":
+			return r.bool(v, at, &to.AccessTokens)
 		default:
 			return r.list(v, at, &to.Agreements)
 		}

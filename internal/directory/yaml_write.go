@@ -249,6 +249,7 @@ func (w *writer) engagement(e *Engagement) {
 	w.session(4, e.Session)
 	w.flag(4, "trust_provider_factor", e.TrustProviderFactor)
 	w.flag(4, "phishing_resistant", e.PhishingResistant)
+	w.flag(4, "access_tokens", e.AccessTokens)
 }
 
 func (w *writer) account(a *Account) {

@@ -102,6 +102,8 @@ func (db *DB) endAccount(ctx context.Context, tx *sql.Tx, account string) error 
 		`DELETE FROM session WHERE account = ?`,
 		`DELETE FROM token WHERE account = ?`,
 		`DELETE FROM login_flow WHERE account = ?`,
+		`DELETE FROM machine WHERE account = ?`,
+		`DELETE FROM device_grant WHERE account = ?`,
 	}, account)
 	if err != nil {
 		return err

@@ -89,6 +89,49 @@ test_token_of_another_cluster if {
 	codes == {"token_other_cluster"} with input as token("payroll")
 }
 
+access_token(scope) := json.patch(token("claims"), [
+	{"op": "replace", "path": "/subject/credential", "value": "access_token"},
+	{"op": "add", "path": "/subject/token_scope", "value": scope},
+	{"op": "add", "path": "/facts/engagement/access_tokens", "value": true},
+])
+
+read_claims := {"access": "read", "methods": [], "paths": [["v1", "claims"]]}
+
+test_access_token if {
+	guardrails.permitted with input as access_token(read_claims)
+	guardrails.cleared with input as access_token(read_claims)
+}
+
+test_access_token_must_be_admitted if {
+	i := json.remove(access_token(read_claims), ["facts/engagement/access_tokens"])
+	not guardrails.permitted with input as i
+	not guardrails.cleared with input as i
+	codes == {"token_not_allowed"} with input as i
+}
+
+test_access_token_of_another_cluster if {
+	i := json.patch(access_token(read_claims), [{"op": "replace", "path": "/subject/token_cluster", "value": "payroll"}])
+	codes == {"token_other_cluster"} with input as i
+}
+
+test_access_token_scope[name] if {
+	some name, scope in {
+		"another path": {"access": "read", "methods": [], "paths": [["v2"]]},
+		"half a segment": {"access": "read", "methods": [], "paths": [["v1", "claim"]]},
+		"no path": {"access": "read", "methods": [], "paths": []},
+		"another method": {"access": "write", "methods": ["POST"], "paths": [[]]},
+		"no access": {"access": "", "methods": [], "paths": [[]]},
+		"nothing": {},
+	}
+	not guardrails.permitted with input as access_token(scope)
+	codes == {"token_out_of_scope"} with input as access_token(scope)
+}
+
+test_access_token_for_reading_opens_no_websocket if {
+	i := json.patch(access_token(read_claims), [{"op": "replace", "path": "/request/protocol", "value": "websocket"}])
+	codes == {"token_out_of_scope"} with input as i
+}
+
 test_unknown_credential if {
 	not guardrails.permitted with input as sample.replaced("/subject/credential", "basic")
 }
