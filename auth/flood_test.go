@@ -123,3 +123,43 @@ func TestProvider_SlowOneHoldsUpNobodyElse(t *testing.T) {
 		t.Errorf("%d more requests waited for one provider", len(asked))
 	}
 }
+
+// TestRecovery_ReplacedAtOnce: of sets that are made at once, what is shown is
+// what counts, and nobody goes on looking at codes that are void.
+func TestRecovery_ReplacedAtOnce(t *testing.T) {
+	e, _ := newEnv(t, nil)
+	p := e.Enrol(t, authtest.Kim)
+	_, one := e.SignIn(t, p)
+	e.Clock.Advance(time.Minute)
+	_, two := e.SignIn(t, p)
+	for range 5 {
+		var all sync.WaitGroup
+		for _, sess := range []*auth.Session{one, two, one, two} {
+			all.Go(func() {
+				if err := e.ReplaceRecovery(t.Context(), p.Origin, sess); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		shown := append(e.ShownRecovery(one), e.ShownRecovery(two)...)
+		if len(shown) != auth.RecoveryCodes {
+			t.Fatalf("%d codes are shown", len(shown))
+		}
+		e.Clock.Advance(time.Minute)
+		flow, err := e.Login(t.Context(), p.Origin, p.Email, p.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.LoginCode(t.Context(), p.Origin, flow, shown[0]); err != nil {
+			t.Fatalf("a code that was shown: %v", err)
+		}
+	}
+	// A session that has ended while the codes were made changes nothing.
+	if err := e.EndSession(t.Context(), auth.Actor{Account: p.ID}, one.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.ReplaceRecovery(t.Context(), p.Origin, one); !errors.Is(err, auth.ErrSessionEnded) {
+		t.Errorf("after its end: %v", err)
+	}
+}
