@@ -122,6 +122,17 @@ func testReplaceRecovery(t *testing.T, s auth.Store) {
 	c, err := s.Credential(ctx, Kim.ID)
 	must(t, err)
 	wantEqual(t, c.Recovery, set)
+
+	// Whom a company vouches for has no password, and codes all the same.
+	must(t, s.PutInvitation(ctx, auth.Invitation{Hash: "inv-lee", Account: Lee.ID, Created: base, Expires: base.Add(time.Hour), By: auth.Operator}))
+	e := auth.Enrolment{Hash: "enr-lee", Account: Lee.ID, Step: auth.StepTOTP, Secret: []byte{1, 2}, Expires: base.Add(time.Hour), PasswordSet: base, External: auth.External{At: base}}
+	must(t, s.AcceptInvitation(ctx, "inv-lee", "", e))
+	e.Recovery, e.Confirmed = []byte{3}, base.Add(time.Second)
+	must(t, s.ConfirmEnrolment(ctx, e, auth.Credential{Devices: []auth.TOTPDevice{device("dev-lee", Lee.ID, 0)}, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "l"}}}))
+	must(t, s.ReplaceRecovery(ctx, Lee.ID, set))
+	c, err = s.Credential(ctx, Lee.ID)
+	must(t, err)
+	wantEqual(t, c.Recovery, set)
 }
 
 func testAddRecovery(t *testing.T, s auth.Store) {

@@ -177,6 +177,15 @@ func openCluster(ctx context.Context, cluster string) (c *client.Client, base st
 	if len(all) == 0 {
 		return nil, "", signedOutHint(client.ErrSignedOut, "")
 	}
+	known := 0
+	for _, p := range all {
+		if p.Has(cluster) && time.Now().Before(p.Ends) {
+			known++
+		}
+	}
+	if known > 1 { // one of them may only say so, to be given what is meant for the other
+		return nil, "", usagef("several gates that this computer is signed in at say that %q is theirs: sign out of the one that you do not mean", cluster)
+	}
 	err = client.ErrNoCluster
 	for _, p := range all {
 		opened, oerr := client.Open(p, userAgent())

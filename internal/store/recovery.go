@@ -44,7 +44,8 @@ func (db *DB) ChangePassword(ctx context.Context, c auth.PasswordChange) error {
 func (db *DB) ReplaceRecovery(ctx context.Context, account string, set []auth.RecoveryCode) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		var one int
-		err := tx.QueryRowContext(ctx, `SELECT 1 FROM credential WHERE account = ? AND password_hash <> ''`, account).Scan(&one)
+		err := tx.QueryRowContext(ctx, `SELECT 1 FROM credential WHERE account = ?1
+			AND (password_hash <> '' OR EXISTS (SELECT 1 FROM totp_device WHERE account = ?1))`, account).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrNotFound
 		}
