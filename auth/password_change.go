@@ -12,7 +12,7 @@ const actionPasswordChange = "password.change"
 // ChangePassword puts next in place of the password current and returns the
 // session's new cookie for the gate: every cookie of the session from before is
 // void, and so is every sign-in under way. With endOthers the account's other
-// sessions and its tokens end; others is how many sessions that were. Ask for a
+// sessions, its tokens and its machines end; others is how many sessions that were. Ask for a
 // fresh code first. Errors: [ErrBadCredentials] when current is wrong, a
 // [ThrottledError], a [PasswordError], [ErrBusy], [ErrSessionEnded], or internal.
 func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, current, next string, endOthers bool) (cookie string, others int, err error) {
@@ -105,7 +105,9 @@ func (s *Service) changePassword(ctx context.Context, o Origin, l *liveSession, 
 	}
 	var ended []*liveSession
 	var tokens []*liveToken
+	var machines []*liveMachine
 	if p.EndOthers {
+		machines = s.machinesOf(a.ID)
 		if ended, tokens, err = s.recordOthersEnd(ctx, o, a, v.ID); err != nil {
 			return "", 0, err
 		}
@@ -125,11 +127,14 @@ func (s *Service) changePassword(ctx context.Context, o Origin, l *liveSession, 
 	for _, x := range tokens {
 		s.dropToken(x.ID)
 	}
+	for _, x := range machines {
+		s.dropMachine(x.ID)
+	}
 	return cookie, len(ended), nil
 }
 
 // recordOthersEnd records the end of every session of the account but one, and
-// of its tokens. Call under mu.
+// of its tokens and machines. Call under mu.
 func (s *Service) recordOthersEnd(ctx context.Context, o Origin, a *Account, keep string) (ended []*liveSession, tokens []*liveToken, err error) {
 	for _, x := range s.sessionsOf(a.ID) {
 		id := x.view.Load().ID
@@ -146,6 +151,12 @@ func (s *Service) recordOthersEnd(ctx context.Context, o Origin, a *Account, kee
 	tokens = s.tokensOf(a.ID)
 	for _, t := range tokens {
 		if err := s.record(ctx, s.tokenEvent(s.event(actionTokenRevoke, "ok", a, o), t.Token)); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, m := range s.machinesOf(a.ID) {
+		r := detail(s.event(actionMachineEnd, "ok", a, o), "reason", "password_change")
+		if err := s.record(ctx, machineEvent(r, &m.Machine)); err != nil {
 			return nil, nil, err
 		}
 	}
