@@ -14,7 +14,7 @@ const actionPasswordChange = "password.change"
 // void, and so is every sign-in under way. With endOthers the account's other
 // sessions, its tokens and its machines end; others is how many sessions that were. Ask for a
 // fresh code first. Errors: [ErrBadCredentials] when current is wrong, a
-// [ThrottledError], a [PasswordError], [ErrBusy], [ErrSessionEnded], or internal.
+// [ThrottledError], a [PasswordError], [ErrPasswordClosed] where a provider signs the vendor's people in, [ErrBusy], [ErrSessionEnded], or internal.
 func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, current, next string, endOthers bool) (cookie string, others int, err error) {
 	l, ok := s.session(sess.ID)
 	if !ok {
@@ -23,6 +23,13 @@ func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, c
 	a, err := s.activeAccount(ctx, sess.Account)
 	if err != nil {
 		return "", 0, errors.Join(ErrSessionEnded, err)
+	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil {
+		return "", 0, err
+	}
+	if closed {
+		return "", 0, ErrPasswordClosed
 	}
 	old, err := s.provePassword(ctx, o, a, current)
 	if err != nil {
@@ -48,6 +55,24 @@ func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, c
 	}
 	s.tell(ctx, a, NoticePasswordChanged, o, map[string]string{"sessions": strconv.Itoa(others)})
 	return cookie, others, nil
+}
+
+// HasPassword reports whether the account has a password that signs it in:
+// accounts that a vendor's provider signs in may have none.
+func (s *Service) HasPassword(ctx context.Context, account string) (bool, error) {
+	a, err := s.cfg.Store.Account(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("reading account: %w", err)
+	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil || closed {
+		return false, err
+	}
+	c, err := s.cfg.Store.Credential(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("reading credential: %w", err)
+	}
+	return c.PasswordHash != "", nil
 }
 
 // provePassword checks the password of somebody who is signed in and returns
