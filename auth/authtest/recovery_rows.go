@@ -67,6 +67,10 @@ func testChangePassword(t *testing.T, s auth.Store) {
 	openAll(t, s, Kim.ID, "kim")
 	must(t, s.PutSession(ctx, storedSession("s-other", Kim.ID)))
 	openAll(t, s, Lee.ID, "lee")
+	putMachine(t, s, storedMachine("m-lee", Lee.ID))
+	putMachine(t, s, storedMachine("m-kim", Kim.ID))
+	approve(t, s, "g-open", Kim.ID)
+	must(t, s.DeleteSessions(ctx, []string{"s1"}))
 	change := auth.PasswordChange{Account: Kim.ID, Old: c.PasswordHash, New: "new", At: base.Add(time.Hour), Session: "s-kim", Epoch: 1}
 	for what, edit := range map[string]func(*auth.PasswordChange){
 		"another hash":             func(c *auth.PasswordChange) { c.Old = "else" },
@@ -110,7 +114,12 @@ func testChangePassword(t *testing.T, s auth.Store) {
 	}
 	tokens, err = s.AllTokens(ctx)
 	must(t, err)
-	wantEqual(t, tokens, []auth.Token{storedToken("t-lee", Lee.ID)})
+	wantEqual(t, tokens, []auth.Token{tokenOf("lee", Lee.ID)})
+	machines, err := s.Machines(ctx)
+	must(t, err)
+	wantEqual(t, machines, []auth.Machine{storedMachine("m-lee", Lee.ID)})
+	_, err = s.DeviceGrant(ctx, "g-open")
+	wantMissing(t, err)
 }
 
 func testReplaceRecovery(t *testing.T, s auth.Store) {

@@ -19,7 +19,8 @@ func noticesSample(base Base, say sampleText) *noticesPage {
 	at := sampleNow
 	for i, kind := range append(slices.Sorted(maps.Keys(noticeTexts)), "of_the_future") {
 		n := auth.Notice{Kind: kind, At: at, IP: "198.51.100.24", UserAgent: say("Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"),
-			Detail: map[string]string{"name": say("Work phone"), "left": "7", "codes": "4", "sessions": "2", "by": say("ada@example.com")}}
+			Detail: map[string]string{"name": say("Work phone"), "left": "7", "codes": "4", "sessions": "2", "by": say("ada@example.com"),
+				"issuer": "https://login.northwind.example", "ip": "198.51.100.24", "ends": "2026-01-05T18:00:00Z", "cluster": "claims", "expires": "2026-01-06T18:00:00Z"}}
 		if i > 1 {
 			n.Seen = at
 		}

@@ -32,7 +32,9 @@ func (db *DB) ChangePassword(ctx context.Context, c auth.PasswordChange) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM session WHERE account = ? AND id <> ?`, c.Account, c.Session); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM token WHERE account = ?`, c.Account); err != nil {
+			err := execAll(ctx, tx, []string{`DELETE FROM token WHERE account = ?`, `DELETE FROM machine WHERE account = ?`,
+				`DELETE FROM device_grant WHERE account = ?`}, c.Account)
+			if err != nil {
 				return err
 			}
 		}
