@@ -42,6 +42,38 @@ var noticeTexts = map[auth.NoticeKind]noticeText{
 		Text: "Somebody who knows your password tried to sign in and did not have your second factor. Wrong codes since your last sign-in: {codes}."},
 	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword,
 		Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."},
+
+	auth.NoticeFactorAdded: {Title: "An authenticator app was added", Alarm: alarmReset,
+		Text: "Its codes are good for signing in from now on. It is called “{name}”."},
+	auth.NoticeFactorRemoved: {Title: "An authenticator app was removed", Alarm: alarmReset,
+		Text: "Its codes are no longer good. It was called “{name}”."},
+	auth.NoticeKeyAdded: {Title: "A passkey or security key was added", Alarm: alarmReset,
+		Text: "It is good for signing in from now on. It is called “{name}”."},
+	auth.NoticeKeyRemoved: {Title: "A passkey or security key was removed", Alarm: alarmReset,
+		Text: "It is no longer good for signing in. It was called “{name}”. An administrator did it: {by}."},
+	auth.NoticeKeyCloned: {Title: "A key of yours may have been copied", Grave: true, Alarm: alarmReset,
+		Text: "A key answered as only a copy of it would. Remove it, and add another one. It is called “{name}”."},
+	auth.NoticeKeyAllowed: {Title: "You may add your first key", Alarm: "If you did not ask for it, ask your administrator why it was done.",
+		Text: "For 24 hours a code is enough to add a passkey or security key. It was allowed by {by}."},
+
+	auth.NoticeNewDevice: {Title: "You signed in on a new device", Alarm: alarmPassword,
+		Text: "Your account had not been used on this device before, or the browser has forgotten it."},
+	auth.NoticeNewNetwork: {Title: "You signed in from a new network", Alarm: alarmPassword,
+		Text: "It was a device of yours, in a network in which it had not been used before."},
+
+	auth.NoticeDeviceLogin: {Title: "A program was signed in", Alarm: "If that was not you, sign the program out on the page of your tokens at once, and tell your administrator.",
+		Text: "It may work in your name, with tokens of its own, until the session ends in which you allowed it. It calls itself “{name}”. It asked from {ip}."},
+	auth.NoticeDeviceTries: {Title: "Wrong codes of programs were typed", Grave: true, Alarm: alarmPassword,
+		Text: "Somebody who is signed in as you tried to guess the code of a program that waits. For an hour none is looked at."},
+	auth.NoticeTokenCreated: {Title: "A personal access token was made", Alarm: "If that was not you, revoke it on the page of your tokens at once, and change your password.",
+		Text: "Whoever has it may use it where and until when you said. It is called “{name}”. It is for the cluster {cluster}."},
+
+	auth.NoticeProviderLinked: {Title: "Your company's account was tied to this one", Alarm: alarmReset,
+		Text: "Signing in at your company takes the place of the password here. Your company's sign-in is at {issuer}."},
+	auth.NoticeProviderOther: {Title: "Somebody else at your company tried to sign in as you", Grave: true, Alarm: "Tell your administrator, even if you have changed your account at your company lately.",
+		Text: "They came with your address and were refused, because they are not the person that this account is tied to."},
+	auth.NoticeProviderUnlinked: {Title: "Your company's account is no longer tied to this one", Alarm: "If you did not ask for it, ask your administrator why it was done.",
+		Text: "The next time that you sign in at your company with your address, that account is tied to this one. It was done by {by}."},
 }
 
 // unknownNotice words a kind that this program does not know, such as one left
