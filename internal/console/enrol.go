@@ -292,7 +292,7 @@ func (c *Console) finishEnrolment(w http.ResponseWriter, r *http.Request, v *vis
 	dropCookie(w, auth.EnrolCookie)
 	c.signIn(w, r, value, session)
 	if r.PostForm.Get("next") == "key" || c.Auth.KeysPossible() && v.Snapshot.PhishingResistant(session.Account, v.Now) {
-		http.Redirect(w, r, "/factors/keys/new", http.StatusSeeOther)
+		http.Redirect(w, r, c.remember("/").to("/factors/keys/new"), http.StatusSeeOther)
 		return nil
 	}
 	return c.proceed(w, r, v, session, returning{})
