@@ -79,14 +79,28 @@ func (s *Service) KeepRecovery(sess *Session, typed string) error {
 	if !ok {
 		return ErrNotFound
 	}
+	if !oneOf(codes, typed) {
+		return ErrBadCredentials
+	}
+	s.shown.take(sess.ID, now)
+	return nil
+}
+
+// Noted reports whether typed is one of the recovery codes that the enrolment
+// shows, however it is spelt: whoever typed one has noted them.
+func (e *EnrolmentInfo) Noted(typed string) bool { return oneOf(e.Recovery, typed) }
+
+func oneOf(codes []string, typed string) bool {
 	typed, factor := normalCode(typed)
+	if factor != factorRecovery {
+		return false
+	}
 	for _, code := range codes {
-		if factor == factorRecovery && subtle.ConstantTimeCompare([]byte(code), []byte(typed)) == 1 {
-			s.shown.take(sess.ID, now)
-			return nil
+		if code, _ := normalCode(code); subtle.ConstantTimeCompare([]byte(code), []byte(typed)) == 1 {
+			return true
 		}
 	}
-	return ErrBadCredentials
+	return false
 }
 
 // RecoveryLeft returns how many recovery codes of the account are not used.

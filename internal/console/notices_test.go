@@ -4,6 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +104,15 @@ func TestNotices_OddForms(t *testing.T) {
 // Every kind has a title, a text, and what to do; a kind without words gets
 // sentences all the same.
 func TestNotices_EveryKindIsWorded(t *testing.T) {
+	kinds := noticeKinds(t)
+	if len(kinds) < 20 {
+		t.Errorf("package auth has the kinds %q only", kinds)
+	}
+	for _, kind := range kinds {
+		if _, ok := noticeTexts[kind]; !ok {
+			t.Errorf("a notice of the kind %s has no words", kind)
+		}
+	}
 	for kind, words := range noticeTexts {
 		if words.Title == "" || words.Text == "" || words.Alarm == "" || strings.HasSuffix(words.Title, ".") || !strings.HasSuffix(words.Text, ".") {
 			t.Errorf("%s is worded %+v", kind, words)
@@ -110,6 +122,27 @@ func TestNotices_EveryKindIsWorded(t *testing.T) {
 	if got.Title != unknownNotice.Title || got.Text == "" {
 		t.Errorf("an unknown kind is worded %+v", got)
 	}
+}
+
+// noticeKinds reads from package auth which kinds of notices it leaves.
+func noticeKinds(t *testing.T) []auth.NoticeKind {
+	t.Helper()
+	files, err := filepath.Glob("../../auth/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^(?:const )?\s*Notice\w+\s+NoticeKind = "([^"]+)"`)
+	var kinds []auth.NoticeKind
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			kinds = append(kinds, auth.NoticeKind(m[1]))
+		}
+	}
+	return kinds
 }
 
 func TestFillIn(t *testing.T) {
