@@ -30,7 +30,7 @@ type dueAgreement struct {
 	Name, Title, Text string
 	Version, Before   int // Before: the version accepted earlier, 0: none
 	TypedName         ui.Field
-	Fault             string // of the box
+	Fault             ui.Text // of the box
 }
 
 type acceptedAgreement struct {
@@ -72,7 +72,7 @@ func (c *Console) agreementsForm(v *visit, back returning) *agreementsPage {
 		Version: first.Agreement.Version, Before: first.AcceptedVersion,
 		TypedName: ui.Field{Name: "name", Label: "Type your full name", Autocomplete: "name", Required: true, MaxLength: 200}}
 	if v.Session.Name != "" {
-		p.Due.TypedName.Hint = "As it stands in your account: " + v.Session.Name
+		p.Due.TypedName.Hint = ui.Say("As it stands in your account: {1}", v.Session.Name)
 	}
 	back.aim(c, &p.Base)
 	return p
@@ -130,7 +130,7 @@ type agreementPage struct {
 func (c *Console) showAgreement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	for _, a := range v.Snapshot.Demanded(v.Session.Account) {
 		if a.Agreement.Name == r.PathValue("name") {
-			page := agreementPage{Base: v.Titled(a.Agreement.Title), Agreement: *a.Agreement}
+			page := agreementPage{Base: v.Titled(ui.Verbatim(a.Agreement.Title)), Agreement: *a.Agreement}
 			if a.AcceptedVersion > 0 {
 				page.Accepted = acceptedAgreement{Version: a.AcceptedVersion, At: a.AcceptedAt}
 			}

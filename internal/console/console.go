@@ -82,6 +82,7 @@ type Console struct {
 	gate     *url.URL
 	gateHost string // canonical, without port
 	needs    map[string]need
+	gateMux  *http.ServeMux
 	paths    paths
 	handler  http.Handler
 	reserved http.Handler
@@ -202,6 +203,8 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
 		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
+
+		{pattern: "POST /language", need: anyone, handle: c.chooseLanguage},
 
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
 		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},

@@ -49,6 +49,16 @@ func (c *Console) inviteForm(r *http.Request, v *visit, token string) (*invitePa
 	return p, nil
 }
 
+// passwordWords say why a password is refused.
+var passwordWords = map[string]ui.Text{
+	auth.PasswordTooShort: "Use at least 12 characters.",
+	auth.PasswordTooLong:  "Use at most 256 characters.",
+	auth.PasswordNotText:  "Use letters, digits, spaces and signs only.",
+	auth.PasswordCommon:   "This password is among the ones tried first: use several words that do not belong together.",
+	auth.PasswordPattern:  "This password is a repetition or a run of keys: use several words that do not belong together.",
+	auth.PasswordOwnWords: "This password is mostly your own name, address or company: use other words.",
+}
+
 func inviteError(err error) error {
 	if errors.Is(err, auth.ErrInviteInvalid) {
 		return &ui.Error{Status: http.StatusGone, Code: "invite_invalid", Title: "This invitation is no longer good",
@@ -59,7 +69,7 @@ func inviteError(err error) error {
 
 func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit) error {
 	token, password := r.PostForm.Get("invite"), r.PostForm.Get("password")
-	refuse := func(field, text string) error {
+	refuse := func(field string, text ui.Text) error {
 		page, err := c.inviteForm(r, v, token)
 		if err != nil {
 			return inviteError(err)
@@ -77,7 +87,7 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	enrol, err := c.Auth.AcceptInvite(r.Context(), v.Origin, token, password)
 	if p, ok := errors.AsType[*auth.PasswordError](err); ok {
-		return refuse("password", sentence(p.Error()))
+		return refuse("password", passwordWords[p.Reason])
 	}
 	if err != nil {
 		return inviteError(err)
@@ -211,7 +221,7 @@ type recoveryPage struct {
 	Email string
 	Codes []string
 	Host  string
-	Fault string
+	Fault ui.Text
 	Date  time.Time
 }
 
@@ -219,7 +229,7 @@ func (c *Console) showRecovery(w http.ResponseWriter, r *http.Request, v *visit)
 	return c.recoveryForm(w, r, v, http.StatusOK, "")
 }
 
-func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault string) error {
+func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault ui.Text) error {
 	info, answered, err := c.at(w, r, auth.StepRecovery)
 	if answered || err != nil {
 		return err

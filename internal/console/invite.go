@@ -48,7 +48,7 @@ func personGroups(d *directory.Directory, f *form, email bool) []group {
 	}
 	roles := make([]choice, 0, len(policy.Roles))
 	for _, r := range policy.Roles {
-		roles = append(roles, choice{Value: string(r), Label: string(r), Hint: roleWords[r]})
+		roles = append(roles, choice{Value: string(r), Label: ui.Known(string(r)), Hint: roleWords[r]})
 	}
 	return []group{
 		{Title: "Who", Controls: who},
@@ -155,7 +155,7 @@ func (c *Console) freshToInvite(v *visit, a *directory.Account) error {
 
 // askReinvite asks before a new link voids the old one.
 func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "invite")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -163,9 +163,9 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("New invitation for " + a.Email), Question: "Make a new invitation link for " + nameOf(a) + "?",
-		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
+		Base: v.page(ui.Say("New invitation for {1}", a.Email)), Question: ui.Say("Make a new invitation link for {1}?", nameOf(a)),
+		About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
 			"An earlier link, when there is one, stops working.",
 			"The new link works once, for 24 hours, and is shown to you once.",
 		},
@@ -174,7 +174,7 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (c *Console) reinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "invite")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func accountState(a *directory.Account) string {
 
 func (c *Console) showEditPerson(w http.ResponseWriter, r *http.Request, v *visit, a *directory.Account, f *form) error {
 	page := editPage{
-		Base: v.page("Edit " + nameOf(a)), About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
+		Base: v.page(ui.Say("Edit {1}", nameOf(a))), About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
 		Groups: personGroups(v.Snapshot.Directory(), f, false), Submit: "Save", Seen: f.Value("seen"), URL: personURL(a.ID) + "/edit", Back: personURL(a.ID),
 	}
 	if a.ID == v.Session.Account {
@@ -258,7 +258,7 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 			return nil
 		},
 		again: func() error { return c.showEditPerson(w, r, v, a, f) },
-		to:    personURL(a.ID), said: nameOf(&want) + " is saved.",
+		to:    personURL(a.ID), said: ui.Say("{1} is saved.", nameOf(&want)),
 	})
 }
 
@@ -267,7 +267,7 @@ type invitationPage struct {
 	Base
 	Email   string
 	Link    string // empty when it was shown before
-	Expires string
+	Expires ui.Text
 	Back    string
 }
 
@@ -292,6 +292,6 @@ func (c *Console) invitation(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	l := c.desk.reveals.take(v.Session.ID+"/"+a.ID, v.Now)
 	return c.show(w, r, http.StatusOK, "invitation", invitationPage{
-		Base: v.page("Invitation for " + cmp.Or(a.Name, a.Email)), Email: a.Email, Link: l.link, Expires: clock(l.expires), Back: personURL(a.ID),
+		Base: v.page(ui.Say("Invitation for {1}", cmp.Or(a.Name, a.Email))), Email: a.Email, Link: l.link, Expires: clock(l.expires), Back: personURL(a.ID),
 	})
 }

@@ -13,13 +13,12 @@ import (
 // portalPage is the data of the page "portal".
 type portalPage struct {
 	Base
-	Greeting  string
 	Clusters  []clusterCard
 	Due       int // agreements that wait
 	Ask       *policy.Person
 	LastLogin time.Time // zero: this is the first
 	LastIP    string
-	Here      string // where this session was opened from
+	From      string // where this session was opened from
 	Failed    int    // wrong codes since the last sign-in
 	Recovery  int    // recovery codes left
 	FewCodes  bool
@@ -34,9 +33,9 @@ type clusterCard struct {
 	URL            string
 	Host           string
 	Until          time.Time
-	Left           string // in words
-	Soon           bool   // it ends within two weeks
-	May            []string
+	Left           ui.Text // in words
+	Soon           bool    // it ends within two weeks
+	May            []ui.Text
 	Reason         string
 	Engagement     string
 	Ask            policy.Person
@@ -51,7 +50,7 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 	}
 	s := v.Session
-	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, Here: s.IP, Failed: s.FailedCodes,
+	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, From: s.IP, Failed: s.FailedCodes,
 		Recovery: s.RecoveryLeft, FewCodes: s.RecoveryLeft <= 3, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
@@ -107,5 +106,5 @@ func classBadge(class string) ui.Badge {
 	if b, ok := classWords[class]; ok {
 		return b
 	}
-	return ui.Badge{Kind: ui.Neutral, Text: class}
+	return ui.Badge{Kind: ui.Neutral, Text: ui.Verbatim(class)}
 }

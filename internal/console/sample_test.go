@@ -26,10 +26,10 @@ func plainText(s string) string { return s }
 
 // gateSamples returns every page of the gate and the portal, empty and full.
 func gateSamples(say sampleText) []sample {
-	alone := func(title string) Base {
+	alone := func(title ui.Text) Base {
 		return Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"), Narrow: true}}
 	}
-	full := func(title string) Base {
+	full := func(title ui.Text) Base {
 		b := Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"),
 			Person: &ui.Person{Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Role: "Contractor"}}}
 		for _, g := range menu[:1] {
@@ -46,17 +46,17 @@ func gateSamples(say sampleText) []sample {
 	wrong := code
 	wrong.Error = "That code is not right. Check that you read the entry for this address, and that your phone's clock is set automatically."
 	flashed := alone("Sign in")
-	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: say("The e-mail address or the password is not right, or the account is not active.")}
+	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: ui.Verbatim(say("The e-mail address or the password is not right, or the account is not active."))}
 	chosen := ui.Field{Name: "password", Label: "Choose a password", Type: "password", Autocomplete: "new-password", Required: true,
 		Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."}
 	again := ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true}
 	agreement := &directory.Agreement{Name: "nda", Title: say("Non-disclosure agreement"), Version: 3, Text: say(sampleAgreement)}
-	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: say("As it stands in your account: Kim Larsen"), Required: true}
+	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: ui.Verbatim(say("As it stands in your account: Kim Larsen")), Required: true}
 	made := &madeToken{Name: say("Importing the March batch"), Cluster: say("Claims archive"), Secret: "rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Expires: sampleNow.Add(time.Hour),
 		Export: "export RINGFENCE_TOKEN=rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Authority: true,
 		Curl: `curl --cacert ca.pem -H "Authorization: Bearer $RINGFENCE_TOKEN" https://claims.localhost:8443/`,
 		Git:  `git -c http.sslCAInfo=ca.pem -c http.extraHeader="Authorization: Bearer $RINGFENCE_TOKEN" clone https://claims.localhost:8443/PATH/OF/REPOSITORY.git`}
-	clusters := ui.Field{Name: "cluster", Label: "Cluster", Required: true, Options: []ui.Option{{Value: "claims", Label: say("Claims archive"), Selected: true}, {Value: "maps", Label: say("Flood maps")}}}
+	clusters := ui.Field{Name: "cluster", Label: "Cluster", Required: true, Options: []ui.Option{{Value: "claims", Label: ui.Verbatim(say("Claims archive")), Selected: true}, {Value: "maps", Label: ui.Verbatim(say("Flood maps"))}}}
 	minutes := ui.Field{Name: "minutes", Label: "Good for", Required: true, Options: []ui.Option{{Value: "15", Label: "15 minutes"}, {Value: "60", Label: "60 minutes", Selected: true}}}
 	owner := policy.Person{Name: say("Ines Okafor"), Email: say("ines.okafor@northwind.example")}
 	refused := Base{ui.Frame{Title: "You cannot open this in Claims archive", Organisation: say("Northwind Mutual"), Narrow: true, Gate: "https://gate.localhost:8443",
@@ -67,7 +67,7 @@ func gateSamples(say sampleText) []sample {
 		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
 		{"code", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code}},
 		{"code-full", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong,
-			Warning: say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password.")}},
+			Warning: ui.Verbatim(say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password."))}},
 		{"confirm", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Code: codeField("Fresh code")}},
 		{"confirm-full", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: wrong}},
 		{"invite", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Password: chosen, Again: again}},
@@ -83,7 +83,7 @@ func gateSamples(say sampleText) []sample {
 			Accepted: []acceptedAgreement{{Name: "nda", Title: agreement.Title, Version: 3, At: sampleNow}, {Name: "access", Title: say("Rules for working with claims data"), Version: 1, At: sampleNow.Add(-900 * time.Hour)}}}},
 		{"agreements-none", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"}}},
 		{"agreement", "agreement", agreementPage{Base: full("Agreements"), Agreement: *agreement, Accepted: acceptedAgreement{Version: 3, At: sampleNow}}},
-		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Here: "198.51.100.24", Recovery: 10, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
+		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", From: "198.51.100.24", Recovery: 10, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
 			{Name: "claims", Title: say("Claims archive"), Classification: classBadge("confidential"), URL: "https://claims.localhost:8443/", Host: "claims.localhost", Until: sampleNow.Add(240 * time.Hour), Left: "9 days left", Soon: true,
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead, Paths: []string{say("/reports"), "/api/v2"}}), Reason: say("Migrating the 2019 to 2022 claims into the new archive, ticket DATA-114."), Engagement: say("Claims migration 2026"), Ask: owner},
 			{Name: "maps", Title: say("Flood maps"), Classification: classBadge("internal"), URL: "https://maps.localhost:8443/", Host: "maps.localhost", Until: sampleNow.Add(2900 * time.Hour), Left: "4 months left",
@@ -100,12 +100,12 @@ func gateSamples(say sampleText) []sample {
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
-		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: say("Your account does not hold the role that this page needs."), Back: ui.Link{Label: say("Back"), URL: "/"}}},
-		{"refused", "refused", refusedPage{Base: refused, Heading: say("You cannot open this in Claims archive"), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
-			Reasons: []policy.Reason{{Code: say("method_out_of_scope"), Message: say("Your assignment allows reading only, and this request would change something."), Help: say("Whoever gave you the assignment can widen it.")},
-				{Code: "engagement_ended", Message: say("The engagement Claims migration 2026 ended on 1 March 2026.")}},
-			Ask:    []helper{{Person: owner, For: say("answers for Acme Analytics here"), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: say("owns Claims archive"), Mail: "mailto:tom@northwind.example"}},
-			Facts:  []fact{{"Request", say("DELETE /reports/2025/q4")}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", say("kq3v7m2xw5hbn4tz")}},
+		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: ui.Verbatim(say("Your account does not hold the role that this page needs.")), Back: ui.Link{Label: ui.Verbatim(say("Back")), URL: "/"}}},
+		{"refused", "refused", refusedPage{Base: refused, Heading: ui.Verbatim(say("You cannot open this in Claims archive")), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
+			Reasons: []reason{{Code: say("method_out_of_scope"), Message: ui.Verbatim(say("Your assignment allows reading only, and this request would change something.")), Help: ui.Verbatim(say("Whoever gave you the assignment can widen it."))},
+				{Code: "engagement_ended", Message: ui.Verbatim(say("The engagement Claims migration 2026 ended on 1 March 2026."))}},
+			Ask:    []helper{{Person: owner, For: ui.Verbatim(say("answers for Acme Analytics here")), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: ui.Verbatim(say("owns Claims archive")), Mail: "mailto:tom@northwind.example"}},
+			Facts:  []fact{{"Request", ui.Verbatim(say("DELETE /reports/2025/q4"))}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", ui.Verbatim(say("kq3v7m2xw5hbn4tz"))}},
 			Action: ui.Link{Label: "To my clusters", URL: "https://gate.localhost:8443/"}}},
 		{"refused-bare", "refused", refusedPage{Base: Base{ui.Frame{Title: "x", Narrow: true}}, Heading: "No cluster has this name", Lede: "The address leads to Ringfence, but no cluster of that name is behind it."}},
 	}

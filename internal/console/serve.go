@@ -18,6 +18,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
+	c.gateMux = mux
 	for _, rt := range append(c.gateRoutes(), c.consoleRoutes()...) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
@@ -163,7 +164,7 @@ func (c *Console) comeBack(r *http.Request) returning {
 }
 
 func (c *Console) jsonError(e *ui.Error, id string) map[string]any {
-	m := map[string]any{"code": e.Code, "message": e.Detail, "request_id": id}
+	m := map[string]any{"code": e.Code, "message": e.Detail.String(), "request_id": id}
 	if e.Status == http.StatusUnauthorized {
 		m["sign_in"] = c.GateURL + "/login"
 	}

@@ -21,7 +21,7 @@ type sessionsPage struct {
 type sessionRow struct {
 	ID            string
 	This          bool
-	Client        string // browser and system, in words
+	Client        ui.Text // browser and system, in words
 	UserAgent     string
 	IP            string
 	Created, Seen time.Time
