@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
-	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 

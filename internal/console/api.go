@@ -217,7 +217,7 @@ func (c *Console) apiCreateToken(w http.ResponseWriter, r *http.Request, v *visi
 		f.fault("cluster", "Name one of the clusters that are open to you.")
 	}
 	if want.Name = strings.TrimSpace(want.Name); want.Name == "" || len(want.Name) > tokenNameLimit {
-		f.fault("name", "Give a name of at most %d characters.", tokenNameLimit)
+		f.fault("name", "Give a name of at most {1} characters.", tokenNameLimit)
 	}
 	if want.Minutes < 1 || want.Minutes > 60 {
 		f.fault("minutes", "A token lasts from 1 to 60 minutes.")
