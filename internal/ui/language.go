@@ -28,6 +28,7 @@ type Language struct{ Tag, Name string }
 // languages are those that a Renderer knows, English first.
 type languages struct {
 	tongues []tongue
+	count   int // of those that can be chosen
 	matcher bcp47.Matcher
 }
 
@@ -36,14 +37,15 @@ func newLanguages(pseudo bool) (*languages, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pseudo {
-		all = append(all, language.Pseudo)
-	}
 	l := &languages{}
 	var tags []bcp47.Tag
 	for _, c := range all {
 		l.tongues = append(l.tongues, tongue{c})
 		tags = append(tags, c.Tag)
+	}
+	l.count = len(tags)
+	if pseudo {
+		l.tongues = append(l.tongues, tongue{language.Pseudo})
 	}
 	l.matcher = bcp47.NewMatcher(tags)
 	return l, nil
@@ -53,7 +55,7 @@ func newLanguages(pseudo bool) (*languages, error) {
 // person chose, else the best of those that the browser asks for.
 func (l *languages) of(r *http.Request) int {
 	if k, err := r.Cookie(LanguageCookie); err == nil {
-		for i, t := range l.tongues {
+		for i, t := range l.tongues[:l.count] {
 			if t.Tag.String() == k.Value {
 				return i
 			}
@@ -76,7 +78,7 @@ func (l *languages) of(r *http.Request) int {
 
 // HasLanguage reports whether pages can be read in the language with this tag.
 func (u *Renderer) HasLanguage(tag string) bool {
-	for _, t := range u.languages.tongues {
+	for _, t := range u.languages.tongues[:u.languages.count] {
 		if t.Tag.String() == tag {
 			return true
 		}
@@ -87,7 +89,7 @@ func (u *Renderer) HasLanguage(tag string) bool {
 // others returns the languages that a page in t offers instead.
 func (l *languages) others(t tongue) []Language {
 	var out []Language
-	for _, o := range l.tongues {
+	for _, o := range l.tongues[:l.count] {
 		if o.Catalogue != t.Catalogue {
 			out = append(out, Language{o.Tag.String(), o.Name})
 		}

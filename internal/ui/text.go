@@ -150,7 +150,7 @@ func (l tongue) word(t Text) string {
 	body := string(t[2:])
 	switch t[1] {
 	case kindVerbatim:
-		return body
+		return l.Keep(body)
 	case kindTime:
 		return l.time(body)
 	case kindMessage:

@@ -23,9 +23,10 @@ type Config struct {
 	// for development only, never in production.
 	Dev    string
 	Logger *slog.Logger // nil: slog.Default
-	// Pseudo adds the language en-XA, in which every text that a catalogue
-	// would translate stands between ⟦ and ⟧: for tests that look for others.
-	Pseudo bool
+	// Marked, when set, is given every page a second time, with ⟦ and ⟧ around
+	// each text that a catalogue would translate and ⟪ and ⟫ around what
+	// [Verbatim] keeps from it: for tests that look for other words.
+	Marked func(page string, body []byte)
 }
 
 // A Renderer writes pages. It is safe for concurrent use.
@@ -34,6 +35,7 @@ type Renderer struct {
 	dev       string
 	set       *set
 	languages *languages
+	marked    func(page string, body []byte)
 	fallback  [][]byte // the error page of each language, rendered at start
 	buffers   sync.Pool
 }
@@ -47,12 +49,12 @@ type set struct {
 // New reads and parses every template and joins styles and scripts. It fails
 // when one of them is broken, so that a started program can show every page.
 func New(c Config) (*Renderer, error) {
-	u := &Renderer{log: c.Logger, dev: c.Dev, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+	u := &Renderer{log: c.Logger, dev: c.Dev, marked: c.Marked, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	if u.log == nil {
 		u.log = slog.Default()
 	}
 	var err error
-	if u.languages, err = newLanguages(c.Pseudo); err != nil {
+	if u.languages, err = newLanguages(c.Marked != nil); err != nil {
 		return nil, err
 	}
 	if u.set, err = load(u.source(), u.languages); err != nil {
@@ -110,6 +112,11 @@ func (u *Renderer) Page(w http.ResponseWriter, r *http.Request, status int, page
 		err = s.execute(b, language, page, data)
 	}
 	body := b.Bytes()
+	if u.marked != nil && err == nil {
+		var m bytes.Buffer
+		err = s.execute(&m, len(s.pages)-1, page, data)
+		u.marked(page, m.Bytes())
+	}
 	if err != nil {
 		u.log.ErrorContext(r.Context(), "rendering page", "page", page, "err", err)
 		status, body = http.StatusInternalServerError, u.fallback[language]

@@ -29,8 +29,9 @@ type Catalogue struct {
 var English = &Catalogue{Tag: language.English, Name: "English"}
 
 // Pseudo is no language: it puts ⟦ and ⟧ around every text that a catalogue
-// would translate, so that a test finds those that none would. Its tag is the
-// one that Unicode's CLDR has for such languages.
+// would translate, and ⟪ and ⟫ around what is kept from them, so that a test
+// finds the words that are neither. Its tag is the one that Unicode's CLDR has
+// for such languages.
 var Pseudo = &Catalogue{Tag: language.MustParse("en-XA"), Name: "⟦Pseudo⟧", mark: true}
 
 // All returns English and every language with a catalogue.
@@ -73,6 +74,14 @@ func (c *Catalogue) Say(key string) string {
 		return t.Get()
 	}
 	return key
+}
+
+// Keep returns a text that is the same in every language.
+func (c *Catalogue) Keep(s string) string {
+	if c.mark {
+		return "⟪" + s + "⟫"
+	}
+	return s
 }
 
 // Count returns the translation for n of a text that has a form for one and
