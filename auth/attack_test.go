@@ -167,12 +167,12 @@ func TestSecretsNowhere(t *testing.T) {
 	note(err)
 	out.Write(j)
 	logger.Info("enrolment", "info", info)
-	_, err = e.ConfirmTOTP(ctx, o, enrol, secret("canary-code-1"))
+	_, err = e.ConfirmTOTP(ctx, o, enrol, "", secret("canary-code-1"))
 	note(err)
 	p := &authtest.Person{Account: authtest.Kim, Password: password, Origin: o}
 	uri := info.URI
 	p.Secret = parse(t, uri)
-	recovery, err := e.ConfirmTOTP(ctx, o, enrol, e.FreshCode(t, p))
+	recovery, err := e.ConfirmTOTP(ctx, o, enrol, "", e.FreshCode(t, p))
 	note(err)
 	secrets = append(secrets, recovery...)
 	info, err = e.Enrolment(ctx, enrol)

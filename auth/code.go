@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/ringfence/ringfence/auth/totp"
 )
 
 // activeAccount returns the account if it may sign in now. Otherwise the error
@@ -61,35 +59,6 @@ func (s *Service) proveCode(ctx context.Context, o Origin, a *Account, typed str
 	return p, nil
 }
 
-// spendStep spends a code of the authenticator app.
-func (s *Service) spendStep(ctx context.Context, account string, c Credential, code string) error {
-	if c.Confirmed.IsZero() || len(c.TOTP) == 0 {
-		return ErrBadCredentials
-	}
-	plain, err := s.seal.open("credential", "totp", account, c.TOTP)
-	if err != nil {
-		return fmt.Errorf("reading factor: %w", err)
-	}
-	// The wall clock: the telephone's own clock knows no other.
-	step, result, err := totp.Match(plain, code, s.clock.wall(), s.cfg.Skew, c.LastStep)
-	switch {
-	case err != nil:
-		return err
-	case result == totp.Wrong:
-		return ErrBadCredentials
-	case result == totp.Spent:
-		return ErrCodeSpent
-	}
-	won, err := s.cfg.Store.UseStep(ctx, account, step)
-	if err != nil {
-		return fmt.Errorf("spending code: %w", err)
-	}
-	if !won {
-		return ErrCodeSpent
-	}
-	return nil
-}
-
 // spendRecovery spends a recovery code.
 func (s *Service) spendRecovery(ctx context.Context, account string, c Credential, code string) error {
 	s.hashes.Add(1)
@@ -136,6 +105,7 @@ func (s *Service) settleTry(ctx context.Context, o Origin, a *Account, t try, fa
 		if err := s.fail(ctx, t); err != nil {
 			return err
 		}
+		s.cfg.CodeFailed()
 		action := actionTOTPFail
 		if factor == factorRecovery {
 			action = actionRecoveryFail

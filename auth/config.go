@@ -59,6 +59,11 @@ type Config struct {
 	MaxHashes int
 	// HashCost is what one hash costs; the default is right outside of tests.
 	HashCost HashCost
+	// Derive computes argon2id (RFC 9106) with one lane, memory in KiB, size in
+	// bytes. nil computes it in this process; the gateway passes a process of
+	// its own, so that hashes do not slow what it forwards. At most MaxHashes
+	// calls run at a time.
+	Derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	// MaxSessions is how many sessions an account may have; default 20. One
 	// more ends the oldest.
 	MaxSessions int
@@ -66,6 +71,12 @@ type Config struct {
 	// Changed, when set, is called after sessions, tokens or accounts changed,
 	// so that open streams can be looked at again. It must return at once.
 	Changed func()
+
+	// CodeMatched and CodeFailed, when set, count codes: how many steps of 30
+	// seconds a right one was from the gate's clock, and wrong ones. They must
+	// return at once.
+	CodeMatched func(offset int)
+	CodeFailed  func()
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
@@ -112,6 +123,12 @@ func (c *Config) check() error {
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}
+	}
+	if c.CodeMatched == nil {
+		c.CodeMatched = func(int) {}
+	}
+	if c.CodeFailed == nil {
+		c.CodeFailed = func() {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -24,6 +24,9 @@ type EnrolmentInfo struct {
 	URI      string   // at StepTOTP: otpauth URI
 	QR       []byte   // at StepTOTP: URI as PNG
 	Recovery []string // at StepRecovery
+
+	Devices []Authenticator // at StepRecovery: what is connected
+	Adding  *TOTPSetup      // at StepRecovery: another device that waits for its code; nil: none
 }
 
 // String shows nothing of the secrets.
@@ -53,7 +56,7 @@ func (s *Service) Enrolment(ctx context.Context, enrol string) (EnrolmentInfo, e
 			return EnrolmentInfo{}, fmt.Errorf("reading recovery codes: %w", err)
 		}
 		info.Recovery = strings.Fields(string(plain))
-		return info, nil
+		return info, s.enrolledFactors(ctx, e, a, &info)
 	}
 	plain, err := s.seal.open("credential", "totp", a.ID, e.Secret)
 	if err != nil {
@@ -83,14 +86,15 @@ func (s *Service) enrolment(ctx context.Context, enrol string) (Enrolment, *Acco
 }
 
 // ConfirmTOTP proves that the app has the secret, which makes it the account's
-// factor, and returns the recovery codes. The code's time step is spent. A
-// wrong code is [ErrBadCredentials] and changes nothing; at another step the
-// error is [ErrEnrolmentEnded].
-func (s *Service) ConfirmTOTP(ctx context.Context, o Origin, enrol, code string) (recovery []string, err error) {
-	return s.confirmTOTP(ctx, o, enrol, code, s.clock.wall())
+// factor under the name, and returns the recovery codes. An empty name is
+// given one. The code's time step is spent. A wrong code is
+// [ErrBadCredentials] and a name that cannot be kept [ErrInvalid]; both change
+// nothing. At another step the error is [ErrEnrolmentEnded].
+func (s *Service) ConfirmTOTP(ctx context.Context, o Origin, enrol, name, code string) (recovery []string, err error) {
+	return s.confirmTOTP(ctx, o, enrol, name, code, s.clock.wall())
 }
 
-func (s *Service) confirmTOTP(ctx context.Context, o Origin, enrol, typed string, at time.Time) ([]string, error) {
+func (s *Service) confirmTOTP(ctx context.Context, o Origin, enrol, name, typed string, at time.Time) ([]string, error) {
 	e, a, err := s.enrolment(ctx, enrol)
 	if err != nil {
 		return nil, err
@@ -98,39 +102,36 @@ func (s *Service) confirmTOTP(ctx context.Context, o Origin, enrol, typed string
 	if e.Step != StepTOTP {
 		return nil, ErrEnrolmentEnded
 	}
+	if name, err = factorName(name, nil); err != nil {
+		return nil, err
+	}
 	plain, err := s.seal.open("credential", "totp", a.ID, e.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("reading factor: %w", err)
 	}
-	code, factor := normalCode(typed)
-	step, result, err := totp.Match(plain, code, at, s.cfg.Skew, 0)
+	step, offset, err := s.firstCode(ctx, o, a, plain, typed, at, "enrolment")
 	if err != nil {
 		return nil, err
 	}
-	if factor != factorTOTP || result != totp.Right {
-		r := detail(s.event(actionTOTPFail, "bad_credentials", a, o), "during", "enrolment")
-		if err := s.record(ctx, r); err != nil {
-			return nil, err
-		}
-		return nil, ErrBadCredentials
-	}
-	return s.confirmed(ctx, o, a, e, step)
+	now := s.now()
+	d := TOTPDevice{ID: newID("dev_"), Account: a.ID, Name: name, Created: e.PasswordSet, Confirmed: now, LastStep: step, LastUsed: now, LastOffset: offset}
+	d.Sealed = s.sealTOTP(d.Account, d.ID, plain)
+	return s.confirmed(ctx, o, a, e, d)
 }
 
-// confirmed makes the enrolment's secret the account's factor.
-func (s *Service) confirmed(ctx context.Context, o Origin, a *Account, e Enrolment, step int64) ([]string, error) {
+// confirmed makes the enrolment's device the account's factor.
+func (s *Service) confirmed(ctx context.Context, o Origin, a *Account, e Enrolment, d TOTPDevice) ([]string, error) {
 	codes := newRecoveryCodes()
 	set, err := s.hasher.hashRecovery(ctx, a.ID, codes)
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
-	e.Step, e.Confirmed = StepRecovery, now
+	e.Step, e.Confirmed = StepRecovery, d.Confirmed
 	e.Recovery = s.seal.seal("enrolment", "recovery", e.Hash, []byte(strings.Join(codes, " ")))
-	if err := s.record(ctx, s.event(actionTOTPConfirm, "ok", a, o)); err != nil {
+	if err := s.record(ctx, s.factorEvent(actionTOTPConfirm, a, o, "", d.ID, d.Name)); err != nil {
 		return nil, err
 	}
-	err = s.cfg.Store.ConfirmEnrolment(ctx, e, Credential{TOTP: e.Secret, Confirmed: now, LastStep: step, Recovery: set})
+	err = s.cfg.Store.ConfirmEnrolment(ctx, e, Credential{Devices: []TOTPDevice{d}, Recovery: set})
 	if errors.Is(err, ErrNotFound) {
 		return nil, ErrEnrolmentEnded
 	}

@@ -76,7 +76,7 @@ func TestEnrolment(t *testing.T) {
 		t.Errorf("finished without a factor: %v", err)
 	}
 	for _, wrong := range []string{"", "000000x", "abcdefghijklm"} {
-		if _, err := e.ConfirmTOTP(ctx, o, enrol, wrong); !errors.Is(err, auth.ErrBadCredentials) {
+		if _, err := e.ConfirmTOTP(ctx, o, enrol, "", wrong); !errors.Is(err, auth.ErrBadCredentials) {
 			t.Errorf("code %q: %v", wrong, err)
 		}
 	}
@@ -84,11 +84,11 @@ func TestEnrolment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recovery, err := e.ConfirmTOTP(ctx, o, enrol, code[:3]+" "+code[3:])
+	recovery, err := e.ConfirmTOTP(ctx, o, enrol, "", code[:3]+" "+code[3:])
 	if err != nil || len(recovery) != 10 {
 		t.Fatalf("%d recovery codes, %v", len(recovery), err)
 	}
-	if _, err := e.ConfirmTOTP(ctx, o, enrol, code); !errors.Is(err, auth.ErrEnrolmentEnded) {
+	if _, err := e.ConfirmTOTP(ctx, o, enrol, "", code); !errors.Is(err, auth.ErrEnrolmentEnded) {
 		t.Errorf("confirmed twice: %v", err)
 	}
 	info, err = e.Enrolment(ctx, enrol)
@@ -295,7 +295,7 @@ func walkEnrolment(t *testing.T, rnd *rand.Rand) {
 			info, err := e.Enrolment(ctx, enrol)
 			if !enrolGood(in) {
 				check("look", err, auth.ErrEnrolmentEnded)
-				_, err = e.ConfirmTOTP(ctx, o, enrol, "000000")
+				_, err = e.ConfirmTOTP(ctx, o, enrol, "", "000000")
 				check("confirm", err, auth.ErrEnrolmentEnded)
 				break
 			}
@@ -304,12 +304,12 @@ func walkEnrolment(t *testing.T, rnd *rand.Rand) {
 				t.Fatalf("at %s, want %s", info.Step, m.step)
 			}
 			if m.step != auth.StepTOTP {
-				_, err = e.ConfirmTOTP(ctx, o, enrol, "000000")
+				_, err = e.ConfirmTOTP(ctx, o, enrol, "", "000000")
 				check("confirm at another step", err, auth.ErrEnrolmentEnded)
 				break
 			}
 			if rnd.IntN(3) == 0 {
-				_, err = e.ConfirmTOTP(ctx, o, enrol, "99999z")
+				_, err = e.ConfirmTOTP(ctx, o, enrol, "", "99999z")
 				check("wrong code", err, auth.ErrBadCredentials)
 				break
 			}
@@ -317,7 +317,7 @@ func walkEnrolment(t *testing.T, rnd *rand.Rand) {
 			check("secret", err, nil)
 			code, err := totp.Code(secret, totp.Step(e.Clock.Now()))
 			check("code", err, nil)
-			_, err = e.ConfirmTOTP(ctx, o, enrol, code)
+			_, err = e.ConfirmTOTP(ctx, o, enrol, "", code)
 			check("confirm", err, nil)
 			m.step, m.enrolled = auth.StepRecovery, true
 		case 6: // finish

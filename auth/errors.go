@@ -38,6 +38,18 @@ var (
 	ErrEnrolled = errors.New("the account is enrolled already")
 	// ErrForbidden means that the actor may not do this to that account.
 	ErrForbidden = errors.New("not allowed")
+	// ErrSetupEnded means that a new factor is unknown, finished or expired,
+	// or was begun by another session.
+	ErrSetupEnded = errors.New("this set-up has ended")
+	// ErrCodeStale means that the session's last code is too long ago for what
+	// was asked: prove a fresh one with [Service.Confirm] first.
+	ErrCodeStale = errors.New("a fresh code is needed")
+	// ErrLastFactor means that nothing would be left to sign in with.
+	ErrLastFactor = errors.New("this is the last second factor")
+	// ErrTooMany means that the account has as many of these as it may have.
+	ErrTooMany = errors.New("there are as many as there may be")
+	// ErrNameTaken means that the account has another one of that name.
+	ErrNameTaken = errors.New("another one has that name")
 	// ErrInvalid means that an argument is outside what is accepted, such as
 	// a token's life of more than an hour.
 	ErrInvalid = errors.New("not acceptable")

@@ -39,3 +39,8 @@ func Forge(t testing.TB, s *Service, store Store, a Account, n int, host string)
 	}
 	return out
 }
+
+// SealTOTP seals a secret as the device's.
+func SealTOTP(s *Service, account, id string, secret []byte) []byte {
+	return s.sealTOTP(account, id, secret)
+}

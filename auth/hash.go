@@ -54,6 +54,7 @@ const (
 // sign-ins are for anybody to ask for.
 type hasher struct {
 	cost   HashCost
+	derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	pepper []byte // nil: none
 	run    chan struct{}
 	queue  chan struct{}
@@ -65,10 +66,17 @@ func newHasher(parallel int, cost HashCost, pepper []byte) *hasher {
 		parallel = min(4, runtime.NumCPU())
 	}
 	return &hasher{
-		cost: cost.withDefaults(), pepper: pepper, wait: queueWait,
+		cost: cost.withDefaults(), derive: Argon2id, pepper: pepper, wait: queueWait,
 		run:   make(chan struct{}, parallel),
 		queue: make(chan struct{}, parallel*(queueFactor+1)),
 	}
+}
+
+// Argon2id derives a key in this process (RFC 9106), with one lane; memory is
+// in KiB and size in bytes. It is what [Config.Derive] stands for when nil, and
+// never fails: the error is there for those that do.
+func Argon2id(_ context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error) {
+	return argon2.IDKey(password, salt, passes, memory, 1, size), nil
 }
 
 // enter waits for a place to hash and returns how to leave it, or [ErrBusy]
@@ -150,7 +158,9 @@ func (h *hasher) hash(ctx context.Context, account, password string) (string, er
 		return "", err
 	}
 	defer leave()
-	p.hash = argon2.IDKey(h.prepare(account, password), p.salt, p.cost.Passes, p.cost.Memory, 1, hashSize)
+	if p.hash, err = h.derive(ctx, h.prepare(account, password), p.salt, p.cost.Passes, p.cost.Memory, hashSize); err != nil {
+		return "", fmt.Errorf("hashing a password: %w", err)
+	}
 	return p.String(), nil
 }
 
@@ -167,7 +177,10 @@ func (h *hasher) verify(ctx context.Context, account, password, stored string) (
 		return false, false, err
 	}
 	defer leave()
-	sum := argon2.IDKey(h.prepare(account, password), p.salt, p.cost.Passes, p.cost.Memory, 1, hashSize)
+	sum, err := h.derive(ctx, h.prepare(account, password), p.salt, p.cost.Passes, p.cost.Memory, hashSize)
+	if err != nil {
+		return false, false, fmt.Errorf("hashing a password: %w", err)
+	}
 	right = subtle.ConstantTimeCompare(sum, p.hash) == 1 && parseErr == nil
 	return right, right && p.cost != h.cost, nil
 }

@@ -148,7 +148,7 @@ func (s *Service) Provision(ctx context.Context, actor Actor, accountID, passwor
 	if err != nil {
 		return "", nil, err
 	}
-	if recovery, err = s.confirmTOTP(ctx, o, enrol, code, before); err != nil {
+	if recovery, err = s.confirmTOTP(ctx, o, enrol, "", code, before); err != nil {
 		return "", nil, err
 	}
 	if err := s.cfg.Store.EndEnrolment(ctx, e.Hash); err != nil {

@@ -227,7 +227,7 @@ func TestSignIn_NotRecorded(t *testing.T) {
 // Each write of a sign-in fails once, done or not: nobody is half signed in,
 // and the next try goes through.
 func TestSignIn_StoreFaults(t *testing.T) {
-	for _, method := range []string{"PutFlow", "EditFailures", "UseStep", "TakeFlow", "PutSession"} {
+	for _, method := range []string{"PutFlow", "EditFailures", "SpendTOTP", "TakeFlow", "PutSession"} {
 		for _, apply := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%v", method, apply), func(t *testing.T) {
 				e, store := newEnv(t, nil)

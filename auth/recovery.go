@@ -5,10 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"fmt"
 	"strings"
 	"unicode"
-
-	"golang.org/x/crypto/argon2"
 )
 
 const (
@@ -75,7 +74,9 @@ func (h *hasher) hashRecovery(ctx context.Context, account string, codes []strin
 	set := make([]RecoveryCode, len(codes))
 	for i, code := range codes {
 		p := phc{cost: h.cost.forRecovery(), salt: salt}
-		p.hash = argon2.IDKey(h.prepare(account, code), salt, p.cost.Passes, p.cost.Memory, 1, hashSize)
+		if p.hash, err = h.derive(ctx, h.prepare(account, code), salt, p.cost.Passes, p.cost.Memory, hashSize); err != nil {
+			return nil, fmt.Errorf("hashing a recovery code: %w", err)
+		}
 		set[i] = RecoveryCode{Slot: i, Hash: p.String()}
 	}
 	return set, nil
@@ -95,7 +96,10 @@ func (h *hasher) matchRecovery(ctx context.Context, account, code string, set []
 		return RecoveryCode{}, false, err
 	}
 	defer leave()
-	sum := argon2.IDKey(h.prepare(account, code), first.salt, first.cost.Passes, first.cost.Memory, 1, hashSize)
+	sum, err := h.derive(ctx, h.prepare(account, code), first.salt, first.cost.Passes, first.cost.Memory, hashSize)
+	if err != nil {
+		return RecoveryCode{}, false, fmt.Errorf("hashing a recovery code: %w", err)
+	}
 	var found RecoveryCode
 	ok := false
 	for _, r := range set {

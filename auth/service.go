@@ -117,6 +117,9 @@ func New(cfg Config) (*Service, error) {
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.slow.limit = 100_000
+	if cfg.Derive != nil {
+		s.hasher.derive = cfg.Derive
+	}
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}

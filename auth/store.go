@@ -18,11 +18,10 @@ type Accounts interface {
 // A Credential is what an account proves itself with. The zero Credential
 // belongs to an account that is not enrolled.
 type Credential struct {
-	PasswordHash string    // PHC string; empty: no password
-	PasswordSet  time.Time // when
-	TOTP         []byte    // the sealed secret; nil: no confirmed factor
-	Confirmed    time.Time // when the factor was confirmed
-	LastStep     int64     // the newest time step spent
+	PasswordHash string       // PHC string; empty: no password
+	PasswordSet  time.Time    // when
+	Confirmed    time.Time    // when the oldest of Devices was confirmed; zero: none
+	Devices      []TOTPDevice // oldest first
 	Recovery     []RecoveryCode
 	LastLogin    time.Time // the newest session's start
 	LastIP       string
@@ -42,14 +41,11 @@ type Credentials interface {
 	// ReplacePassword must set the hash only if it still is old, and do
 	// nothing otherwise: it renews a hash's parameters and never sets a password.
 	ReplacePassword(ctx context.Context, account, old, hash string) error
-	// UseStep must set the last step to step if the one stored is lower, in
-	// one conditional update, and report whether it did.
-	UseStep(ctx context.Context, account string, step int64) (bool, error)
 	// UseRecovery must mark the code as used if it is not, in one conditional
 	// update, and report whether it did.
 	UseRecovery(ctx context.Context, account string, slot int, at time.Time) (bool, error)
 	// ResetCredential must remove, all or nothing, the account's password,
-	// factor, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens
+	// devices, pending secret, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens
 	// and failure counts.
 	ResetCredential(ctx context.Context, account string) error
 }
@@ -95,8 +91,8 @@ type Invitations interface {
 	// Enrolment must return the enrolment with the hash, expired or not, or [ErrNotFound].
 	Enrolment(ctx context.Context, hash string) (Enrolment, error)
 	// ConfirmEnrolment must, all or nothing, move the enrolment from StepTOTP
-	// to StepRecovery with e's Recovery and Confirmed, and make factor the
-	// account's: TOTP, Confirmed, LastStep and Recovery of it. Of several callers one
+	// to StepRecovery with e's Recovery and Confirmed, and make factor's
+	// Devices and Recovery the account's only ones. Of several callers one
 	// wins; the others get [ErrNotFound].
 	ConfirmEnrolment(ctx context.Context, e Enrolment, factor Credential) error
 	// EndEnrolment must remove an enrolment at StepRecovery. Of several
@@ -140,7 +136,7 @@ type Logins interface {
 	EditFailures(ctx context.Context, account string, edit func(lanes map[string]Failures)) error
 	// ClearFailures must remove the counts of every lane of the account, and may remove the lanes.
 	ClearFailures(ctx context.Context, account string) error
-	// Expire must remove flows, invitations and enrolments that expired before now.
+	// Expire must remove flows, invitations, enrolments and pending secrets that expired before now.
 	Expire(ctx context.Context, now time.Time) error
 }
 
@@ -236,4 +232,5 @@ type Store interface {
 	Tokens
 	Keys
 	Notices
+	TOTPDevices
 }

@@ -11,12 +11,15 @@ import (
 
 // The limits on wrong codes. With them an attacker who knows the password and
 // has any number of addresses gets at most 100 tries a month at a code that
-// three of a million answer: 0.03 %. See SECURITY, "code guessing".
+// three of a million answer: 0.03 %. Whoever shares a network with the owner
+// gets as many again. Each further device is answered by as many codes more,
+// so there are fewer tries then; see stopAfter.
 const (
 	freeFailures  = 5
 	firstDelay    = 30 * time.Second
 	longestDelay  = time.Hour
-	stopFailures  = 100
+	stopFailures  = 100 // NIST SP 800-63B-4: no more in a row
+	stopBudget    = 495 // tries times codes that would be right: on two lanes, below 0.1 % of a million
 	failureWindow = 30 * 24 * time.Hour
 	knownFor      = 90 * 24 * time.Hour
 	knownNetworks = 4
@@ -56,10 +59,54 @@ func laneFor(lanes map[string]Failures, network string, now time.Time) string {
 	return everywhere
 }
 
+// stopAfter returns how many wrong codes a month a lane takes when the account
+// has so many devices: 100 for one, 33 for five.
+func stopAfter(devices, skew int) int {
+	return min(stopFailures, stopBudget/(max(1, devices)*(2*skew+1)))
+}
+
+// judged returns the lane as a try on it is judged. The networks that the
+// account knows share one month's total: it would multiply with their number.
+func judged(lanes map[string]Failures, lane string, now time.Time) Failures {
+	f := lanes[lane]
+	if lane == everywhere {
+		return f
+	}
+	f.Total = 0
+	for name, x := range lanes {
+		if name == everywhere || x.Since.IsZero() || now.Sub(x.Since) >= failureWindow {
+			continue
+		}
+		f.Total += x.Total
+		if f.Since.Before(x.Since) {
+			f.Since = x.Since
+		}
+	}
+	return f
+}
+
+// roomForAnother returns a [ThrottledError] when an account with one device
+// more than so many would be stopped for its wrong codes.
+func (s *Service) roomForAnother(ctx context.Context, account string, devices int) error {
+	lanes, err := s.cfg.Store.Failures(ctx, account)
+	if err != nil {
+		return fmt.Errorf("counting tries: %w", err)
+	}
+	now := s.now()
+	for lane := range lanes {
+		f := judged(lanes, lane, now)
+		f.Next = time.Time{}
+		if refused := f.wait(now, factorTOTP, stopAfter(devices+1, s.cfg.Skew)); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
 // wait returns the error with which f refuses a try at now, if it does.
-func (f Failures) wait(now time.Time, factor string) *ThrottledError {
+func (f Failures) wait(now time.Time, factor string, stop int) *ThrottledError {
 	// A recovery code cannot be guessed: it is the way out of a stop.
-	stopped := f.Total >= stopFailures && now.Sub(f.Since) < failureWindow && factor != factorRecovery
+	stopped := f.Total >= stop && now.Sub(f.Since) < failureWindow && factor != factorRecovery
 	if !stopped && !now.Before(f.Next) {
 		return nil
 	}
@@ -108,13 +155,18 @@ type try struct {
 // that this is the first refusal since the last failure, to be recorded.
 func (s *Service) beginTry(ctx context.Context, account string, from netip.Addr, factor string) (t try, first bool, err error) {
 	now := s.now()
+	c, err := s.cfg.Store.Credential(ctx, account)
+	if err != nil {
+		return try{}, false, fmt.Errorf("reading factor: %w", err)
+	}
+	stop := stopAfter(len(c.Devices), s.cfg.Skew)
 	var refused *ThrottledError
 	err = s.cfg.Store.EditFailures(ctx, account, func(lanes map[string]Failures) {
 		t, first = try{account: account, network: network(from)}, false
 		t.lane = laneFor(lanes, t.network, now)
 		t.unseen = lanes[everywhere].Unseen
 		f := lanes[t.lane]
-		if refused = f.wait(now, factor); refused != nil {
+		if refused = judged(lanes, t.lane, now).wait(now, factor, stop); refused != nil {
 			first = !f.Told
 			f.Told = true
 		} else {

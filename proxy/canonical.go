@@ -68,6 +68,9 @@ func rawTarget(r *http.Request) (string, error) {
 		return "", ambiguousError("the request's target is neither a path nor an http URL")
 	}
 	i := strings.IndexAny(rest, "/?#")
+	if i == 0 || rest == "" { // RFC 9110 section 4.2.1 has it refused
+		return "", ambiguousError("the request's target is an http URL without a host")
+	}
 	if i < 0 {
 		return "/", nil
 	}

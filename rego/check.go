@@ -11,6 +11,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -64,11 +65,11 @@ func Check(ctx context.Context, src Source) (Report, error) {
 	}
 	// The stock tests know nothing of src and would trip over it, so they run
 	// in a set of their own.
-	stock, err := runTests(ctx, nil, true)
+	stock, err := runTests(ctx, nil, true, nil)
 	if err != nil {
 		return stock, err
 	}
-	r, err := runTests(ctx, src, false)
+	r, err := runTests(ctx, src, false, nil)
 	r.Revision, r.Tests = s.revision, r.Tests+stock.Tests
 	if err == nil {
 		err = e.try(ctx, s)
@@ -91,8 +92,9 @@ const (
 	testsLimit = 2 * time.Minute
 )
 
-// runTests runs the tests in src, and those of the stock policies when asked to.
-func runTests(ctx context.Context, src Source, stockToo bool) (Report, error) {
+// runTests runs the tests in src, and those of the stock policies when asked
+// to. tracer, when not nil, sees what they evaluate.
+func runTests(ctx context.Context, src Source, stockToo bool, tracer topdown.QueryTracer) (Report, error) {
 	own := maps.Clone(src)
 	c, err := within(ctx, func() (*ast.Compiler, error) { return compileTests(own, stockToo) })
 	if c == nil || err != nil {
@@ -100,8 +102,11 @@ func runTests(ctx context.Context, src Source, stockToo bool) (Report, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, testsLimit)
 	defer cancel()
-	results, err := tester.NewRunner().SetCompiler(c).SetStore(noData{}).SetTimeout(testLimit).
-		RaiseBuiltinErrors(true).RunTests(ctx, noTransaction{})
+	runner := tester.NewRunner().SetCompiler(c).SetStore(noData{}).SetTimeout(testLimit).RaiseBuiltinErrors(true)
+	if tracer != nil {
+		runner.SetCoverageQueryTracer(tracer)
+	}
+	results, err := runner.RunTests(ctx, noTransaction{})
 	if err != nil {
 		return Report{}, fmt.Errorf("testing policies: %w", err)
 	}

@@ -89,7 +89,7 @@ func (e *Engine) Load(ctx context.Context, src Source) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := runTests(ctx, src, false); err != nil {
+	if _, err := runTests(ctx, src, false, nil); err != nil {
 		return "", err
 	}
 	if err := e.try(ctx, s); err != nil {

@@ -22,7 +22,11 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Password", testPassword},
 		{"Invitation", testInvitation},
 		{"Enrolment", testEnrolment},
-		{"Step", testStep},
+		{"SpendTOTP", testSpendTOTP},
+		{"AddTOTP", testAddTOTP},
+		{"RemoveTOTP", testRemoveTOTP},
+		{"PendingTOTP", testPendingTOTP},
+		{"ResealTOTP", testResealTOTP},
 		{"RecoveryCode", testRecoveryCode},
 		{"Flow", testFlow},
 		{"Failures", testFailures},
@@ -108,8 +112,10 @@ func enrol(t *testing.T, s auth.Store) auth.Credential {
 	e := auth.Enrolment{Hash: "enr", Account: Kim.ID, Step: auth.StepTOTP, Secret: []byte{1, 2}, Expires: base.Add(time.Hour), PasswordSet: base}
 	must(t, s.AcceptInvitation(t.Context(), "inv", "hash", e))
 	e.Recovery, e.Confirmed = []byte{3}, base.Add(time.Second)
-	factor := auth.Credential{TOTP: []byte{1, 2}, Confirmed: e.Confirmed, LastStep: 100, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "a"}, {Slot: 1, Hash: "b"}}}
+	d := device("dev-kim", Kim.ID, 0)
+	factor := auth.Credential{Devices: []auth.TOTPDevice{d}, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "a"}, {Slot: 1, Hash: "b"}}}
 	must(t, s.ConfirmEnrolment(t.Context(), e, factor))
+	factor.Confirmed = d.Confirmed
 	factor.PasswordHash, factor.PasswordSet = "hash", base
 	return factor
 }
@@ -175,7 +181,7 @@ func testEnrolment(t *testing.T, s auth.Store) {
 	wantEqual(t, got, e)
 	wantMissing(t, s.EndEnrolment(t.Context(), "enr")) // not at this step
 	e.Recovery, e.Confirmed = []byte{9}, base.Add(time.Minute)
-	factor := auth.Credential{TOTP: []byte{1, 2}, Confirmed: e.Confirmed, LastStep: 7, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "a"}}}
+	factor := auth.Credential{Devices: []auth.TOTPDevice{device("dev-kim", Kim.ID, 0)}, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "a"}}}
 	wrong := e
 	wrong.Account = Lee.ID
 	wantMissing(t, s.ConfirmEnrolment(t.Context(), wrong, factor))
@@ -188,28 +194,6 @@ func testEnrolment(t *testing.T, s auth.Store) {
 	wantEqual(t, race(t, func(int) bool { return s.EndEnrolment(t.Context(), "enr") == nil }), 1)
 	_, err = s.Enrolment(t.Context(), "enr")
 	wantMissing(t, err)
-}
-
-func testStep(t *testing.T, s auth.Store) {
-	won, err := s.UseStep(t.Context(), Kim.ID, 5)
-	must(t, err)
-	wantEqual(t, won, false) // no factor
-	enrol(t, s)
-	for _, c := range []struct {
-		step int64
-		want bool
-	}{{100, false}, {99, false}, {101, true}, {101, false}, {100, false}, {103, true}, {102, false}} {
-		won, err := s.UseStep(t.Context(), Kim.ID, c.step)
-		must(t, err)
-		if won != c.want {
-			t.Errorf("step %d: won %v, want %v", c.step, won, c.want)
-		}
-	}
-	wins := race(t, func(int) bool {
-		won, err := s.UseStep(t.Context(), Kim.ID, 200)
-		return won && err == nil
-	})
-	wantEqual(t, wins, 1)
 }
 
 func testRecoveryCode(t *testing.T, s auth.Store) {

@@ -201,3 +201,35 @@ func (p *Person) Scan(uri string) (err error) {
 	p.Secret, err = totp.ParseURI(uri)
 	return err
 }
+
+// Session returns the session of a cookie at the gate.
+func (e *Env) Session(t testing.TB, cookie string) *auth.Session {
+	t.Helper()
+	sess, err := e.Current(Request(cookie), GateHost)
+	if err != nil || sess == nil {
+		t.Fatalf("the session is %v, error %v", sess, err)
+	}
+	return sess
+}
+
+// AddDevice connects another authenticator app within a fresh session. It
+// returns the app as a person who has no other, and the session's new cookie.
+func (e *Env) AddDevice(t testing.TB, p *Person, sess *auth.Session, name string) (device *Person, id, cookie string) {
+	t.Helper()
+	if err := e.BeginTOTP(t.Context(), p.Origin, sess, name); err != nil {
+		t.Fatal(err)
+	}
+	setup, err := e.AddingTOTP(t.Context(), sess)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device = &Person{Account: p.Account, Password: p.Password, Recovery: p.Recovery, Origin: p.Origin}
+	if err := device.Scan(setup.URI); err != nil {
+		t.Fatal(err)
+	}
+	cookie, added, err := e.ConfirmAddedTOTP(t.Context(), p.Origin, sess, e.FreshCode(t, device))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device, added.ID, cookie
+}

@@ -69,8 +69,11 @@ func (s *Store) ConfirmEnrolment(_ context.Context, e auth.Enrolment, factor aut
 		}
 		have.Step, have.Recovery, have.Confirmed = auth.StepRecovery, slices.Clone(e.Recovery), e.Confirmed
 		put(&s.enrolments, e.Hash, have)
+		maps.DeleteFunc(s.factors.devices, func(_ string, d auth.TOTPDevice) bool { return d.Account == e.Account })
+		for _, d := range factor.Devices {
+			put(&s.factors.devices, d.ID, copyDevice(d))
+		}
 		c := s.credentials[e.Account]
-		c.TOTP, c.Confirmed, c.LastStep = slices.Clone(factor.TOTP), factor.Confirmed, factor.LastStep
 		c.Recovery = slices.Clone(factor.Recovery)
 		put(&s.credentials, e.Account, c)
 		return nil
@@ -160,6 +163,7 @@ func (s *Store) Expire(_ context.Context, now time.Time) error {
 		maps.DeleteFunc(s.flows, func(_ string, v auth.Flow) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Expires.Before(now) })
+		maps.DeleteFunc(s.factors.pending, func(_ string, v auth.PendingTOTP) bool { return v.Expires.Before(now) })
 		return nil
 	})
 }

@@ -37,6 +37,7 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	factors     factors
 }
 
 var _ auth.Store = (*Store)(nil)
@@ -79,7 +80,7 @@ func copyAccount(a auth.Account) auth.Account {
 }
 
 func copyCredential(c auth.Credential) auth.Credential {
-	c.TOTP, c.Recovery = slices.Clone(c.TOTP), slices.Clone(c.Recovery)
+	c.Recovery = slices.Clone(c.Recovery)
 	return c
 }
 
@@ -158,7 +159,11 @@ func (s *Store) SignedIn(context.Context) ([]auth.Account, error) {
 func (s *Store) Credential(_ context.Context, account string) (auth.Credential, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return copyCredential(s.credentials[account]), nil
+	c := copyCredential(s.credentials[account])
+	if c.Devices = s.devicesOf(account); len(c.Devices) > 0 {
+		c.Confirmed = c.Devices[0].Confirmed
+	}
+	return c, nil
 }
 
 // ReplacePassword implements [auth.Credentials].
@@ -170,20 +175,6 @@ func (s *Store) ReplacePassword(_ context.Context, account, old, hash string) er
 		}
 		return nil
 	})
-}
-
-// UseStep implements [auth.Credentials].
-func (s *Store) UseStep(_ context.Context, account string, step int64) (won bool, err error) {
-	err = s.write("UseStep", func() error {
-		c := s.credentials[account]
-		if c.Confirmed.IsZero() || c.LastStep >= step {
-			return nil
-		}
-		c.LastStep, won = step, true
-		put(&s.credentials, account, c)
-		return nil
-	})
-	return won && err == nil, err
 }
 
 // UseRecovery implements [auth.Credentials].
@@ -209,6 +200,7 @@ func (s *Store) ResetCredential(_ context.Context, account string) error {
 func (s *Store) reset(account string) {
 	delete(s.credentials, account)
 	delete(s.failures, account)
+	s.resetFactors(account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })
 	maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == account })
 	s.endAccount(account)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -168,10 +169,14 @@ func newAccountList() *cobra.Command {
 				return err
 			}
 			dir, _, err := d.db.Directory(cmd.Context())
+			var factors map[string][]auth.Authenticator
+			if err == nil {
+				factors, err = d.auth.AllAuthenticators(cmd.Context())
+			}
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			return printAccounts(cmd, dir.Accounts, asJSON)
+			return printAccounts(cmd, dir.Accounts, factors, asJSON)
 		},
 	}
 	t.flags(cmd)
@@ -179,11 +184,11 @@ func newAccountList() *cobra.Command {
 	return cmd
 }
 
-func printAccounts(cmd *cobra.Command, accounts []directory.Account, asJSON bool) error {
+func printAccounts(cmd *cobra.Command, accounts []directory.Account, factors map[string][]auth.Authenticator, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(cmd.OutOrStdout())
 		for _, a := range accounts {
-			row := map[string]any{"id": a.ID, "email": a.Email, "name": a.Name, "roles": a.Roles, "status": a.Status}
+			row := map[string]any{"id": a.ID, "email": a.Email, "name": a.Name, "roles": a.Roles, "status": a.Status, "factors": factorRows(factors[a.ID])}
 			if a.Vendor != "" {
 				row["vendor"] = a.Vendor
 			}
@@ -197,13 +202,13 @@ func printAccounts(cmd *cobra.Command, accounts []directory.Account, asJSON bool
 		return nil
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "EMAIL\tNAME\tVENDOR\tROLES\tSTATUS\tENDS")
+	fmt.Fprintln(w, "EMAIL\tNAME\tVENDOR\tROLES\tSTATUS\tFACTORS\tENDS")
 	for _, a := range accounts {
 		roles := make([]string, len(a.Roles))
 		for i, r := range a.Roles {
 			roles[i] = string(r)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", plain(a.Email), plain(a.Name), orDash(a.Vendor), strings.Join(roles, ","), a.Status, lastDay(a.Ends))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", plain(a.Email), plain(a.Name), orDash(a.Vendor), strings.Join(roles, ","), a.Status, len(factors[a.ID]), lastDay(a.Ends))
 	}
 	return w.Flush()
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
 	"github.com/ringfence/ringfence/internal/store"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -59,6 +60,8 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	hashes  *hashWorker
+	clock   *drift.Monitor
 	certs   *certs.Manager
 	console *console.Console
 	proxy   *proxy.Handler
@@ -80,7 +83,7 @@ type gateway struct {
 // build makes every part of a gateway from its configuration and state; it
 // starts nothing. On error everything already opened is closed.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gateway, err error) {
-	g = &gateway{logger: logger, metrics: newMetrics(), due: map[string]bool{}}
+	g = &gateway{logger: logger, hashes: &hashWorker{logger: logger}, metrics: newMetrics(), due: map[string]bool{}}
 	g.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -115,6 +118,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.metrics.observe(g)
+	g.metrics.observeClock(g)
 	return g, nil
 }
 
@@ -183,7 +187,9 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger)
+	g.clock = newClock(cfg, g.logger)
+	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
+		func(c *auth.Config) { c.Derive = g.hashes.Derive })
 	return err
 }
 
@@ -220,7 +226,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
-		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Logger: g.logger,
+		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
 }

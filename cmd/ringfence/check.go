@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/rego"
 )
@@ -24,9 +26,12 @@ func newCheck() *cobra.Command {
 			if file == "" {
 				return usagef("which configuration? Name it with --config FILE")
 			}
-			steps, err := check(cmd, file)
+			steps, warnings, err := check(cmd, file)
 			if asJSON {
 				out := map[string]any{"ok": err == nil, "checked": steps}
+				if len(warnings) > 0 {
+					out["warnings"] = warnings
+				}
 				if err != nil {
 					out["faults"] = faults(err)
 				}
@@ -47,6 +52,13 @@ func newCheck() *cobra.Command {
 				}
 				return silentError{}
 			}
+			if len(warnings) > 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "All is well but the clock:")
+				for _, w := range warnings {
+					fmt.Fprintln(cmd.OutOrStdout(), "  "+plain(w))
+				}
+				return nil
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), "All is well.")
 			return nil
 		},
@@ -56,47 +68,62 @@ func newCheck() *cobra.Command {
 	return cmd
 }
 
-// check returns what it found in order, up to the first part with faults.
-func check(cmd *cobra.Command, file string) (steps []string, err error) {
-	ctx := cmd.Context()
-	cfg, err := config.Load(file)
+// check returns what it found in order, up to the first part with faults, and
+// what is worth a look although nothing is wrong with the deployment.
+func check(cmd *cobra.Command, file string) (steps, warnings []string, err error) {
+	cfg, codes, steps, err := checkParts(cmd, file)
 	if err != nil {
-		return nil, err
+		return steps, nil, err
+	}
+	warnings = clockSentences(clockWarnings(newClock(cfg, slog.New(slog.DiscardHandler)).Check(cmd.Context()), codes))
+	if len(warnings) == 0 {
+		steps = append(steps, "clock: nothing speaks against it")
+	}
+	return steps, warnings, nil
+}
+
+func checkParts(cmd *cobra.Command, file string) (cfg *config.Config, codes auth.CodeOffsets, steps []string, err error) {
+	ctx := cmd.Context()
+	if cfg, err = config.Load(file); err != nil {
+		return nil, codes, nil, err
 	}
 	steps = append(steps, "configuration: "+file+" is well-formed")
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {
-			return steps, err
+			return cfg, codes, steps, err
 		}
 	}
 	if serr := findDeployment(cfg, file); errors.Is(serr, errNoDeployment) {
 		steps = append(steps, "data folder: "+cfg.Data+" holds no deployment yet; 'ringfence init' makes one")
 	} else {
 		if err := checkKeys(cfg); err != nil {
-			return steps, err
+			return cfg, codes, steps, err
 		}
 		d, err := openConfigured(ctx, cfg)
 		if err != nil {
-			return steps, err
+			return cfg, codes, steps, err
 		}
 		dir, _, err := d.db.Directory(ctx)
 		if err == nil {
 			err = dir.Validate()
 		}
+		if err == nil {
+			codes, err = d.auth.CodeOffsets(ctx)
+		}
 		if err == nil && cfg.Policies == "" {
 			src, err = policySource(ctx, cfg, d.db)
 		}
 		if err := errors.Join(err, d.close()); err != nil {
-			return steps, err
+			return cfg, codes, steps, err
 		}
 		steps = append(steps, fmt.Sprintf("directory: %s, %s, %s", plural(len(dir.Vendors), "vendor"), plural(len(dir.Accounts), "account"), plural(len(dir.Clusters), "cluster")))
 	}
 	report, err := rego.Check(ctx, src)
 	if err != nil {
-		return steps, err
+		return cfg, codes, steps, err
 	}
-	return append(steps, "policies: "+describeReport(report)), nil
+	return cfg, codes, append(steps, "policies: "+describeReport(report)), nil
 }
 
 // faults lists what an error says, one fault a line.

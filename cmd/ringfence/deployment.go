@@ -168,12 +168,16 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 }
 
 // newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger) (*auth.Service, error) {
-	return auth.New(auth.Config{
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, error) {
+	c := auth.Config{
 		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
-	})
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	return auth.New(c)
 }
 
 // skew is the configured number of steps in auth's words, where 0 is the default and -1 is none.

@@ -32,6 +32,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/ui":        {module},
 		"internal/certs":     {module + "/proxy", module + "/auth", module + "/rego", module + "/cmd", module + "/internal/config"},
 		"internal/sample":    {module},
+		"internal/drift":     {module},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it
 		"github.com/open-policy-agent/opa":   {"rego"},
@@ -47,6 +48,7 @@ func TestImports_PointDown(t *testing.T) {
 		"github.com/prometheus":              {"cmd/ringfence"},
 		"github.com/golang-jwt/jwt":          {"auth"},
 		"golang.org/x/crypto/argon2":         {"auth"},
+		"github.com/beevik/ntp":              {"internal/drift"},
 		"github.com/klauspost/compress/zstd": {"internal/accesslog"},
 	}
 	dec := json.NewDecoder(strings.NewReader(string(out)))

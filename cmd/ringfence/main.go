@@ -86,7 +86,7 @@ func newRoot() *cobra.Command {
 		newDemo(), newServe(), newInit(), newCheck(),
 		newApply(), newExport(), newAccount(), newVendor(),
 		newDecide(), newPolicy(), newLog(),
-		newBackup(), newRestore(), newVersion(),
+		newBackup(), newRestore(), newVersion(), newHashWorker(),
 	)
 	return root
 }

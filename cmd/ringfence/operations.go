@@ -95,8 +95,11 @@ func (g *gateway) operations() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		status, body := g.readiness()
+		if w := g.clockWarnings(r.Context()); len(w) > 0 { // told, and no reason to serve nothing
+			body["clock"] = clockSentences(w)
+		}
 		writeStatus(w, status, body)
 	})
 	scrape := promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{})

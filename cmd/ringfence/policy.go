@@ -14,9 +14,9 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	cmd := group("policy", "Test and publish policies",
+	cmd := group("policy", "Write, test and publish policies",
 		"Policies are Rego modules in a folder: all/*.rego govern every cluster,\nclusters/NAME/*.rego one cluster. They can only narrow what assignments grant.")
-	cmd.AddCommand(newPolicyTest(), newPolicyPublish())
+	cmd.AddCommand(newPolicyTest(), newPolicyLint(), newPolicyFmt(), newPolicyCoverage(), newPolicyKnockout(), newPolicyDiff(), newPolicyPublish())
 	return cmd
 }
 
@@ -88,8 +88,8 @@ func newPolicyPublish() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
-			"running gateway within a second. A set that does not compile or whose tests fail\n" +
-			"changes nothing. Where the configuration names a policies folder, that folder rules\n" +
+			"running gateway within a second. A set that does not compile, whose tests fail, or in\n" +
+			"which a missing field lifts a denial (see knockout) changes nothing. Where the configuration names a policies folder, that folder rules\n" +
 			"and publish refuses.",
 		Example: "  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,6 +104,13 @@ func newPolicyPublish() *cobra.Command {
 			report, err := rego.Check(ctx, src)
 			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
+			}
+			holes, err := rego.Knockout(ctx, src)
+			if err != nil {
+				return err
+			}
+			if err := refuseHoles(holes); err != nil {
+				return errors.Join(printKnockout(cmd.ErrOrStderr(), holes), err)
 			}
 			d, err := openDeployment(ctx, &t)
 			if err != nil {
@@ -154,12 +161,7 @@ func newDecide() *cobra.Command {
 					return err
 				}
 			case t.config != "" || t.data != "":
-				d, err := openDeployment(ctx, &t)
-				if err != nil {
-					return err
-				}
-				src, err = policySource(ctx, d.cfg, d.db)
-				if err := errors.Join(err, d.close()); err != nil {
+				if src, err = deployedPolicies(ctx, &t); err != nil {
 					return err
 				}
 			}

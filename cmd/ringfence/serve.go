@@ -169,6 +169,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	serve(plain, l.plain)
 	serve(ops, l.operations)
 	group.Go(func() error { return ended(ctx, g.auth.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.hashes.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.clock.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.proxy.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.certs.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })

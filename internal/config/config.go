@@ -65,6 +65,9 @@ type Config struct {
 	// Codes says how one-time codes are judged.
 	Codes Codes `yaml:"codes"`
 
+	// Clock says how this machine's clock is watched.
+	Clock Clock `yaml:"clock"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 
@@ -198,6 +201,15 @@ type Codes struct {
 	// Skew is how many steps of 30 s a device's clock may be off, either way.
 	// Default 1; 0 to 2. Danger: each step adds to the codes that a guess can hit.
 	Skew int `yaml:"skew"`
+}
+
+// Clock says how this machine's clock is watched. It is never set.
+type Clock struct {
+	// Servers are NTP servers, each a host or host:port, that are asked every
+	// quarter of an hour. More than 3 s of drift are a warning on the console,
+	// at /readyz and in ringfence check. Default none: the kernel alone is
+	// asked whether something keeps the clock.
+	Servers []string `yaml:"servers"`
 }
 
 // Limits bound what one client, or all of them, can take.

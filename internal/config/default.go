@@ -23,6 +23,7 @@ func Default() *Config {
 		Upstreams:      Upstreams{AllowNetworks: []netip.Prefix{}},
 		Sessions:       Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 		Codes:          Codes{Skew: 1},
+		Clock:          Clock{Servers: []string{}},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

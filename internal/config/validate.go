@@ -58,6 +58,7 @@ func (d *decoder) validate(c *Config) {
 		d.bad("sessions.absolute", "is %s, shorter than sessions.idle (%s): a session would end before it can be idle", show(c.Sessions.Absolute), show(c.Sessions.Idle))
 	}
 	between(d, "codes.skew", c.Codes.Skew, 0, 2)
+	d.clock(&c.Clock)
 	d.limits(&c.Limits)
 	d.accessLog(&c.AccessLog)
 	oneOf(d, "log.format", c.Log.Format, "text", "json")
@@ -178,6 +179,22 @@ func (d *decoder) zones(zones []Zone) {
 		}
 	}
 }
+
+func (d *decoder) clock(c *Clock) {
+	for i, s := range c.Servers {
+		host, p, err := net.SplitHostPort(s)
+		if err != nil { // no port
+			host, p = strings.Trim(s, "[]"), "123"
+		}
+		n, perr := strconv.Atoi(p)
+		_, aerr := netip.ParseAddr(host)
+		if perr != nil || n < 1 || n > 65535 || aerr != nil && !hostName.MatchString(host) {
+			d.bad(fmt.Sprintf("clock.servers[%d]", i), "%s is not a time server: write its host, such as time.example.com, and its port if it is not 123", quote(s))
+		}
+	}
+}
+
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 func (d *decoder) limits(l *Limits) {
 	between(d, "limits.connections", l.Connections, 10, 1_000_000)

@@ -87,6 +87,7 @@ type apiPerson struct {
 	Vendor  string        `json:"vendor,omitempty"`
 	Roles   []policy.Role `json:"roles"`
 	Session apiSession    `json:"session"`
+	Factors []apiFactor   `json:"factors"`
 }
 
 type apiSession struct {
@@ -106,6 +107,10 @@ func (c *Console) apiMe(w http.ResponseWriter, r *http.Request, v *visit) error 
 		Session: apiSession{ID: s.ID, Created: s.Created.UTC(), IdleEnds: s.IdleEnds.UTC(), AbsoluteEnds: s.AbsoluteEnds.UTC()}}
 	if age, ok := s.Subject(v.Now).CodeAge(); ok {
 		me.Session.CodeAge = &age
+	}
+	var err error
+	if me.Factors, err = c.apiFactors(r.Context(), s.Account); err != nil {
+		return err
 	}
 	return writeJSON(w, http.StatusOK, me)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -35,8 +36,10 @@ type Config struct {
 	// trusted proxies only.
 	ClientIP func(*http.Request) netip.Addr
 	CAPEM    []byte // certificate of the local authority; nil: there is none
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Clock returns what is wrong with the gateway's clock; nil: nothing is known.
+	Clock  func(context.Context) []drift.Warning
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Directory is the directory as pages read and change it.
@@ -188,6 +191,10 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /enrol/authenticator", need: anyone, handle: c.showAuthenticator},
 		{pattern: "POST /enrol/authenticator", need: anyone, handle: c.confirmTOTP},
 		{pattern: "GET /enrol/qr.png", need: anyone, handle: c.showQR},
+		{pattern: "GET /enrol/devices", need: anyone, handle: c.showEnrolDevices},
+		{pattern: "POST /enrol/devices", need: anyone, handle: c.confirmEnrolDevice},
+		{pattern: "POST /enrol/devices/new", need: anyone, handle: c.beginEnrolDevice},
+		{pattern: "POST /enrol/devices/cancel", need: anyone, handle: c.cancelEnrolDevice},
 		{pattern: "GET /enrol/recovery", need: anyone, handle: c.showRecovery},
 		{pattern: "GET /enrol/recovery.txt", need: anyone, handle: c.downloadRecovery},
 		{pattern: "POST /enrol/recovery", need: anyone, handle: c.finishEnrolment},
@@ -200,6 +207,15 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
 		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},
 		{pattern: "POST /sessions/end", need: signedIn, handle: c.endSession},
+		{pattern: "GET /factors", need: signedIn, handle: c.showFactors},
+		{pattern: "GET /factors/totp", need: signedIn, handle: c.showAddTOTP},
+		{pattern: "POST /factors/totp", need: signedIn, handle: c.confirmAddedTOTP},
+		{pattern: "POST /factors/totp/new", need: signedIn, handle: c.beginTOTP},
+		{pattern: "POST /factors/totp/cancel", need: signedIn, handle: c.cancelTOTP},
+		{pattern: "GET /factors/totp/qr.png", need: signedIn, handle: c.showAddedQR},
+		{pattern: "GET /factors/{id}", need: signedIn, handle: c.showFactor},
+		{pattern: "POST /factors/{id}/rename", need: signedIn, handle: c.renameFactor},
+		{pattern: "POST /factors/{id}/remove", need: signedIn, handle: c.removeFactor},
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
 		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},

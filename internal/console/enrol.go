@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"strings"
@@ -116,6 +115,10 @@ func (c *Console) enrolStep(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if info.Adding != nil {
+		http.Redirect(w, r, devicesPath, http.StatusSeeOther)
+		return nil
+	}
 	http.Redirect(w, r, stepPath(info.Step), http.StatusSeeOther)
 	return nil
 }
@@ -146,11 +149,9 @@ func (c *Console) at(w http.ResponseWriter, r *http.Request, step string) (info 
 // authenticatorPage is the data of the page "authenticator".
 type authenticatorPage struct {
 	Base
-	Email  string
-	Secret []string // in groups of four
-	Whole  string   // the secret for copying
-	URI    string
-	Code   ui.Field
+	Scan scan
+	Name ui.Field
+	Code ui.Field
 }
 
 func (c *Console) showAuthenticator(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -163,8 +164,9 @@ func (c *Console) showAuthenticator(w http.ResponseWriter, r *http.Request, v *v
 }
 
 func (c *Console) authenticatorForm(v *visit, info auth.EnrolmentInfo) *authenticatorPage {
-	p := &authenticatorPage{Base: v.Alone("Connect your authenticator app"), Email: info.Email, Secret: groups(info.Secret, 4), Whole: info.Secret, URI: info.URI,
-		Code: codeField("Code from the app")}
+	p := &authenticatorPage{Base: v.Alone("Connect your authenticator app"), Scan: newScan("/enrol/qr.png", info.Email, info.Secret, info.URI),
+		Name: factorNameField(""), Code: codeField("Code from the app")}
+	p.Name.Label, p.Name.Hint = "A name for this device", "How you tell your devices apart later. You may leave it empty."
 	p.Person = nil
 	p.Code.InputMode, p.Code.Autofocus, p.Code.MaxLength = "numeric", false, 16
 	return p
@@ -186,22 +188,24 @@ func (c *Console) showQR(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
+	if info.Adding != nil {
+		return servePNG(w, r, info.Adding.QR)
+	}
 	if info.Step != auth.StepTOTP || len(info.QR) == 0 {
 		return ui.NotFound()
 	}
-	w.Header().Set("Content-Type", "image/png")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(info.QR))
-	return nil
+	return servePNG(w, r, info.QR)
 }
 
 func (c *Console) confirmTOTP(w http.ResponseWriter, r *http.Request, v *visit) error {
 	enrol := cookie(r, auth.EnrolCookie)
-	_, err := c.Auth.ConfirmTOTP(r.Context(), v.Origin, enrol, r.PostForm.Get("code"))
+	_, err := c.Auth.ConfirmTOTP(r.Context(), v.Origin, enrol, r.PostForm.Get("name"), r.PostForm.Get("code"))
 	if err == nil || errors.Is(err, auth.ErrEnrolmentEnded) {
 		return c.enrolStep(w, r)
 	}
+	fault := nameFault(err)
 	t, ok := triedCode(err, "That code is not right. Wait for the next one, and check that your phone's clock is set automatically.")
-	if !ok {
+	if !ok && fault == "" {
 		return authError(err, "confirming an authenticator")
 	}
 	info, answered, err := c.at(w, r, auth.StepTOTP)
@@ -209,6 +213,12 @@ func (c *Console) confirmTOTP(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	page := c.authenticatorForm(v, info)
+	page.Name.Value = clip(r.PostForm.Get("name"), auth.MaxFactorName)
+	if fault != "" {
+		page.Name.Error, page.Name.Autofocus = fault, true
+		c.UI.Page(w, r, http.StatusUnprocessableEntity, "authenticator", page)
+		return nil
+	}
 	page.Code.Error, page.Code.Autofocus = t.text, true
 	ui.SetRetryAfter(w.Header(), t.wait)
 	c.UI.Page(w, r, t.status, "authenticator", page)
@@ -218,11 +228,12 @@ func (c *Console) confirmTOTP(w http.ResponseWriter, r *http.Request, v *visit) 
 // recoveryPage is the data of the page "recovery".
 type recoveryPage struct {
 	Base
-	Email string
-	Codes []string
-	Host  string
-	Fault ui.Text
-	Date  time.Time
+	Email     string
+	Connected connected
+	Codes     []string
+	Host      string
+	Fault     ui.Text
+	Date      time.Time
 }
 
 func (c *Console) showRecovery(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -234,7 +245,7 @@ func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit,
 	if answered || err != nil {
 		return err
 	}
-	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now}
+	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now}
 	page.Person = nil
 	c.UI.Page(w, r, status, "recovery", page)
 	return nil

@@ -116,7 +116,7 @@ func (t *tally) add(effect string) {
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
-	page := overviewPage{Base: v.page("Overview"), Attention: c.attentions(d, v), Log: c.logHealth()}
+	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
 	active := 0
 	for _, a := range d.Accounts {
 		if standing(d, &a, v.Now).Kind == ui.Good {

@@ -84,7 +84,7 @@ func (v *visit) roleWords() ui.Text {
 // its route, so the menu and the table of routes cannot disagree.
 var menu = []ui.NavGroup{
 	{Title: "My access", Items: []ui.NavItem{
-		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
+		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
 	}},
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},

@@ -31,6 +31,7 @@ type personPage struct {
 	Account     ui.Hash
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
+	Factors     []personFactor
 	Sessions    []personSession
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
@@ -76,6 +77,10 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		Contractor: slices.Contains(a.Roles, policy.Contractor),
 	}
 	page.Explained = standingWords[page.Standing.Text]
+	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
+	if err != nil {
+		return authError(err, "listing sessions")
+	}
 	for _, role := range policy.Roles {
 		if slices.Contains(a.Roles, role) {
 			page.Roles = append(page.Roles, roleLine{ui.Known(string(role)), roleWords[role]})
@@ -89,9 +94,8 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	if page.MayChange && page.Contractor && !page.Self {
 		page.GiveAccess = "/console/assignments/new?account=" + url.QueryEscape(a.Email)
 	}
-	sessions, err := c.Auth.SessionsOf(r.Context(), a.ID)
-	if err != nil {
-		return authError(err, "listing sessions")
+	if page.Factors, err = c.personFactors(r.Context(), a.ID, v.Now); err != nil {
+		return err
 	}
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
 	for _, s := range sessions {

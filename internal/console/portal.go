@@ -23,6 +23,7 @@ type portalPage struct {
 	Recovery  int    // recovery codes left
 	FewCodes  bool
 	Vendor    string
+	Factors   factorSummary
 	Ends      time.Time // of the session
 }
 
@@ -57,6 +58,10 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	for _, a := range open {
 		page.Clusters = append(page.Clusters, c.card(a, v.Now))
+	}
+	var err error
+	if page.Factors, err = c.factorSummary(r.Context(), v.Session.Account); err != nil {
+		return err
 	}
 	c.UI.Page(w, r, http.StatusOK, "portal", page)
 	return nil

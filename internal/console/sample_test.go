@@ -3,6 +3,7 @@ package console
 import (
 	"time"
 
+	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -72,9 +73,16 @@ func gateSamples(say sampleText) []sample {
 		{"confirm-full", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: wrong}},
 		{"invite", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Password: chosen, Again: again}},
 		{"invite-empty", "invite", &invitePage{Base: Base{ui.Frame{Title: "Welcome", Narrow: true}}, Email: say("kim.larsen@acme.example"), Password: chosen, Again: again}},
-		{"authenticator", "authenticator", &authenticatorPage{Base: alone("Connect your authenticator app"), Email: say("kim.larsen@acme.example"),
-			Secret: groups("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", 4), Whole: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: "otpauth://totp/Northwind:kim?secret=JBSWY3DPEHPK3PXP", Code: codeField("Code from the app")}},
-		{"recovery", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Email: say("kim.larsen@acme.example"), Host: "gate.localhost:8443", Date: sampleNow,
+		{"authenticator", "authenticator", &authenticatorPage{Base: alone("Connect your authenticator app"), Scan: sampleScan(say), Name: factorNameField(say("Phone")), Code: codeField("Code from the app")}},
+		{"totp-name", "totp", &totpPage{Base: full("My factors"), Action: totpPath, Back: "/factors", Name: factorNameField(say("Tablet"))}},
+		{"totp", "totp", &totpPage{Base: full("My factors"), Action: totpPath, Back: "/factors", Device: say("Tablet"), Scan: sampleScan(say), Code: wrong, Expires: sampleNow.Add(10 * time.Minute)}},
+		{"totp-enrol", "totp", &totpPage{Base: alone("Connect another device"), Action: devicesPath, Back: "/enrol/recovery", Enrol: true, Device: say("Tablet"), Scan: sampleScan(say), Code: codeField("Code from the app")}},
+		{"factors", "factors", &factorsPage{Base: full("My factors"), Others: 2, TOTP: totpBlock{Most: auth.MaxTOTP, Room: true, Devices: sampleFactors(say)}}},
+		{"factors-full", "factors", &factorsPage{Base: full("My factors"), TOTP: totpBlock{Most: auth.MaxTOTP, Devices: sampleFactors(say)}}},
+		{"factors-empty", "factors", &factorsPage{Base: full("My factors")}},
+		{"factor", "factor", &factorPage{Base: full("My factors"), Factor: sampleFactors(say)[1], Name: factorNameField(say("Tablet"))}},
+		{"factor-only", "factor", &factorPage{Base: full("My factors"), Factor: sampleFactors(say)[2], Name: factorNameField(say("Tablet")), Only: true}},
+		{"recovery", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Email: say("kim.larsen@acme.example"), Host: "gate.localhost:8443", Date: sampleNow, Connected: connected{Devices: sampleFactors(say)[:2], AddURL: devicesPath},
 			Codes: []string{"7Q4M-K2XW-9HBN-4TZ", "PV3C-8RJD-LFYS-2GA", "WX6N-5TQE-ZB7H-KM4", "H2DV-JR9P-4CLX-8YF", "S8GK-TN3W-QE5Z-B6M", "C4XJ-7HLP-V2RD-9FY", "N6TB-M8SQ-3KWG-E5Z", "F9YR-4DCX-J7VH-2LP", "E3ZM-6WKB-8NGT-Q5S", "L7PF-2XHJ-C9DR-V4Y"}}},
 		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{"7Q4M-K2XW-9HBN-4TZ"}, Fault: "Tick the box once you have put the codes in a safe place. They are not shown again."}},
 		{"agreements-due", "agreements", &agreementsPage{Base: alone("Agreements"), Action: "/agreements", Headed: say("claims.localhost"), Number: 1, Count: 2,
@@ -83,14 +91,14 @@ func gateSamples(say sampleText) []sample {
 			Accepted: []acceptedAgreement{{Name: "nda", Title: agreement.Title, Version: 3, At: sampleNow}, {Name: "access", Title: say("Rules for working with claims data"), Version: 1, At: sampleNow.Add(-900 * time.Hour)}}}},
 		{"agreements-none", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"}}},
 		{"agreement", "agreement", agreementPage{Base: full("Agreements"), Agreement: *agreement, Accepted: acceptedAgreement{Version: 3, At: sampleNow}}},
-		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", From: "198.51.100.24", Recovery: 10, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
+		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", From: "198.51.100.24", Recovery: 10, Factors: factorSummary{Count: 2, Name: say("Work phone"), Used: sampleNow}, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
 			{Name: "claims", Title: say("Claims archive"), Classification: classBadge("confidential"), URL: "https://claims.localhost:8443/", Host: "claims.localhost", Until: sampleNow.Add(240 * time.Hour), Left: "9 days left", Soon: true,
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead, Paths: []string{say("/reports"), "/api/v2"}}), Reason: say("Migrating the 2019 to 2022 claims into the new archive, ticket DATA-114."), Engagement: say("Claims migration 2026"), Ask: owner},
 			{Name: "maps", Title: say("Flood maps"), Classification: classBadge("internal"), URL: "https://maps.localhost:8443/", Host: "maps.localhost", Until: sampleNow.Add(2900 * time.Hour), Left: "4 months left",
 				May: scopeWords(directory.Assignment{Access: policy.AccessWrite, Methods: []string{"GET", "POST"}}), Reason: say("Rebuilding the map tiles for the coast."), Engagement: say("Geodata support"), Ask: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}},
 			{Name: "payroll", Title: say("Payroll test copy"), Classification: classBadge("restricted"), URL: "https://payroll.localhost:8443/", Host: "payroll.localhost",
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead}), Engagement: say("Payroll audit"), Ask: owner}}}},
-		{"portal-warnings", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow, LastIP: "198.51.100.24", Failed: 4, Due: 2, FewCodes: true, Recovery: 2, Ask: &owner, Vendor: say("Acme Analytics")}},
+		{"portal-warnings", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow, LastIP: "198.51.100.24", Failed: 4, Due: 2, FewCodes: true, Recovery: 2, Factors: factorSummary{Count: 1, Name: say("Work phone")}, Ask: &owner, Vendor: say("Acme Analytics")}},
 		{"portal-empty", "portal", &portalPage{Base: full("My clusters"), Recovery: 10}},
 		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 1, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Sessions: []sessionRow{
 			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
@@ -108,6 +116,18 @@ func gateSamples(say sampleText) []sample {
 			Facts:  []fact{{"Request", ui.Verbatim(say("DELETE /reports/2025/q4"))}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", ui.Verbatim(say("kq3v7m2xw5hbn4tz"))}},
 			Action: ui.Link{Label: "To my clusters", URL: "https://gate.localhost:8443/"}}},
 		{"refused-bare", "refused", refusedPage{Base: Base{ui.Frame{Title: "x", Narrow: true}}, Heading: "No cluster has this name", Lede: "The address leads to Ringfence, but no cluster of that name is behind it."}},
+	}
+}
+
+func sampleScan(say sampleText) scan {
+	return newScan("/enrol/qr.png", say("kim.larsen@acme.example"), "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "otpauth://totp/Northwind:kim?secret=JBSWY3DPEHPK3PXP")
+}
+
+func sampleFactors(say sampleText) []factorRow {
+	return []factorRow{
+		{ID: "dev_1", Name: say("Work phone"), URL: "/factors/dev_1", Created: sampleNow.Add(-900 * time.Hour), Used: sampleNow},
+		{ID: "dev_2", Name: say("Tablet at home"), URL: "/factors/dev_2", Created: sampleNow.Add(-90 * time.Hour), Used: sampleNow.Add(-9 * time.Hour), Offset: -1, Seconds: 30},
+		{ID: "dev_3", Name: say("Old phone"), URL: "/factors/dev_3", Created: sampleNow.Add(-90 * time.Hour), Offset: 1, Seconds: 30},
 	}
 }
 

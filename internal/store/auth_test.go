@@ -142,7 +142,7 @@ func TestAuth_ThrottlePersists(t *testing.T) {
 func TestAuth_MovedCiphertext(t *testing.T) {
 	e, db, _ := signInEnv(t)
 	mallory, victim := e.Enrol(t, authtest.Kim), e.Enrol(t, authtest.Ada)
-	if _, err := db.writer.Exec(`UPDATE credential SET sealed_totp = (SELECT sealed_totp FROM credential WHERE account = ?) WHERE account = ?`, mallory.ID, victim.ID); err != nil {
+	if _, err := db.writer.Exec(`UPDATE totp_device SET sealed = (SELECT sealed FROM totp_device WHERE account = ?) WHERE account = ?`, mallory.ID, victim.ID); err != nil {
 		t.Fatal(err)
 	}
 	flow, err := e.Login(t.Context(), victim.Origin, victim.Email, victim.Password)
@@ -269,7 +269,7 @@ func TestAuth_AccountDeleted(t *testing.T) {
 	if _, err := db.writer.Exec(`DELETE FROM account WHERE id = ?`, p.ID); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"credential", "recovery_code", "invitation", "enrolment", "login_flow", "code_failure", "session", "token", "last_login"} {
+	for _, table := range []string{"credential", "totp_device", "totp_pending", "totp_mark", "recovery_code", "invitation", "enrolment", "login_flow", "code_failure", "session", "token", "last_login"} {
 		var n int
 		if err := db.read().QueryRow(`SELECT count(*) FROM ` + table + ` WHERE account = '` + p.ID + `'`).Scan(&n); err != nil || n != 0 {
 			t.Errorf("%s keeps %d rows, %v", table, n, err)

@@ -19,14 +19,20 @@ func (db *DB) Credential(ctx context.Context, account string) (auth.Credential, 
 	}
 	defer tx.Rollback()
 	var c auth.Credential
-	err = tx.QueryRowContext(ctx, `SELECT password_hash, password_set, sealed_totp, confirmed, last_step FROM credential WHERE account = ?`, account).
-		Scan(&c.PasswordHash, (*instant)(&c.PasswordSet), &c.TOTP, (*instant)(&c.Confirmed), &c.LastStep)
+	err = tx.QueryRowContext(ctx, `SELECT password_hash, password_set FROM credential WHERE account = ?`, account).
+		Scan(&c.PasswordHash, (*instant)(&c.PasswordSet))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return auth.Credential{}, fmt.Errorf("reading credential: %w", busy(err))
 	}
 	err = tx.QueryRowContext(ctx, `SELECT at, ip FROM last_login WHERE account = ?`, account).Scan((*instant)(&c.LastLogin), &c.LastIP)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return auth.Credential{}, fmt.Errorf("reading last sign-in: %w", busy(err))
+	}
+	if c.Devices, err = devicesOf(ctx, tx, account); err != nil {
+		return auth.Credential{}, fmt.Errorf("reading authenticators: %w", err)
+	}
+	if len(c.Devices) > 0 {
+		c.Confirmed = c.Devices[0].Confirmed
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT slot, hash, used FROM recovery_code WHERE account = ? ORDER BY slot`, account)
 	if err != nil {
@@ -51,17 +57,8 @@ func (db *DB) ReplacePassword(ctx context.Context, account, old, hash string) er
 	})
 }
 
-// UseStep spends a time step: one conditional update, which of several callers
-// one wins.
-func (db *DB) UseStep(ctx context.Context, account string, step int64) (won bool, err error) {
-	err = db.write(ctx, func(tx *sql.Tx) error {
-		won, err = execOne(ctx, tx, `UPDATE credential SET last_step = ? WHERE account = ? AND last_step < ? AND confirmed IS NOT NULL`, step, account, step)
-		return err
-	})
-	return won && err == nil, err
-}
-
-// UseRecovery spends a recovery code, as UseStep does a step.
+// UseRecovery spends a recovery code: one conditional update, which of several
+// callers one wins.
 func (db *DB) UseRecovery(ctx context.Context, account string, slot int, at time.Time) (won bool, err error) {
 	err = db.write(ctx, func(tx *sql.Tx) error {
 		won, err = execOne(ctx, tx, `UPDATE recovery_code SET used = ? WHERE account = ? AND slot = ? AND used IS NULL`, column(at), account, slot)
@@ -75,6 +72,9 @@ func (db *DB) ResetCredential(ctx context.Context, account string) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		err := execAll(ctx, tx, []string{
 			`DELETE FROM credential WHERE account = ?`,
+			`DELETE FROM totp_device WHERE account = ?`,
+			`DELETE FROM totp_pending WHERE account = ?`,
+			`DELETE FROM totp_mark WHERE account = ?`,
 			`DELETE FROM last_login WHERE account = ?`,
 			`DELETE FROM recovery_code WHERE account = ?`,
 			`DELETE FROM invitation WHERE account = ?`,

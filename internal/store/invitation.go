@@ -78,11 +78,13 @@ func (db *DB) ConfirmEnrolment(ctx context.Context, e auth.Enrolment, factor aut
 		if !won {
 			return auth.ErrNotFound
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO credential (account, sealed_totp, confirmed, last_step) VALUES (?, ?, ?, ?)
-			ON CONFLICT (account) DO UPDATE SET sealed_totp = excluded.sealed_totp, confirmed = excluded.confirmed, last_step = excluded.last_step`,
-			e.Account, factor.TOTP, column(factor.Confirmed), factor.LastStep)
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM totp_device WHERE account = ?`, e.Account); err != nil {
 			return err
+		}
+		for _, d := range factor.Devices {
+			if err := insertTOTP(ctx, tx, d); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM recovery_code WHERE account = ?`, e.Account); err != nil {
 			return err
@@ -93,7 +95,7 @@ func (db *DB) ConfirmEnrolment(ctx context.Context, e auth.Enrolment, factor aut
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE account SET enrolled_at = ? WHERE id = ?`, column(factor.Confirmed), e.Account); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE account SET enrolled_at = ? WHERE id = ?`, column(e.Confirmed), e.Account); err != nil {
 			return err
 		}
 		return db.notify(tx, KindDirectory, "account:"+e.Account)

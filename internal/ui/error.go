@@ -132,7 +132,7 @@ func (u *Renderer) ShowError(w http.ResponseWriter, r *http.Request, frame Frame
 // LogError writes e to the operational log: faults of ours as errors, refused
 // requests for those who debug.
 func (u *Renderer) LogError(r *http.Request, requestID string, e *Error) {
-	if e.Status >= 500 {
+	if e.Status >= 500 && r.Context().Err() == nil { // a client that left is no fault
 		u.log.ErrorContext(r.Context(), "answering a request", "request_id", requestID, "method", r.Method, "path", r.URL.Path, "status", e.Status, "err", e.Error())
 		return
 	}

@@ -1,5 +1,5 @@
 # Claims are handled on weekdays between 7 and 19 o'clock in Berlin.
-package ringfence.clusters["claims"]
+package ringfence.clusters.claims
 
 import rego.v2
 

@@ -1,4 +1,4 @@
-package ringfence.clusters["claims_test"]
+package ringfence.clusters.claims_test
 
 import rego.v2
 
