@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -67,6 +68,10 @@ type Config struct {
 	// MaxSessions is how many sessions an account may have; default 20. One
 	// more ends the oldest.
 	MaxSessions int
+
+	// ProviderNetworks are networks that are not public in which vendors'
+	// identity providers may be; default none.
+	ProviderNetworks []netip.Prefix
 
 	// Changed, when set, is called after sessions, tokens or accounts changed,
 	// so that open streams can be looked at again. It must return at once.

@@ -170,9 +170,11 @@ func (s *Service) FinishEnrolment(ctx context.Context, o Origin, enrol string) (
 	}); err != nil {
 		return "", nil, fmt.Errorf("counting tries: %w", err)
 	}
-	return s.startSession(ctx, o, a, c, proof{
-		passwordAt: e.PasswordSet, codeAt: e.Confirmed, factor: factorTOTP, recoveryLeft: recoveryLeft(c.Recovery),
-	})
+	p := proof{passwordAt: e.PasswordSet, codeAt: e.Confirmed, factor: factorTOTP, recoveryLeft: recoveryLeft(c.Recovery), external: e.External}
+	if !e.External.At.IsZero() {
+		p.passwordAt = time.Time{} // a provider's word stood in its place
+	}
+	return s.startSession(ctx, o, a, c, p)
 }
 
 // hostWords returns the words of the deployment's own names.

@@ -266,7 +266,32 @@ func walkEnrolment(t *testing.T, rnd *rand.Rand) {
 		return in && !m.disabled && e.Clock.Now().Before(m.enrolEnds)
 	}
 	for range 80 {
-		switch rnd.IntN(10) {
+		switch rnd.IntN(11) {
+		case 10: // another device, at once
+			enrol, in := pick(m.enrol, m.voidEnrols)
+			err := e.AddEnrolledTOTP(ctx, o, enrol, "")
+			if !enrolGood(in) || m.step != auth.StepRecovery {
+				check("another device", err, auth.ErrEnrolmentEnded)
+				break
+			}
+			have, _ := e.Authenticators(ctx, kim.ID)
+			if len(have) == auth.MaxTOTP {
+				check("a device too many", err, auth.ErrTooMany)
+				break
+			}
+			check("another device", err, nil)
+			info, err := e.Enrolment(ctx, enrol)
+			check("look at it", err, nil)
+			secret, err := totp.ParseURI(info.Adding.URI)
+			check("its secret", err, nil)
+			code, err := totp.Code(secret, totp.Step(e.Clock.Now()))
+			check("its code", err, nil)
+			_, err = e.ConfirmEnrolledTOTP(ctx, o, enrol, "99999z")
+			check("its wrong code", err, auth.ErrBadCredentials)
+			_, err = e.ConfirmEnrolledTOTP(ctx, o, enrol, code)
+			check("its right code", err, nil)
+			_, err = e.ConfirmEnrolledTOTP(ctx, o, enrol, code)
+			check("again", err, auth.ErrSetupEnded)
 		case 0, 1: // invite
 			link, ends, err := e.Invite(ctx, authtest.Operator, kim.ID)
 			switch {

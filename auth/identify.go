@@ -95,7 +95,7 @@ func (s *Service) sessionSubject(l *liveSession, now time.Time) (policy.Subject,
 	if c := l.subject.Load(); c != nil && c.second == now.Unix() && c.view == v && c.account == a {
 		return c.subject, true
 	}
-	sub := subjectOf(a.ID, a.Email, a.Vendor, a.Roles, v.ID, v.PasswordAt, v.CodeAt, v.CodeFactor, now)
+	sub := v.External.factors(subjectOf(a.ID, a.Email, a.Vendor, a.Roles, v.ID, v.PasswordAt, v.CodeAt, v.CodeFactor, now), now)
 	l.subject.Store(&agedSubject{now.Unix(), v, a, sub})
 	return sub, true
 }

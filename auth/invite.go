@@ -54,6 +54,10 @@ type InviteInfo struct {
 	Email   string
 	Name    string
 	Expires time.Time
+	// Provider is the account's vendor when that has an identity provider,
+	// which can take the password's place; with PasswordClosed it must.
+	Provider       string
+	PasswordClosed bool
 }
 
 // OpenInvite returns what an invitation is for. It consumes and changes
@@ -64,7 +68,15 @@ func (s *Service) OpenInvite(ctx context.Context, token string) (InviteInfo, err
 	if err != nil {
 		return InviteInfo{}, err
 	}
-	return InviteInfo{Email: a.Email, Name: a.Name, Expires: inv.Expires}, nil
+	info := InviteInfo{Email: a.Email, Name: a.Name, Expires: inv.Expires}
+	p, err := s.cfg.Store.IdentityProvider(ctx, a.Vendor)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return InviteInfo{}, fmt.Errorf("reading identity provider: %w", err)
+	}
+	if err == nil {
+		info.Provider, info.PasswordClosed = p.Vendor, p.Required
+	}
+	return info, nil
 }
 
 func (s *Service) invitation(ctx context.Context, token string) (Invitation, *Account, error) {
@@ -85,11 +97,18 @@ func (s *Service) invitation(ctx context.Context, token string) (Invitation, *Ac
 // AcceptInvite sets the password, which consumes the invitation, and begins an
 // enrolment of an hour, whose value belongs into [EnrolCookie]. A
 // [PasswordError] or [ErrBusy] leaves the invitation open; an invitation that
-// is not valid is [ErrInviteInvalid].
+// is not valid is [ErrInviteInvalid], and a vendor whose provider is required [ErrPasswordClosed].
 func (s *Service) AcceptInvite(ctx context.Context, o Origin, token, password string) (enrol string, err error) {
 	inv, a, err := s.invitation(ctx, token)
 	if err != nil {
 		return "", err
+	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil {
+		return "", err
+	}
+	if closed {
+		return "", ErrPasswordClosed
 	}
 	if err := CheckPassword(password, append(a.words(), hostWords(s.cfg.GateHost, s.cfg.Organisation)...)); err != nil {
 		return "", err

@@ -41,6 +41,10 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 	if err != nil {
 		return "", err
 	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil {
+		return "", err
+	}
 	why := ""
 	switch {
 	case a.ID == "":
@@ -51,6 +55,8 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 		why = a.inactiveReason(now)
 	case c.Confirmed.IsZero():
 		why = "not_enrolled"
+	case closed:
+		why = "password_closed"
 	}
 	if why != "" {
 		s.slow.fail(key, now)
@@ -166,6 +172,15 @@ func (s *Service) flow(ctx context.Context, flow string) (Flow, *Account, error)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAccountInactive) {
 		return Flow{}, nil, ErrFlowEnded
 	}
+	if err == nil && f.External.At.IsZero() {
+		closed, err := s.passwordClosed(ctx, a.Vendor)
+		if err != nil {
+			return Flow{}, nil, err
+		}
+		if closed { // since the password was given
+			return Flow{}, nil, ErrFlowEnded
+		}
+	}
 	return f, a, err
 }
 
@@ -182,7 +197,7 @@ func (s *Service) LoginCode(ctx context.Context, o Origin, flow, code string) (c
 	if err != nil {
 		return "", nil, err
 	}
-	p.passwordAt = f.PasswordAt
+	p.passwordAt, p.external = f.PasswordAt, f.External
 	won, err := s.cfg.Store.TakeFlow(ctx, f.Hash)
 	if err != nil {
 		return "", nil, fmt.Errorf("finishing sign-in: %w", err)

@@ -88,6 +88,8 @@ type Service struct {
 	targets    expiring[Target]
 	handoffs   expiring[handoff]
 
+	external *externalSignIn
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -117,6 +119,7 @@ func New(cfg Config) (*Service, error) {
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.slow.limit = 100_000
+	s.external = newExternalSignIn(&s.cfg, s.now)
 	if cfg.Derive != nil {
 		s.hasher.derive = cfg.Derive
 	}

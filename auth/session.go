@@ -27,6 +27,7 @@ type Session struct {
 	PasswordAt   time.Time // when the password was proved
 	CodeAt       time.Time // when the newest code was proved
 	CodeFactor   string    // what kind of code: policy.FactorTOTP or policy.FactorRecovery
+	External     External  // what a vendor's identity provider vouched for
 	IP           string
 	UserAgent    string
 
@@ -40,7 +41,7 @@ type Session struct {
 
 // Subject returns who x is to policies, with factors as old as they are at now.
 func (x *Session) Subject(now time.Time) policy.Subject {
-	return subjectOf(x.Account, x.Email, x.Vendor, x.Roles, x.ID, x.PasswordAt, x.CodeAt, x.CodeFactor, now)
+	return x.External.factors(subjectOf(x.Account, x.Email, x.Vendor, x.Roles, x.ID, x.PasswordAt, x.CodeAt, x.CodeFactor, now), now)
 }
 
 func subjectOf(account, email, vendor string, roles []policy.Role, id string, password, code time.Time, factor string, now time.Time) policy.Subject {
@@ -65,7 +66,7 @@ func (s *Service) sessionOf(l *liveSession, v *StoredSession, a *Account) *Sessi
 	x := &Session{
 		ID: v.ID, Account: v.Account, Created: v.Created, LastSeen: seen,
 		IdleEnds: seen.Add(s.cfg.Idle), AbsoluteEnds: v.Ends,
-		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, IP: v.IP, UserAgent: v.UserAgent,
+		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, External: v.External, IP: v.IP, UserAgent: v.UserAgent,
 		LastLogin: v.LastLogin, LastIP: v.LastIP, FailedCodes: v.FailedCodes, RecoveryLeft: v.RecoveryLeft, epoch: v.Epoch,
 	}
 	if a != nil {
@@ -86,6 +87,7 @@ type proof struct {
 	factor             string
 	recoveryLeft       int
 	failedCodes        int
+	external           External
 }
 
 // startSession records, stores and puts in force a session that did not exist
@@ -94,7 +96,7 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	now := s.now()
 	row := &StoredSession{
 		ID: newID("ses_"), Account: a.ID, Epoch: 1, Created: now, LastSeen: now, Ends: now.Add(s.cfg.Absolute),
-		PasswordAt: p.passwordAt, CodeAt: p.codeAt, CodeFactor: p.factor, UserAgent: cut(o.UserAgent),
+		PasswordAt: p.passwordAt, CodeAt: p.codeAt, CodeFactor: p.factor, External: p.external, UserAgent: cut(o.UserAgent),
 		LastLogin: c.LastLogin, LastIP: c.LastIP, FailedCodes: p.failedCodes, RecoveryLeft: p.recoveryLeft,
 	}
 	if o.IP.IsValid() {
@@ -106,8 +108,11 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	}
 	r := s.event(actionSessionStart, "ok", a, o)
 	r.Session, r.Credential = row.ID, policy.CredentialSession
-	r.Factors = subjectOf("", "", "", nil, "", p.passwordAt, p.codeAt, p.factor, now).Factors
-	r.CodeAge = policy.Int64(age(p.codeAt, now))
+	sub := p.external.factors(subjectOf("", "", "", nil, "", p.passwordAt, p.codeAt, p.factor, now), now)
+	r.Factors = sub.Factors
+	if age, ok := sub.CodeAge(); ok {
+		r.CodeAge = policy.Int64(age)
+	}
 	if err := s.record(ctx, r); err != nil {
 		return "", nil, err
 	}

@@ -45,8 +45,8 @@ type Credentials interface {
 	// update, and report whether it did.
 	UseRecovery(ctx context.Context, account string, slot int, at time.Time) (bool, error)
 	// ResetCredential must remove, all or nothing, the account's password,
-	// devices, pending secret, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens
-	// and failure counts.
+	// devices, pending secret, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens,
+	// failure counts and pinned subject.
 	ResetCredential(ctx context.Context, account string) error
 }
 
@@ -76,6 +76,7 @@ type Enrolment struct {
 	Expires     time.Time
 	PasswordSet time.Time
 	Confirmed   time.Time
+	External    External // a provider's word in place of a password; then PasswordSet means nothing
 }
 
 // Invitations keeps invitations and enrolments.
@@ -85,7 +86,7 @@ type Invitations interface {
 	// Invitation must return the invitation with the hash, expired or not, or [ErrNotFound].
 	Invitation(ctx context.Context, hash string) (Invitation, error)
 	// AcceptInvitation must, all or nothing, remove the invitation, set the
-	// account's password and put the enrolment in place of any other of the
+	// account's password (none when passwordHash is empty) and put the enrolment in place of any other of the
 	// account. Of several callers one wins; the others get [ErrNotFound].
 	AcceptInvitation(ctx context.Context, hash, passwordHash string, e Enrolment) error
 	// Enrolment must return the enrolment with the hash, expired or not, or [ErrNotFound].
@@ -100,12 +101,14 @@ type Invitations interface {
 	EndEnrolment(ctx context.Context, hash string) error
 }
 
-// A Flow is a sign-in under way: the password was right, the code is awaited.
+// A Flow is a sign-in under way: the password was right, or a provider vouched
+// for the person, and the code is awaited.
 type Flow struct {
 	Hash       string // of the cookie's value
 	Account    string
 	PasswordAt time.Time
 	Expires    time.Time
+	External   External // a provider's word in place of a password
 }
 
 // Failures counts the wrong codes of one lane of an account: the lane "" is
@@ -151,6 +154,7 @@ type StoredSession struct {
 	PasswordAt time.Time
 	CodeAt     time.Time
 	CodeFactor string // policy.FactorTOTP or policy.FactorRecovery
+	External   External
 
 	IP, UserAgent string
 	LastLogin     time.Time // the session before this one
@@ -232,5 +236,6 @@ type Store interface {
 	Tokens
 	Keys
 	Notices
+	IdentityProviders
 	TOTPDevices
 }

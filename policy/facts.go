@@ -58,6 +58,9 @@ type EngagementFacts struct {
 	StartsNS int64    `json:"starts_ns"`
 	EndsNS   int64    `json:"ends_ns"`
 	Clusters []string `json:"clusters"`
+	// TrustProviderFactor says that a second factor given at the vendor's
+	// identity provider counts.
+	TrustProviderFactor bool `json:"trust_provider_factor,omitempty"`
 }
 
 // Values of [AssignmentFacts.Access].

@@ -24,6 +24,12 @@ const (
 	FactorPassword = "password"
 	FactorTOTP     = "totp"
 	FactorRecovery = "recovery"
+	// FactorExternal is a first factor: the vendor's identity provider vouched
+	// for the person.
+	FactorExternal = "external"
+	// FactorProvider is a second factor that the person gave at the vendor's
+	// identity provider. It counts under engagements that trust it, and nowhere else.
+	FactorProvider = "provider"
 )
 
 // Names of the credentials that a request can carry, as in [Subject.Credential].
@@ -55,12 +61,25 @@ var Anonymous = Subject{}
 // IsAnonymous reports whether nobody is signed in.
 func (s Subject) IsAnonymous() bool { return s.Account == "" }
 
-// CodeAge returns the seconds since the newest second factor was proved, and
-// false when none was.
-func (s Subject) CodeAge() (int64, bool) {
+// CodeAge returns the seconds since the newest second factor was proved here,
+// and false when none was. What a vendor's identity provider says is not among
+// them; see [Subject.CodeAgeUnder].
+func (s Subject) CodeAge() (int64, bool) { return s.codeAge(false) }
+
+// CodeAgeUnder is [Subject.CodeAge] for a request that the facts are about:
+// under an engagement that trusts it, a second factor given at the vendor's
+// identity provider counts as well.
+func (s Subject) CodeAgeUnder(d *Document) (int64, bool) {
+	f := d.Facts()
+	return s.codeAge(f != nil && f.Engagement != nil && f.Engagement.TrustProviderFactor)
+}
+
+func (s Subject) codeAge(trusted bool) (int64, bool) {
 	age, ok := int64(0), false
 	for name, a := range s.Factors {
-		if name != FactorPassword && (!ok || a < age) {
+		switch {
+		case name == FactorPassword, name == FactorExternal, name == FactorProvider && !trusted:
+		case !ok || a < age:
 			age, ok = a, true
 		}
 	}

@@ -38,7 +38,7 @@ func (x *exchange) fillRecord() *policy.Record {
 	if x.route != nil {
 		rec.Route = x.route.Name
 	}
-	if age, ok := s.CodeAge(); ok {
+	if age, ok := s.CodeAgeUnder(x.input.Facts); ok {
 		x.codeAge = age
 		rec.CodeAge = &x.codeAge
 	}

@@ -135,7 +135,7 @@ func (e *Engine) decide(ctx context.Context, s *set, in *policy.Input, tracer to
 		return policy.Decision{}, err
 	}
 	if d.Effect != policy.Deny {
-		demandFreshCode(&d, &in.Subject)
+		demandFreshCode(&d, &in.Subject, in.Facts)
 	}
 	if d.Effect != policy.Allow {
 		d.Obligations = policy.Obligations{}
@@ -208,11 +208,11 @@ func signIn() policy.Decision {
 
 // demandFreshCode turns d into a challenge where the newest second factor is
 // older than the obligations allow, or was never given.
-func demandFreshCode(d *policy.Decision, s *policy.Subject) {
+func demandFreshCode(d *policy.Decision, s *policy.Subject, facts *policy.Document) {
 	if d.Obligations.MaxCodeAge == 0 {
 		return
 	}
-	if age, ok := s.CodeAge(); ok && age >= 0 && age <= int64(d.Obligations.MaxCodeAge) {
+	if age, ok := s.CodeAgeUnder(facts); ok && age >= 0 && age <= int64(d.Obligations.MaxCodeAge) {
 		return
 	}
 	d.Effect = policy.Challenge

@@ -155,6 +155,31 @@ func TestDecide_CodeStale(t *testing.T) {
 	}
 }
 
+// A second factor at the vendor's provider is fresh where the engagement
+// trusts it, and is no code anywhere else.
+func TestDecide_CodeStale_Provider(t *testing.T) {
+	e := newEngine(t, quiet)
+	load(t, e, all(`obligations contains {"max_code_age": 300}`))
+	for _, c := range []struct {
+		trust   bool
+		factors map[string]int64
+		want    policy.Effect
+	}{
+		{true, map[string]int64{policy.FactorExternal: 1, policy.FactorProvider: 300}, policy.Allow},
+		{true, map[string]int64{policy.FactorExternal: 1, policy.FactorProvider: 301}, policy.Challenge},
+		{true, map[string]int64{policy.FactorExternal: 1, policy.FactorProvider: 301, policy.FactorTOTP: 5}, policy.Allow},
+		{false, map[string]int64{policy.FactorExternal: 1, policy.FactorProvider: 1, policy.FactorTOTP: 301}, policy.Challenge},
+		{true, map[string]int64{policy.FactorExternal: 1, policy.FactorTOTP: 301}, policy.Challenge},
+	} {
+		in := edited(func(in *policy.Input, f *policy.Facts) {
+			in.Subject.Factors, f.Engagement.TrustProviderFactor = c.factors, c.trust
+		})
+		if d := e.Decide(context.Background(), in); d.Effect != c.want {
+			t.Errorf("trusted %v, %v: %+v", c.trust, c.factors, d)
+		}
+	}
+}
+
 // TestLoad_SwapWhole decides while sets are swapped: every decision is wholly
 // of one revision.
 func TestLoad_SwapWhole(t *testing.T) {

@@ -35,6 +35,7 @@ var constants = func() map[string]*ast.Term {
 	for _, s := range []string{
 		"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "http", "websocket", "grpc",
 		policy.CredentialSession, policy.CredentialToken, policy.FactorPassword, policy.FactorTOTP, policy.FactorRecovery,
+		policy.FactorExternal, policy.FactorProvider,
 	} {
 		out[s] = ast.StringTerm(s)
 	}

@@ -111,6 +111,10 @@ func allowedInputs() map[string]*policy.Input {
 	add("recovery code", func(in *policy.Input, _ *policy.Facts) {
 		in.Subject.Factors = map[string]int64{"password": 9, "recovery": 9}
 	})
+	add("the provider's second factor", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors = map[string]int64{policy.FactorExternal: 9, policy.FactorProvider: 9}
+		f.Engagement.TrustProviderFactor = true
+	})
 	add("own people", func(in *policy.Input, f *policy.Facts) {
 		in.Subject.Vendor, f.Vendor = "", nil
 		in.Subject.Roles = []policy.Role{policy.Administrator}
@@ -191,7 +195,7 @@ func dropped(c change) bool { return at(c) == "absent" }
 // is a failure until somebody has thought about it.
 func fieldsRead(name string) func(field string) bool {
 	ignored := []string{
-		"subject.email", "subject.roles", "subject.session", "subject.factors.password",
+		"subject.email", "subject.roles", "subject.session", "subject.factors.password", "subject.factors.external",
 		"facts.account.email", "facts.vendor.title", "facts.vendor.owner", "facts.engagement.name",
 		"facts.agreements.0.name", "facts.agreements.0.accepted_ns", "facts.agreements.1.name", "facts.agreements.1.accepted_ns",
 		"facts.assignment.reason", "facts.zone",
@@ -256,6 +260,12 @@ func deniedInputs() map[string]*policy.Input {
 	add("path_out_of_scope, no paths", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Paths = nil })
 	add("facts_missing, another credential", func(in *policy.Input, _ *policy.Facts) { in.Subject.Credential = "basic" })
 	add("facts_missing, another contract", func(in *policy.Input, _ *policy.Facts) { in.Version = 2 })
+	add("second_factor, of a provider that nobody trusts", func(in *policy.Input, _ *policy.Facts) {
+		in.Subject.Factors = map[string]int64{policy.FactorExternal: 1, policy.FactorProvider: 1}
+	})
+	add("second_factor, a trusted provider's word alone", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.TrustProviderFactor = map[string]int64{policy.FactorExternal: 1}, true
+	})
 	add("second_factor, in the future", func(in *policy.Input, _ *policy.Facts) { in.Subject.Factors = map[string]int64{"totp": -5} })
 	return out
 }

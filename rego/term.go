@@ -56,6 +56,8 @@ func termOf(v reflect.Value) *ast.Term {
 		return termOf(v.Elem())
 	case reflect.String:
 		return ast.StringTerm(v.String())
+	case reflect.Bool:
+		return ast.BooleanTerm(v.Bool())
 	case reflect.Int, reflect.Int64:
 		return intTerm(v.Int())
 	case reflect.Slice:

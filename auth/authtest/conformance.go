@@ -37,6 +37,8 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
 		{"Notices", testNotices},
+		{"ExternalSignIn", testExternalSignIn},
+		{"PinnedSubject", testPinnedSubject},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

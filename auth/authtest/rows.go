@@ -41,7 +41,10 @@ func (s *Store) AcceptInvitation(_ context.Context, hash, passwordHash string, e
 		}
 		delete(s.invitations, hash)
 		c := s.credentials[e.Account]
-		c.PasswordHash, c.PasswordSet = passwordHash, e.PasswordSet
+		c.PasswordHash, c.PasswordSet = passwordHash, time.Time{}
+		if passwordHash != "" {
+			c.PasswordSet = e.PasswordSet
+		}
 		put(&s.credentials, e.Account, c)
 		maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == e.Account })
 		put(&s.enrolments, e.Hash, copyEnrolment(e))

@@ -37,6 +37,9 @@ type Store struct {
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
 	notices     []auth.Notice
+	providers   map[string]auth.IdentityProvider
+	subjects    map[string]auth.PinnedSubject
+	trusting    map[string]bool
 	factors     factors
 }
 
@@ -198,6 +201,7 @@ func (s *Store) ResetCredential(_ context.Context, account string) error {
 }
 
 func (s *Store) reset(account string) {
+	delete(s.subjects, account)
 	delete(s.credentials, account)
 	delete(s.failures, account)
 	s.resetFactors(account)

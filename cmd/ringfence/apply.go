@@ -21,8 +21,9 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apply -f FILE", Short: "Bring vendors, engagements, accounts, clusters and assignments to what a file says", Args: exactly(),
 		Long: "Apply reads the directory from YAML, says what it changes, and changes all of it or\n" +
-			"nothing. What the file does not name stays as it is, unless --prune is given. A\n" +
-			"running gateway has the change in force within a second.",
+			"nothing. What the file does not name stays as it is, unless --prune is given. The\n" +
+			"client secrets of identity providers are read from where the file says, and kept\n" +
+			"encrypted. A running gateway has the change in force within a second.",
 		Example: "  ringfence apply -f directory.yaml --dry-run --config /etc/ringfence/config.yaml\n" +
 			"  ringfence apply -f directory.yaml --config /etc/ringfence/config.yaml\n" +
 			"  ringfence export --data demo | ringfence apply -f - --data demo",
@@ -36,6 +37,9 @@ func newApply() *cobra.Command {
 			}
 			want, err := directory.ParseYAML(name, text)
 			if err != nil {
+				return err
+			}
+			if err := readClientSecrets(file, want); err != nil {
 				return err
 			}
 			d, err := openDeployment(cmd.Context(), &t)

@@ -190,6 +190,9 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 	g.clock = newClock(cfg, g.logger)
 	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
 		func(c *auth.Config) { c.Derive = g.hashes.Derive })
+	if err == nil {
+		g.db.UseSecrets(g.auth)
+	}
 	return err
 }
 

@@ -165,6 +165,8 @@ tls:
   mode: local
 upstreams:
   allow_networks: [127.0.0.0/8]
+identity_providers:
+  allow_networks: [127.0.0.0/8]
 access_log:
   segment_size: %s
 log:

@@ -103,6 +103,7 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
+	d.db.UseSecrets(d.auth)
 	return d, nil
 }
 
@@ -173,6 +174,7 @@ func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, 
 		Store:    db,
 		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
+		ProviderNetworks: cfg.IdentityProviders.AllowNetworks,
 	}
 	for _, edit := range edits {
 		edit(&c)

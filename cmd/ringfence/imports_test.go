@@ -47,6 +47,8 @@ func TestImports_PointDown(t *testing.T) {
 		"github.com/spf13/cobra":             {"cmd/ringfence"},
 		"github.com/prometheus":              {"cmd/ringfence"},
 		"github.com/golang-jwt/jwt":          {"auth"},
+		"github.com/coreos/go-oidc":          {"auth/provider"},
+		"golang.org/x/oauth2":                {"auth/provider"},
 		"golang.org/x/crypto/argon2":         {"auth"},
 		"github.com/beevik/ntp":              {"internal/drift"},
 		"github.com/klauspost/compress/zstd": {"internal/accesslog"},

@@ -59,6 +59,9 @@ type Config struct {
 	// Upstreams limits where clusters may send requests.
 	Upstreams Upstreams `yaml:"upstreams"`
 
+	// IdentityProviders limits where vendors' own sign-ins may be.
+	IdentityProviders IdentityProviders `yaml:"identity_providers"`
+
 	// Sessions says how long a sign-in lasts.
 	Sessions Sessions `yaml:"sessions"`
 
@@ -184,6 +187,15 @@ type Upstreams struct {
 	// may lie all the same. Default none. Danger: services that listen on
 	// loopback often trust everybody there, and 169.254.169.254 hands out a
 	// cloud machine's credentials.
+	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
+}
+
+// IdentityProviders limits where vendors' own OpenID Connect providers may be.
+type IdentityProviders struct {
+	// AllowNetworks are networks that are not public (private, loopback or
+	// link-local ones) in which a provider may be all the same. Default none.
+	// Danger: the addresses that the gateway asks are chosen by the vendor's
+	// provider, which could make it ask whatever is in these networks.
 	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
 }
 

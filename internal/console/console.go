@@ -178,7 +178,7 @@ func (n need) met(s *auth.Session) bool {
 // gateRoutes is the table of the gate and the portal; that of the console's
 // own pages is consoleRoutes.
 func (c *Console) gateRoutes() []route {
-	return []route{
+	return append([]route{
 		{pattern: "GET /login", need: anyone, handle: c.showLogin},
 		{pattern: "POST /login", need: anyone, handle: c.login},
 		{pattern: "GET /login/code", need: anyone, handle: c.showCode},
@@ -224,5 +224,5 @@ func (c *Console) gateRoutes() []route {
 
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
 		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},
-	}
+	}, c.companyRoutes()...)
 }

@@ -124,6 +124,7 @@ type engagementPage struct {
 	Clusters      []ui.Link
 	Agreements    []agreementLine
 	Assignments   []assignmentRow
+	TrustsFactor  bool // a second factor at the vendor's own sign-in counts
 	Acts          []act
 	VendorSuspend bool
 	GiveAccess    string // address of the form, empty when it may not be used
@@ -142,7 +143,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(ui.Verbatim(row.Title)), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left}
+	page := engagementPage{Base: v.page(ui.Verbatim(row.Title)), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -173,7 +174,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -194,10 +195,10 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			with(f.day("starts", "First day"), func(u *ui.Field) { u.Required = true }),
 			with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required = true }),
 		), shortening(f, isNew)...)},
-		{Title: "Scope", Controls: controls(
+		{Title: "Scope", Controls: append(controls(
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
-		)},
+		), trusting(d, f, f.Value("vendor"))...)},
 	}
 }
 
@@ -238,6 +239,7 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	if !want.Starts.IsZero() && !want.Ends.IsZero() && !want.Starts.Before(want.Ends) {
 		f.fault("ends", "The last day is before the first.")
 	}
+	want.TrustProviderFactor = f.Checked("trust", "yes")
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
 }
@@ -272,8 +274,12 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 	if e == nil {
 		return ui.NotFound()
 	}
-	return c.showEditEngagement(w, r, v, e, newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}}))
+	f := newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
+		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}})
+	if e.TrustProviderFactor {
+		f.values.Set("trust", "yes")
+	}
+	return c.showEditEngagement(w, r, v, e, f)
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {

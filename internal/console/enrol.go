@@ -17,6 +17,8 @@ type invitePage struct {
 	Expires         time.Time
 	Invite          string // the token, carried by the form
 	Password, Again ui.Field
+	Company         bool // the company's own sign-in can take the password's place
+	CompanyOnly     bool // and has to
 }
 
 // showInvite opens an invitation without consuming it, since mail scanners
@@ -43,6 +45,7 @@ func (c *Console) inviteForm(r *http.Request, v *visit, token string) (*invitePa
 			Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."},
 		Again: ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true, MaxLength: 1024},
 	}
+	p.Company, p.CompanyOnly = info.Provider != "", info.PasswordClosed
 	// The page is for whoever was invited, not for who happens to be signed in.
 	p.Person = nil
 	return p, nil
@@ -87,6 +90,9 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 	enrol, err := c.Auth.AcceptInvite(r.Context(), v.Origin, token, password)
 	if p, ok := errors.AsType[*auth.PasswordError](err); ok {
 		return refuse("password", passwordWords[p.Reason])
+	}
+	if errors.Is(err, auth.ErrPasswordClosed) {
+		return refuse("password", "Your company's people use their company's account in place of a password.")
 	}
 	if err != nil {
 		return inviteError(err)

@@ -123,7 +123,7 @@ func TestFactors_OnlyOnesOwnAndOnlyFresh(t *testing.T) {
 	for _, path := range []string{"/rename", "/remove"} {
 		b.posts("/factors/"+list[0].ID+path, url.Values{"name": {"Mine now"}}).has(http.StatusNotFound, "That factor is gone")
 	}
-	b.visit("/factors/"+list[0].ID).has(http.StatusNotFound)
+	b.visit("/factors/" + list[0].ID).has(http.StatusNotFound)
 	// A screen that was left asks for a code first and leads back.
 	w.pass(16 * time.Minute)
 	b.visit("/factors").has(200, "Authenticator apps")

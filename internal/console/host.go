@@ -81,7 +81,11 @@ type returning struct {
 
 // returning reads the request's target; an unknown or expired one is nowhere.
 func (c *Console) returning(r *http.Request) returning {
-	id := r.URL.Query().Get("return")
+	return c.returningTo(r.URL.Query().Get("return"))
+}
+
+// returningTo finds the target with the id.
+func (c *Console) returningTo(id string) returning {
 	if id == "" || len(id) > 128 {
 		return returning{}
 	}

@@ -15,6 +15,8 @@ type loginPage struct {
 	Email, Password ui.Field
 	Headed          string // the host that the person is headed to; may be empty
 	Authority       bool   // a local authority's certificate can be fetched
+	Company         string // address of the sign-in through one's company; empty: no company has one
+	CompanyOnly     bool   // the address's domain is of a company without passwords here
 }
 
 // Notes that the sign-in page can be asked to show. Only the key is in the URL.
@@ -43,6 +45,11 @@ func (c *Console) loginForm(v *visit, back returning, email string) *loginPage {
 			Required: true, Autofocus: email == "", MaxLength: 254},
 		Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password",
 			Required: true, Autofocus: email != "", MaxLength: 1024},
+	}
+	if v.Snapshot.AnyProvider() {
+		p.Company = back.to(companyPath)
+		vendor, _ := companyOf(v.Snapshot, email)
+		p.CompanyOnly = vendor != nil && vendor.IdentityProvider.Required
 	}
 	return p
 }
@@ -160,6 +167,7 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	dropCookie(w, auth.SessionCookie)
 	dropCookie(w, auth.LoginCookie)
+	dropCookie(w, auth.ProviderCookie)
 	http.Redirect(w, r, "/login?note=out", http.StatusSeeOther)
 	return nil
 }

@@ -185,7 +185,8 @@ func fillDirectory(say sampleText) *directory.Directory {
 	}
 	d := &directory.Directory{
 		Vendors: []directory.Vendor{
-			{Name: "acme", Title: say("Acme Analytics"), Owner: owner},
+			{Name: "acme", Title: say("Acme Analytics"), Owner: owner, IdentityProvider: &directory.IdentityProvider{Issuer: "https://login.acme.example", ClientID: say("ringfence"),
+				Domains: []string{"acme.example"}, TrustedAMR: []string{"mfa"}, Required: true, Sealed: []byte("canary of the sealed secret")}},
 			{Name: "delta", Title: say("Delta Field Services"), Owner: policy.Person{Name: say("Tom Abara"), Email: "tom.abara@northwind.example"}},
 			{Name: "orbit", Title: say("Orbit Contractors"), Owner: owner, Suspended: true, SuspendedReason: say("A laptop was stolen on 8 March; waiting for their report.")},
 		},

@@ -40,6 +40,8 @@ type personPage struct {
 	MayChange   bool
 	MayReadLog  bool
 	Contractor  bool
+	Company     ui.Text // who the account is at its company, and since when; empty: nobody
+	CompanyURL  string  // where that is forgotten, empty when it may not be
 }
 
 type roleLine struct{ Name, Text ui.Text }
@@ -100,6 +102,12 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
 	for _, s := range sessions {
 		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	}
+	if page.Company, err = c.pinnedSince(r, a.ID); err != nil {
+		return err
+	}
+	if page.Company != "" && page.MayChange && !page.Self {
+		page.CompanyURL = page.URL + "/unpin"
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))

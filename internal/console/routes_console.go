@@ -62,5 +62,5 @@ func (c *Console) consoleRoutes() []route {
 			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask},
 			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm})
 	}
-	return append(routes, c.apiRoutes()...)
+	return append(append(routes, c.providerRoutes()...), c.apiRoutes()...)
 }

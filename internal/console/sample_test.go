@@ -66,6 +66,11 @@ func gateSamples(say sampleText) []sample {
 	return []sample{
 		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Autocomplete: "username", Required: true}, Password: password}},
 		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
+		{"login-company", "login", &loginPage{Base: flashed, Action: "/login", Email: email, Password: password, Company: "/login/oidc", CompanyOnly: true}},
+		{"company", "company", &companyPage{Base: alone("Your company's account"), Action: "/login/oidc", Email: email, Password: "/login"}},
+		{"company-go", "company", &companyPage{Base: alone("Your company's account"), Action: "/login/oidc/start", Host: say("login.acme.example"), Vendor: say("acme"), Address: say("kim.larsen@acme.example"), Invite: say("token")}},
+		{"invite-company", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Password: chosen, Again: again, Company: true}},
+		{"invite-company-only", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Company: true, CompanyOnly: true}},
 		{"code", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code}},
 		{"code-full", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong,
 			Warning: ui.Verbatim(say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password."))}},

@@ -74,9 +74,16 @@ type vendorPage struct {
 	MayChange   bool
 	InviteURL   string
 	EngageURL   string
+	Provider    *providerView // nil: none is set up
+	ProviderURL string        // where one is set up, empty when that may not be
 }
 
 func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.showVendor(w, r, v, nil)
+}
+
+// showVendor shows a vendor, and how a try of its provider went when there was one.
+func (c *Console) showVendor(w http.ResponseWriter, r *http.Request, v *visit, trial *trialView) error {
 	d := v.Snapshot.Directory()
 	have := find(d.Vendors, vendorNamed(r.PathValue("name")))
 	if have == nil {
@@ -85,6 +92,9 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 	page := vendorPage{
 		Base: v.page(ui.Verbatim(cmp.Or(have.Title, have.Name))), Name: have.Name, Label: cmp.Or(have.Title, have.Name), Owner: have.Owner,
 		State: vendorState(have), Reason: have.SuspendedReason, MayChange: v.mayChange(), PeopleURL: "/console/people?vendor=" + url.QueryEscape(have.Name),
+	}
+	if page.Provider = c.providerView(v, have); page.Provider != nil {
+		page.Provider.Trial = trial
 	}
 	for _, e := range d.Engagements {
 		if e.Vendor == have.Name {
@@ -111,6 +121,7 @@ func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error
 		at := vendorURL(have.Name)
 		page.InviteURL = "/console/people/invite?vendor=" + url.QueryEscape(have.Name)
 		page.EngageURL = "/console/engagements/new?vendor=" + url.QueryEscape(have.Name)
+		page.ProviderURL = providerURL(have.Name)
 		page.Acts = []act{{Label: "Edit", URL: at + "/edit"}}
 		if have.Suspended {
 			page.Acts = append(page.Acts, act{Label: "Resume", URL: at + "/resume"})

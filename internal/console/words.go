@@ -202,6 +202,8 @@ var factorNames = map[string]ui.Text{
 	policy.FactorPassword: "password",
 	policy.FactorTOTP:     "authenticator code",
 	policy.FactorRecovery: "recovery code",
+	policy.FactorExternal: "company account",
+	policy.FactorProvider: "second factor at the company",
 }
 
 // typeWords names the types of entries.

@@ -46,6 +46,7 @@ type world struct {
 	now     time.Time
 	uris    map[string]string // otpauth URI by account id
 	refusal func(host string, r *http.Request, s policy.Subject) *policy.Refusal
+	company *authtest.IDP // a vendor's provider, which browsers reach as well; may be nil
 }
 
 func (w *world) clock() time.Time {
@@ -157,7 +158,8 @@ func newWorld(t *testing.T) *world {
 	}
 	s, err := auth.New(auth.Config{Store: w.store,
 		Recorder: w.recorder, RootKey: bytes.Repeat([]byte{7}, 32), Issuer: gateURL, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: w.clock,
-		KnownHost: func(h string) bool { return h == "claims.test" || h == "maps.test" }})
+		ProviderNetworks: authtest.Loopback(),
+		KnownHost:        func(h string) bool { return h == "claims.test" || h == "maps.test" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +272,11 @@ func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Header[k] = v
 	}
 	rec := httptest.NewRecorder()
-	b.w.ServeHTTP(rec, in)
+	if p := b.w.company; p != nil && "https://"+r.URL.Host == p.URL {
+		p.ServeHTTP(rec, in)
+	} else {
+		b.w.ServeHTTP(rec, in)
+	}
 	b.trail = append(b.trail, r.URL.String())
 	res := rec.Result()
 	res.Request = r

@@ -50,6 +50,7 @@ type checker struct {
 	clusters    map[string]*Cluster
 	accounts    map[string]*Account // by e-mail
 	covered     map[covering]bool   // as asked so far
+	domains     map[string]string   // of identity providers: the vendor's name
 }
 
 // covering asks whether an engagement covers a cluster.
@@ -64,6 +65,7 @@ func newChecker(d *Directory, file string, l *lines) *checker {
 		clusters:    make(map[string]*Cluster, len(d.Clusters)),
 		accounts:    make(map[string]*Account, len(d.Accounts)),
 		covered:     map[covering]bool{},
+		domains:     map[string]string{},
 	}
 }
 

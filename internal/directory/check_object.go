@@ -116,6 +116,7 @@ func (c *checker) oneVendor(o object, v *Vendor) {
 	case v.SuspendedReason != "":
 		o.text("suspended_reason", v.SuspendedReason, maxTitle*5)
 	}
+	c.oneProvider(o, v)
 }
 
 func (c *checker) oneAgreement(o object, a *Agreement) {

@@ -91,6 +91,19 @@ func TestDiff_EveryField(t *testing.T) {
 			}
 		}
 	}
+	base.Vendors[0].IdentityProvider = &IdentityProvider{Issuer: "https://login.example", ClientID: "c", Domains: []string{"x.example"}}
+	for p, i := reflect.TypeFor[IdentityProvider](), 0; i < p.NumField(); i++ {
+		if name := p.Field(i).Name; name == "SecretFile" || name == "SecretEnv" { // where to read from, not what is kept
+			continue
+		}
+		want := base.Clone()
+		if !touch(reflect.ValueOf(want.Vendors[0].IdentityProvider).Elem().Field(i)) {
+			t.Fatalf("IdentityProvider.%s: cannot be touched", p.Field(i).Name)
+		}
+		if c := Diff(base, want); len(c) != 1 || len(c[0].Fields) != 1 {
+			t.Errorf("IdentityProvider.%s changes unseen: %v", p.Field(i).Name, c)
+		}
+	}
 	route := reflect.TypeFor[Route]()
 	for i := range route.NumField() {
 		want := base.Clone()
@@ -111,12 +124,16 @@ func touch(v reflect.Value) bool {
 		v.SetInt(v.Int() + 1)
 	case time.Time:
 		v.Set(reflect.ValueOf(v.Interface().(time.Time).Add(time.Second)))
+	case []byte:
+		v.Set(reflect.ValueOf([]byte("sealed")))
 	case []string:
 		v.Set(reflect.ValueOf(append(slices.Clone(v.Interface().([]string)), "x")))
 	case []policy.Role:
 		v.Set(reflect.ValueOf([]policy.Role{"x"}))
 	case []Route:
 		v.Set(reflect.ValueOf([]Route{}))
+	case *IdentityProvider:
+		v.Set(reflect.ValueOf(&IdentityProvider{Issuer: "https://x.example"}))
 	case policy.Person:
 		v.Set(reflect.ValueOf(policy.Person{Name: "x"}))
 	default:

@@ -35,7 +35,11 @@ type Vendor struct {
 	Suspended       bool          // nobody of the vendor reaches anything
 	SuspendedReason string        // only while Suspended
 
-	unsaid bool // the file said nothing about Suspended
+	// IdentityProvider is the vendor's own; nil: its people sign in with passwords.
+	IdentityProvider *IdentityProvider
+
+	unsaid         bool // the file said nothing about Suspended
+	providerUnsaid bool // nor about IdentityProvider
 }
 
 // An Agreement is a text that an account accepts before it reaches a cluster,
@@ -53,6 +57,9 @@ type Engagement struct {
 	Starts, Ends         time.Time
 	Closed               bool
 	Clusters, Agreements []string // names: what it covers, and what it demands
+	// TrustProviderFactor says that a second factor which people give at their
+	// vendor's identity provider counts on this engagement's clusters.
+	TrustProviderFactor bool
 
 	unsaid bool // the file said nothing about Closed
 }
@@ -149,6 +156,9 @@ func (d *Directory) Clone() *Directory {
 		Clusters:    slices.Clone(d.Clusters),
 		Accounts:    slices.Clone(d.Accounts),
 		Assignments: slices.Clone(d.Assignments),
+	}
+	for i := range c.Vendors {
+		c.Vendors[i].IdentityProvider = c.Vendors[i].IdentityProvider.clone()
 	}
 	for i := range c.Engagements {
 		e := &c.Engagements[i]

@@ -129,6 +129,7 @@ func engagementFacts(e *Engagement) *policy.EngagementFacts {
 	f := &policy.EngagementFacts{
 		Name: e.Name, Status: policy.StatusActive,
 		StartsNS: e.Starts.UnixNano(), EndsNS: e.Ends.UnixNano(), Clusters: []string{},
+		TrustProviderFactor: e.TrustProviderFactor,
 	}
 	f.Clusters = append(f.Clusters, e.Clusters...)
 	if e.Closed {

@@ -5,7 +5,7 @@ package directory
 // that the file does not hold are taken away. Neither argument is changed.
 //
 // An account keeps its id and what is read-only of it, an assignment keeps who
-// gave it. What the file does not say about disabled, suspended and closed
+// gave it. What the file does not say about disabled, suspended, closed and identity_provider
 // stays as it is, so that applying a file never undoes a revocation by leaving
 // it out; to undo one, the file says false.
 func Merge(have, file *Directory, prune bool) *Directory {
@@ -14,6 +14,9 @@ func Merge(have, file *Directory, prune bool) *Directory {
 		Vendors: merge(have.Vendors, file.Vendors, prune, vendorKey, func(h, f *Vendor) {
 			if f.unsaid {
 				f.Suspended, f.SuspendedReason = h.Suspended, h.SuspendedReason
+			}
+			if f.providerUnsaid {
+				f.IdentityProvider = h.IdentityProvider.clone()
 			}
 		}),
 		Agreements: merge(have.Agreements, file.Agreements, prune, agreementKey, func(_, _ *Agreement) {}),

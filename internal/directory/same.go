@@ -16,14 +16,15 @@ type field struct{ name, value string }
 
 func sameVendor(a, b *Vendor) bool {
 	return a.Name == b.Name && a.Title == b.Title && a.Owner == b.Owner &&
-		a.Suspended == b.Suspended && a.SuspendedReason == b.SuspendedReason
+		a.Suspended == b.Suspended && a.SuspendedReason == b.SuspendedReason &&
+		sameProvider(a.IdentityProvider, b.IdentityProvider)
 }
 
 func vendorFields(v *Vendor) []field {
-	return []field{
+	return append([]field{
 		{"title", v.Title}, {"owner", person(v.Owner)},
 		{"suspended", flag(v.Suspended)}, {"suspended_reason", v.SuspendedReason},
-	}
+	}, providerFields(v.IdentityProvider)...)
 }
 
 func sameAgreement(a, b *Agreement) bool { return *a == *b }
@@ -39,13 +40,15 @@ func agreementFields(a *Agreement) []field {
 func sameEngagement(a, b *Engagement) bool {
 	return a.Name == b.Name && a.Vendor == b.Vendor && a.Title == b.Title &&
 		a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends) && a.Closed == b.Closed &&
-		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements)
+		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements) &&
+		a.TrustProviderFactor == b.TrustProviderFactor
 }
 
 func engagementFields(e *Engagement) []field {
 	return []field{
 		{"vendor", e.Vendor}, {"title", e.Title}, {"starts", instant(e.Starts)}, {"ends", instant(e.Ends)},
 		{"closed", flag(e.Closed)}, {"clusters", list(e.Clusters)}, {"agreements", list(e.Agreements)},
+		{"trust_provider_factor", flag(e.TrustProviderFactor)},
 	}
 }
 

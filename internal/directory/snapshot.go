@@ -28,6 +28,7 @@ type Snapshot struct {
 	engagements map[string]*Engagement
 	clusters    map[string]*Cluster
 	hosts       map[string]*Cluster
+	providers   map[string]*Vendor // by mail domain
 
 	// first[i] to first[i+1] are the places in assigned of account i's
 	// assignments, and the same for acceptances.
@@ -61,6 +62,7 @@ func NewSnapshot(d *Directory, a []Acceptance, zones []Zone) (*Snapshot, error) 
 	if err := s.indexNamed(); err != nil {
 		return nil, fmt.Errorf("indexing directory: %w", err)
 	}
+	s.indexProviders()
 	if err := s.indexAccounts(); err != nil {
 		return nil, fmt.Errorf("indexing directory: %w", err)
 	}

@@ -11,11 +11,11 @@ import (
 // The fields of the YAML form, in the order in which they are written.
 var (
 	documentFieldNames   = []string{"version", "vendors", "agreements", "clusters", "engagements", "accounts", "assignments"}
-	vendorFieldNames     = []string{"name", "title", "owner", "suspended", "suspended_reason"}
+	vendorFieldNames     = []string{"name", "title", "owner", "suspended", "suspended_reason", "identity_provider"}
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
-	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements"}
+	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "trust_provider_factor"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
@@ -64,8 +64,8 @@ func objects[T any](r *reader, n ast.Node, kind, at string, to *[]T, read func(a
 }
 
 func (r *reader) vendor(n ast.Node, at string, to *Vendor) ([]fieldLine, bool) {
-	to.unsaid = true
-	var owner []fieldLine
+	to.unsaid, to.providerUnsaid = true, true
+	var owner, provider []fieldLine
 	fields, ok := r.mapping(n, at, vendorFieldNames, func(key, at string, v ast.Node) (ok bool) {
 		switch key {
 		case "name":
@@ -78,11 +78,14 @@ func (r *reader) vendor(n ast.Node, at string, to *Vendor) ([]fieldLine, bool) {
 		case "suspended":
 			to.unsaid = false
 			return r.bool(v, at, &to.Suspended)
+		case "identity_provider":
+			provider, ok = r.provider(v, at, to)
+			return ok
 		default:
 			return r.text(v, at, &to.SuspendedReason)
 		}
 	})
-	return append(fields, below("owner", owner)...), ok
+	return append(append(fields, below("owner", owner)...), provider...), ok
 }
 
 func below(field string, fields []fieldLine) []fieldLine {
@@ -181,6 +184,8 @@ func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine,
 			return r.bool(v, at, &to.Closed)
 		case "clusters":
 			return r.list(v, at, &to.Clusters)
+		case "trust_provider_factor":
+			return r.bool(v, at, &to.TrustProviderFactor)
 		default:
 			return r.list(v, at, &to.Agreements)
 		}

@@ -103,7 +103,7 @@ func TestParseYAML_Faults(t *testing.T) {
 		"tag": {"version: 1\nvendors:\n  - name: !!str a\n    title: A\n    owner: {name: A, email: a@example.com}\n", []string{
 			`f.yaml:3: vendors[0].name: must be text, not a tag, which are not supported`}},
 		"every fault of a vendor": {"version: 1\nvendors:\n  - name: North Wind\n    titel: N\n    owner:\n      name: 12\n      email: Kim@Example.com\n    suspended: yes please\n    name: b\n", []string{
-			`f.yaml:4: vendors[0]: unknown field "titel": known are name, title, owner, suspended, suspended_reason`,
+			`f.yaml:4: vendors[0]: unknown field "titel": known are name, title, owner, suspended, suspended_reason, identity_provider`,
 			`f.yaml:6: vendors[0].owner.name: must be text: put 12 in quotes`,
 			`f.yaml:8: vendors[0].suspended: must be true or false`,
 			`f.yaml:9: vendors[0].name: is given twice, first on line 3`,
@@ -152,6 +152,24 @@ func TestParseYAML_Faults(t *testing.T) {
 			`f.yaml:3: assignment a@example.com/c: paths[1]: "/%2e" must be plain: without % ? # ; \ and *`,
 			`f.yaml:4: assignment a@example.com/c: is there twice: an account has at most one assignment on a cluster`,
 			`f.yaml:4: assignment a@example.com/c: methods[0]: "POST" is not within read access`}},
+		"provider": {"version: 1\nvendors:\n  - name: a\n    title: A\n    owner: {name: O, email: o@example.com}\n    identity_provider:\n      issuer: http://login.example\n      client_id: c\n" +
+			"      client_secret: plain\n      client_secret_file: f\n      client_secret_env: E\n      domains: [a.example, A.example, a.example, localhost, '*.example']\n      trusted_amr: [m fa]\n      required: yes please\n      ca: none\n" +
+			"  - name: b\n    title: B\n    owner: {name: O, email: o@example.com}\n    identity_provider: {issuer: https://u:p@x.example, domains: [a.example]}\n" +
+			"  - {name: c, title: C, owner: {name: O, email: o@example.com}, identity_provider: off}\n",
+			[]string{`f.yaml:9: vendors[0].identity_provider: unknown field "client_secret": known are issuer, client_id, client_secret_file, client_secret_env, scopes, domains, trusted_amr, required, ca`,
+				`f.yaml:14: vendors[0].identity_provider.required: must be true or false`,
+				`f.yaml:20: vendors[2].identity_provider: must be a mapping of fields, or the word none to take the provider away`,
+				`f.yaml:7: vendor a: identity_provider.issuer: "http://login.example" is not https: write it as https://login.example.com`,
+				`f.yaml:11: vendor a: identity_provider.client_secret_env: and client_secret_file exclude each other`,
+				`f.yaml:13: vendor a: identity_provider.trusted_amr[0]: "m fa" must be a word without spaces or quotes`,
+				`f.yaml:12: vendor a: identity_provider.domains[1]: "A.example" must be written "a.example"`,
+				`f.yaml:12: vendor a: identity_provider.domains[2]: "a.example" is there twice`,
+				`f.yaml:12: vendor a: identity_provider.domains[3]: "localhost" is no mail domain`,
+				`f.yaml:12: vendor a: identity_provider.domains[4]: "*.example" has a wildcard: name each host`,
+				`f.yaml:15: vendor a: identity_provider.ca: holds no certificate in PEM form`,
+				`f.yaml:19: vendor b: identity_provider.issuer: holds a name or a password`,
+				`f.yaml:19: vendor b: identity_provider.client_id: is missing`,
+				`f.yaml:19: vendor b: identity_provider.domains[0]: "a.example" is a domain of vendor a already`}},
 		"too deep": {"version: 1\nvendors: " + strings.Repeat("[", 100000), []string{`f.yaml:2: the file is nested too deeply`}},
 	} {
 		d, err := ParseYAML("f.yaml", []byte(c.file))

@@ -192,6 +192,7 @@ func (w *writer) vendor(v *Vendor) {
 	w.person(4, "owner", v.Owner)
 	w.flag(4, "suspended", v.Suspended)
 	w.text(4, "suspended_reason", v.SuspendedReason)
+	w.provider(v.IdentityProvider)
 }
 
 func (w *writer) agreement(a *Agreement) {
@@ -245,6 +246,7 @@ func (w *writer) engagement(e *Engagement) {
 	w.flag(4, "closed", e.Closed)
 	w.list(4, "clusters", e.Clusters)
 	w.list(4, "agreements", e.Agreements)
+	w.flag(4, "trust_provider_factor", e.TrustProviderFactor)
 }
 
 func (w *writer) account(a *Account) {

@@ -80,6 +80,7 @@ func (db *DB) ResetCredential(ctx context.Context, account string) error {
 			`DELETE FROM invitation WHERE account = ?`,
 			`DELETE FROM enrolment WHERE account = ?`,
 			`DELETE FROM code_failure WHERE account = ?`,
+			`DELETE FROM provider_subject WHERE account = ?`,
 			`UPDATE account SET enrolled_at = NULL WHERE id = ?`,
 		}, account)
 		if err != nil {

@@ -90,6 +90,7 @@ func (x *loader) vendors(d *directory.Directory) {
 		d.Vendors = append(d.Vendors, v)
 		return err
 	})
+	x.providers(d)
 }
 
 func (x *loader) agreements(d *directory.Directory) {
@@ -104,9 +105,9 @@ func (x *loader) agreements(d *directory.Directory) {
 
 func (x *loader) engagements(d *directory.Directory) {
 	d.Engagements = nil
-	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements FROM engagement`, func(r *sql.Rows) error {
+	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor FROM engagement`, func(r *sql.Rows) error {
 		var e directory.Engagement
-		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements))
+		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements), &e.TrustProviderFactor)
 		d.Engagements = append(d.Engagements, e)
 		return err
 	})

@@ -91,6 +91,9 @@ func (db *DB) edit(have *directory.Directory, actor directory.Actor, edit func(*
 		return nil, nil, err
 	}
 	settleGivers(have, want, actor)
+	if err := db.settleSecrets(have, want); err != nil {
+		return nil, nil, err
+	}
 	if err := want.Check(directory.Rules{GateHost: db.gateHost, Have: have, Now: now}); err != nil {
 		return nil, nil, err
 	}

@@ -172,16 +172,18 @@ func (w *rowWriter) put(c *directory.Change) {
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, owner_name = excluded.owner_name, owner_email = excluded.owner_email,
 			suspended = excluded.suspended, suspended_reason = excluded.suspended_reason`,
 			o.Name, o.Title, o.Owner.Name, o.Owner.Email, o.Suspended, o.SuspendedReason)
+		before, _ := c.Before().(*directory.Vendor)
+		w.putProvider(before, o)
 	case *directory.Agreement:
 		w.exec(`INSERT INTO agreement_version (name, version, text, hash, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			o.Name, o.Version, o.Text, directory.TextHash(o.Text), w.db.now().UnixNano())
 		w.exec(`INSERT INTO agreement (name, title, version) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, version = excluded.version`, o.Name, o.Title, o.Version)
 	case *directory.Engagement:
-		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET vendor = excluded.vendor, title = excluded.title, starts = excluded.starts, ends = excluded.ends,
-			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements`,
-			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements))
+			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements, trust_provider_factor = excluded.trust_provider_factor`,
+			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements), o.TrustProviderFactor)
 	case *directory.Cluster:
 		w.exec(`INSERT INTO cluster (name, title, classification, owner_name, owner_email, hosts, routes) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, classification = excluded.classification,

@@ -42,15 +42,20 @@ func (db *DB) AcceptInvitation(ctx context.Context, hash, passwordHash string, e
 		if !won {
 			return auth.ErrNotFound
 		}
+		var set any // none without a password
+		if passwordHash != "" {
+			set = column(e.PasswordSet)
+		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO credential (account, password_hash, password_set) VALUES (?, ?, ?)
 			ON CONFLICT (account) DO UPDATE SET password_hash = excluded.password_hash, password_set = excluded.password_set`,
-			e.Account, passwordHash, column(e.PasswordSet))
+			e.Account, passwordHash, set)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO enrolment (account, hash, step, sealed_totp, sealed_recovery, password_set, confirmed, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.Account, e.Hash, e.Step, e.Secret, e.Recovery, column(e.PasswordSet), column(e.Confirmed), column(e.Expires))
+		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO enrolment (account, hash, step, sealed_totp, sealed_recovery, password_set, confirmed, expires, external_at, external_factor_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.Account, e.Hash, e.Step, e.Secret, e.Recovery, column(e.PasswordSet), column(e.Confirmed), column(e.Expires),
+			column(e.External.At), column(e.External.FactorAt))
 		return err
 	})
 }
@@ -58,8 +63,10 @@ func (db *DB) AcceptInvitation(ctx context.Context, hash, passwordHash string, e
 // Enrolment returns the enrolment with the hash, or [auth.ErrNotFound].
 func (db *DB) Enrolment(ctx context.Context, hash string) (auth.Enrolment, error) {
 	e := auth.Enrolment{Hash: hash}
-	err := db.read().QueryRowContext(ctx, `SELECT account, step, sealed_totp, sealed_recovery, password_set, confirmed, expires FROM enrolment WHERE hash = ?`, hash).
-		Scan(&e.Account, &e.Step, &e.Secret, &e.Recovery, (*instant)(&e.PasswordSet), (*instant)(&e.Confirmed), (*instant)(&e.Expires))
+	err := db.read().QueryRowContext(ctx, `SELECT account, step, sealed_totp, sealed_recovery, password_set, confirmed, expires,
+		external_at, external_factor_at FROM enrolment WHERE hash = ?`, hash).
+		Scan(&e.Account, &e.Step, &e.Secret, &e.Recovery, (*instant)(&e.PasswordSet), (*instant)(&e.Confirmed), (*instant)(&e.Expires),
+			(*instant)(&e.External.At), (*instant)(&e.External.FactorAt))
 	if err != nil {
 		return auth.Enrolment{}, missing(err, "reading enrolment")
 	}

@@ -14,8 +14,8 @@ func (db *DB) PutFlow(ctx context.Context, f auth.Flow) error {
 		if err := ensureAccount(ctx, tx, f.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO login_flow (hash, account, password_at, expires) VALUES (?, ?, ?, ?)`,
-			f.Hash, f.Account, column(f.PasswordAt), column(f.Expires))
+		_, err := tx.ExecContext(ctx, `INSERT INTO login_flow (hash, account, password_at, expires, external_at, external_factor_at) VALUES (?, ?, ifnull(?, 0), ?, ?, ?)`,
+			f.Hash, f.Account, column(f.PasswordAt), column(f.Expires), column(f.External.At), column(f.External.FactorAt))
 		return err
 	})
 }
@@ -23,8 +23,8 @@ func (db *DB) PutFlow(ctx context.Context, f auth.Flow) error {
 // Flow returns the sign-in with the hash, or [auth.ErrNotFound].
 func (db *DB) Flow(ctx context.Context, hash string) (auth.Flow, error) {
 	f := auth.Flow{Hash: hash}
-	err := db.read().QueryRowContext(ctx, `SELECT account, password_at, expires FROM login_flow WHERE hash = ?`, hash).
-		Scan(&f.Account, (*instant)(&f.PasswordAt), (*instant)(&f.Expires))
+	err := db.read().QueryRowContext(ctx, `SELECT account, nullif(password_at, 0), expires, external_at, external_factor_at FROM login_flow WHERE hash = ?`, hash).
+		Scan(&f.Account, (*instant)(&f.PasswordAt), (*instant)(&f.Expires), (*instant)(&f.External.At), (*instant)(&f.External.FactorAt))
 	if err != nil {
 		return auth.Flow{}, missing(err, "reading sign-in")
 	}

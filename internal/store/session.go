@@ -15,9 +15,9 @@ func (db *DB) PutSession(ctx context.Context, s auth.StoredSession) error {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO session (id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor,
-			ip, user_agent, last_login, last_ip, failed_codes, recovery_left) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			ip, user_agent, last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			s.ID, s.Account, s.Epoch, column(s.Created), column(s.LastSeen), column(s.Ends), column(s.PasswordAt), column(s.CodeAt), s.CodeFactor,
-			s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft)
+			s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft, column(s.External.At), column(s.External.FactorAt))
 		if err != nil {
 			return err
 		}
@@ -33,10 +33,11 @@ func (db *DB) Sessions(ctx context.Context) ([]auth.StoredSession, error) {
 		var s auth.StoredSession
 		err := r.Scan(&s.ID, &s.Account, &s.Epoch, (*instant)(&s.Created), (*instant)(&s.LastSeen), (*instant)(&s.Ends),
 			(*instant)(&s.PasswordAt), (*instant)(&s.CodeAt), &s.CodeFactor, &s.IP, &s.UserAgent,
-			(*instant)(&s.LastLogin), &s.LastIP, &s.FailedCodes, &s.RecoveryLeft)
+			(*instant)(&s.LastLogin), &s.LastIP, &s.FailedCodes, &s.RecoveryLeft,
+			(*instant)(&s.External.At), (*instant)(&s.External.FactorAt))
 		return s, err
 	}, `SELECT id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor, ip, user_agent,
-		last_login, last_ip, failed_codes, recovery_left FROM session`)
+		last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at FROM session`)
 }
 
 // RotateSession gives a session a new epoch and code if its epoch still is

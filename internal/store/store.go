@@ -51,9 +51,10 @@ type DB struct {
 	now            func() time.Time
 	log            *slog.Logger
 
-	drain sync.Mutex // one Drain at a time, so that order holds
-	wake  wake
-	cache cache
+	drain   sync.Mutex // one Drain at a time, so that order holds
+	wake    wake
+	secrets Secrets // nil: none can be sealed
+	cache   cache
 }
 
 // Open opens or makes the database and brings its tables up to date. It

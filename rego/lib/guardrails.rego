@@ -83,7 +83,16 @@ credential_in_order if {
 
 second_factor_given if {
 	some factor, age in input.subject.factors
-	factor != "password"
+	not factor in {"password", "external", "provider"}
+	is_number(age)
+	age >= 0
+}
+
+# What was given at the vendor's identity provider counts only where the
+# engagement says so.
+second_factor_given if {
+	input.facts.engagement.trust_provider_factor == true
+	age := input.subject.factors.provider
 	is_number(age)
 	age >= 0
 }

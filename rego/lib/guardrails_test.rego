@@ -108,6 +108,33 @@ test_any_second_factor if {
 	}
 }
 
+# The provider's factors, with and without the engagement's trust.
+external(factors, trust) := sample.with_values([
+	{"op": "replace", "path": "/subject/factors", "value": factors},
+	{"op": "add", "path": "/facts/engagement/trust_provider_factor", "value": trust},
+])
+
+test_provider_factor_counts_where_it_is_trusted if {
+	guardrails.cleared with input as external({"external": 1, "provider": 1}, true)
+}
+
+test_provider_factor_does_not_count[name] if {
+	some name, i in {
+		"not trusted": external({"external": 1, "provider": 1}, false),
+		"trust unknown": sample.replaced("/subject/factors", {"external": 1, "provider": 1}),
+		"trust unreadable": external({"external": 1, "provider": 1}, "true"),
+		"none given": external({"external": 1}, true),
+		"in the future": external({"provider": -1}, true),
+		"unreadable": external({"provider": "1"}, true),
+	}
+	not guardrails.cleared with input as i
+	challenged == {"second_factor"} with input as i
+}
+
+test_own_code_beside_the_provider if {
+	guardrails.cleared with input as external({"external": 60, "provider": 60, "totp": 1}, false)
+}
+
 test_agreements[name] if {
 	some name, i in {
 		"not accepted": sample.replaced("/facts/agreements/0/accepted_version", 0),

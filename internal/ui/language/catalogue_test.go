@@ -215,9 +215,15 @@ func TestCatalogues_Complete(t *testing.T) {
 	}
 }
 
+// verbs are those that fmt would fill; %2f is the escape of a slash.
+var verbs = regexp.MustCompile(`%[sdvq]`)
+
 // checkForms compares the placeholders and the ends of a text's translations.
 func checkForms(t *testing.T, c *Catalogue, key string, m message, forms map[int]string) {
 	t.Helper()
+	if verbs.MatchString(key) {
+		t.Errorf("%s: %q has a verb of fmt; values stand at {1}, {2}", m.at, key)
+	}
 	for i, form := range forms {
 		source := key
 		if i > 0 {
