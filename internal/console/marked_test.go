@@ -19,9 +19,9 @@ import (
 // that a test of this package opens goes through it.
 func markedRenderer(t *testing.T, data func() []string) *ui.Renderer {
 	t.Helper()
-	// Sessions and devices go on saying what the directory said before; a device
-	// that nobody named has the name that package auth gives it.
-	before := append(data(), "Authenticator app", "March", "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0")
+	// Sessions go on saying what the directory said before; a device that nobody
+	// named has the name that package auth gives it; the others were typed by tests.
+	before := append(data(), "Authenticator app", "March", "Work phone", "Old tablet", "Tablet", "<img src=x onerror=alert(1)>", `<script src=//x>"'`, "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0")
 	seen := map[string]bool{}
 	u, err := ui.New(ui.Config{Marked: func(page string, body []byte) {
 		for _, words := range unmarked(t, body, append(data(), before...)) {
