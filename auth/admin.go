@@ -43,20 +43,28 @@ func (s *Service) mayEnd(ctx context.Context, actor Actor, account string) error
 // telephone, or a password that somebody else knows. Nobody resets their own
 // account, and no administrator learns a password. Errors are those of [Service.Invite].
 func (s *Service) ResetFactor(ctx context.Context, actor Actor, accountID string) (link string, expires time.Time, err error) {
+	i, err := s.ResetFactorWith(ctx, actor, accountID, InviteOptions{})
+	return i.Link, i.Expires, err
+}
+
+// ResetFactorWith does so with options for the invitation. An account that was
+// invited with a second secret is so again, whatever the options say.
+func (s *Service) ResetFactorWith(ctx context.Context, actor Actor, accountID string, opt InviteOptions) (Invited, error) {
 	if err := s.mayAdminister(ctx, actor); err != nil || actor.Account == accountID {
-		return "", time.Time{}, fmt.Errorf("resetting factor: %w", ErrForbidden)
+		return Invited{}, fmt.Errorf("resetting factor: %w", ErrForbidden)
 	}
 	a, err := s.activeAccount(ctx, accountID)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("resetting factor: %w", err)
+		return Invited{}, fmt.Errorf("resetting factor: %w", err)
 	}
 	if err := s.record(ctx, s.eventBy(actionFactorReset, actor, a)); err != nil {
-		return "", time.Time{}, err
+		return Invited{}, err
 	}
 	if _, err := s.endAll(ctx, actor, a, "factor_reset", s.cfg.Store.ResetCredential); err != nil {
-		return "", time.Time{}, fmt.Errorf("resetting factor: %w", err)
+		return Invited{}, fmt.Errorf("resetting factor: %w", err)
 	}
-	return s.Invite(ctx, actor, accountID)
+	s.tell(ctx, a, NoticeSignInReset, Origin{RequestID: actor.RequestID}, map[string]string{"by": or(actor.Email, actor.Account)})
+	return s.InviteWith(ctx, actor, accountID, opt)
 }
 
 // Unlock forgets the account's wrong codes, for an owner whom an attacker has

@@ -44,41 +44,45 @@ func (s *Service) proveCode(ctx context.Context, o Origin, a *Account, typed str
 		return proof{}, fmt.Errorf("reading factor: %w", err)
 	}
 	p := proof{codeAt: s.now(), factor: factor, failedCodes: t.unseen, recoveryLeft: recoveryLeft(c.Recovery)}
+	var spent RecoveryCode
 	switch factor {
 	case factorTOTP:
 		err = s.spendStep(ctx, a.ID, c, code)
 	case factorRecovery:
 		p.recoveryLeft--
-		err = s.spendRecovery(ctx, a.ID, c, code)
+		spent, err = s.spendRecovery(ctx, a.ID, c, code)
 	default:
 		err = ErrBadCredentials
 	}
 	if err := s.settleTry(ctx, o, a, t, factor, err); err != nil {
 		return proof{}, err
 	}
+	if factor == factorRecovery {
+		s.renewRecovery(ctx, o, a, spent, &p)
+	}
 	return p, nil
 }
 
-// spendRecovery spends a recovery code.
-func (s *Service) spendRecovery(ctx context.Context, account string, c Credential, code string) error {
+// spendRecovery spends a recovery code and returns it.
+func (s *Service) spendRecovery(ctx context.Context, account string, c Credential, code string) (RecoveryCode, error) {
 	s.hashes.Add(1)
 	found, ok, err := s.hasher.matchRecovery(ctx, account, code, c.Recovery)
 	switch {
 	case err != nil:
-		return err
+		return RecoveryCode{}, err
 	case !ok:
-		return ErrBadCredentials
+		return RecoveryCode{}, ErrBadCredentials
 	case !found.Used.IsZero():
-		return ErrCodeSpent
+		return RecoveryCode{}, ErrCodeSpent
 	}
 	won, err := s.cfg.Store.UseRecovery(ctx, account, found.Slot, s.now())
 	if err != nil {
-		return fmt.Errorf("spending recovery code: %w", err)
+		return RecoveryCode{}, fmt.Errorf("spending recovery code: %w", err)
 	}
 	if !won {
-		return ErrCodeSpent
+		return RecoveryCode{}, ErrCodeSpent
 	}
-	return nil
+	return found, nil
 }
 
 // settleTry counts and records how a try went, and returns what to answer.
@@ -102,7 +106,8 @@ func (s *Service) settleTry(ctx context.Context, o Origin, a *Account, t try, fa
 		}
 		return ErrCodeSpent
 	case errors.Is(outcome, ErrBadCredentials):
-		if err := s.fail(ctx, t); err != nil {
+		tell, codes, err := s.fail(ctx, t)
+		if err != nil {
 			return err
 		}
 		s.cfg.CodeFailed()
@@ -113,6 +118,7 @@ func (s *Service) settleTry(ctx context.Context, o Origin, a *Account, t try, fa
 		if err := s.record(ctx, s.event(action, "bad_credentials", a, o)); err != nil {
 			return err
 		}
+		s.tellCodes(ctx, a, o, tell, codes)
 		return ErrBadCredentials
 	}
 	// Nothing was judged: a busy hasher or a broken store is not a failure.

@@ -27,12 +27,15 @@ type Config struct {
 	Store    Store
 	Recorder Recorder
 
-	// RootKey encrypts secrets at rest and peppers passwords: at least 32
+	// RootKey encrypts secrets at rest, the pepper of passwords among them: at least 32
 	// random bytes. Whoever loses it must reset every account's factor.
 	RootKey []byte
-	// OldRootKeys open what was sealed before the root key was changed. The
-	// pepper is always RootKey's: passwords set under another one are wrong.
+	// OldRootKeys open what was sealed before the root key was changed; see
+	// [Service.Reseal].
 	OldRootKeys [][]byte
+	// KeyMaxAge is how long a signing key signs before another takes its
+	// place; default 90 days. What it signed stays good until that ends.
+	KeyMaxAge time.Duration
 	// NoPepper leaves passwords without a pepper. All of a deployment's
 	// passwords are with or without.
 	NoPepper bool
@@ -83,6 +86,11 @@ type Config struct {
 	CodeMatched func(offset int)
 	CodeFailed  func()
 
+	// Told, when set, is called after an account's owner was left a notice, to
+	// send it by mail as well. For some kinds whoever answers for the vendor is
+	// to be told too: see [Warned]. It must return soon.
+	Told func(context.Context, Account, Notice)
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
 }
@@ -112,8 +120,9 @@ func (c *Config) check() error {
 	}
 	c.Idle, c.Absolute = or(c.Idle, 30*time.Minute), or(c.Absolute, 12*time.Hour)
 	c.MaxSessions = or(c.MaxSessions, 20)
-	if c.Idle < 0 || c.Absolute < 0 || c.MaxSessions < 0 {
-		return errors.New("idle, absolute and the number of sessions must not be negative")
+	c.KeyMaxAge = or(c.KeyMaxAge, keyLife)
+	if c.Idle < 0 || c.Absolute < 0 || c.MaxSessions < 0 || c.KeyMaxAge < 0 {
+		return errors.New("idle, absolute, the age of keys and the number of sessions must not be negative")
 	}
 	switch {
 	case c.Skew == 0:
@@ -134,6 +143,9 @@ func (c *Config) check() error {
 	}
 	if c.CodeFailed == nil {
 		c.CodeFailed = func() {}
+	}
+	if c.Told == nil {
+		c.Told = func(context.Context, Account, Notice) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -80,6 +80,7 @@ const (
 	PasswordCommon   = "common"
 	PasswordPattern  = "pattern"
 	PasswordOwnWords = "own_words"
+	PasswordSame     = "same"
 )
 
 var passwordReasons = map[string]string{
@@ -89,6 +90,7 @@ var passwordReasons = map[string]string{
 	PasswordCommon:   "this password is among the ones tried first: use several words that do not belong together",
 	PasswordPattern:  "this password is a repetition or a run of keys: use several words that do not belong together",
 	PasswordOwnWords: "this password is mostly your own name, address or company: use other words",
+	PasswordSame:     "this is the password that you have: choose another one",
 }
 
 // A PasswordError says why a new password is refused. Its text may be shown.

@@ -40,6 +40,21 @@ func Forge(t testing.TB, s *Service, store Store, a Account, n int, host string)
 	return out
 }
 
+// HashBefore returns a password's hash as deployments made it whose pepper
+// was derived from the root key.
+func HashBefore(t testing.TB, root []byte, account, password string) string {
+	t.Helper()
+	pepper, err := deriveKey(root, "pepper", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := newHasher(1, HashCost{Memory: 8, Passes: 1}, pepper).hash(t.Context(), account, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
 // SealTOTP seals a secret as the device's.
 func SealTOTP(s *Service, account, id string, secret []byte) []byte {
 	return s.sealTOTP(account, id, secret)

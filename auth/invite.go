@@ -14,39 +14,43 @@ import (
 // hours, and voids any other of the account. Errors: [ErrForbidden],
 // [ErrNotFound], [ErrAccountInactive], [ErrEnrolled].
 func (s *Service) Invite(ctx context.Context, actor Actor, accountID string) (link string, expires time.Time, err error) {
-	token, expires, err := s.invite(ctx, actor, accountID)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	return s.issuer + "/enrol?invite=" + token, expires, nil
+	i, err := s.InviteWith(ctx, actor, accountID, InviteOptions{})
+	return i.Link, i.Expires, err
 }
 
-func (s *Service) invite(ctx context.Context, actor Actor, accountID string) (token string, expires time.Time, err error) {
+func (s *Service) inviteWith(ctx context.Context, actor Actor, accountID string, opt InviteOptions) (token, phone string, expires time.Time, err error) {
 	if err := s.mayAdminister(ctx, actor); err != nil {
-		return "", time.Time{}, fmt.Errorf("inviting: %w", err)
+		return "", "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
 	a, err := s.activeAccount(ctx, accountID)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("inviting: %w", err)
+		return "", "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
 	c, err := s.cfg.Store.Credential(ctx, a.ID)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("inviting: %w", err)
+		return "", "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
 	if !c.Confirmed.IsZero() {
-		return "", time.Time{}, fmt.Errorf("inviting: %w", ErrEnrolled)
+		return "", "", time.Time{}, fmt.Errorf("inviting: %w", ErrEnrolled)
+	}
+	phone, phoneHash, err := s.newPhoneCode(ctx, a, opt)
+	if err != nil {
+		return "", "", time.Time{}, fmt.Errorf("inviting: %w", err)
 	}
 	now := s.now()
 	token, expires = NewSecret(), now.Add(inviteLife)
 	r := detail(s.eventBy(actionInviteCreate, actor, a), "expires", expires.Format(time.RFC3339))
+	if phone != "" {
+		detail(r, "phone_code", "yes")
+	}
 	if err := s.record(ctx, r); err != nil {
-		return "", time.Time{}, err
+		return "", "", time.Time{}, err
 	}
-	inv := Invitation{Hash: hashSecret(token), Account: a.ID, Created: now, Expires: expires, By: actor.Account}
+	inv := Invitation{Hash: hashSecret(token), Account: a.ID, Created: now, Expires: expires, By: actor.Account, Phone: phoneHash}
 	if err := s.cfg.Store.PutInvitation(ctx, inv); err != nil {
-		return "", time.Time{}, fmt.Errorf("storing invitation: %w", err)
+		return "", "", time.Time{}, fmt.Errorf("storing invitation: %w", err)
 	}
-	return token, expires, nil
+	return token, phone, expires, nil
 }
 
 // An InviteInfo is what an invitation's page may show.
@@ -58,6 +62,8 @@ type InviteInfo struct {
 	// which can take the password's place; with PasswordClosed it must.
 	Provider       string
 	PasswordClosed bool
+	// PhoneCode means that a number which was told by telephone is needed too.
+	PhoneCode bool
 }
 
 // OpenInvite returns what an invitation is for. It consumes and changes
@@ -68,7 +74,7 @@ func (s *Service) OpenInvite(ctx context.Context, token string) (InviteInfo, err
 	if err != nil {
 		return InviteInfo{}, err
 	}
-	info := InviteInfo{Email: a.Email, Name: a.Name, Expires: inv.Expires}
+	info := InviteInfo{Email: a.Email, Name: a.Name, Expires: inv.Expires, PhoneCode: inv.Phone != ""}
 	p, err := s.cfg.Store.IdentityProvider(ctx, a.Vendor)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return InviteInfo{}, fmt.Errorf("reading identity provider: %w", err)
@@ -84,7 +90,7 @@ func (s *Service) invitation(ctx context.Context, token string) (Invitation, *Ac
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Invitation{}, nil, fmt.Errorf("reading invitation: %w", err)
 	}
-	if err != nil || !s.now().Before(inv.Expires) {
+	if err != nil || !s.now().Before(inv.Expires) || inv.Phone != "" && inv.Tries >= maxPhoneTries {
 		return Invitation{}, nil, ErrInviteInvalid
 	}
 	a, err := s.activeAccount(ctx, inv.Account)
@@ -99,6 +105,13 @@ func (s *Service) invitation(ctx context.Context, token string) (Invitation, *Ac
 // [PasswordError] or [ErrBusy] leaves the invitation open; an invitation that
 // is not valid is [ErrInviteInvalid], and a vendor whose provider is required [ErrPasswordClosed].
 func (s *Service) AcceptInvite(ctx context.Context, o Origin, token, password string) (enrol string, err error) {
+	return s.AcceptInviteWith(ctx, o, token, password, "")
+}
+
+// AcceptInviteWith does so with the number that was told by telephone, for an
+// invitation that has one: without the right one it is [ErrPhoneCode], and the
+// invitation stays open for ten tries.
+func (s *Service) AcceptInviteWith(ctx context.Context, o Origin, token, password, phone string) (enrol string, err error) {
 	inv, a, err := s.invitation(ctx, token)
 	if err != nil {
 		return "", err
@@ -111,6 +124,9 @@ func (s *Service) AcceptInvite(ctx context.Context, o Origin, token, password st
 		return "", ErrPasswordClosed
 	}
 	if err := CheckPassword(password, append(a.words(), hostWords(s.cfg.GateHost, s.cfg.Organisation)...)); err != nil {
+		return "", err
+	}
+	if err := s.provePhoneCode(ctx, o, a, inv, phone); err != nil {
 		return "", err
 	}
 	s.hashes.Add(1)
@@ -145,12 +161,12 @@ func (s *Service) AcceptInvite(ctx context.Context, o Origin, token, password st
 // The confirming code is the one before that of at, which is now, so that the
 // code of at can still be used.
 func (s *Service) Provision(ctx context.Context, actor Actor, accountID, password string, at time.Time) (otpauthURI string, recovery []string, err error) {
-	token, _, err := s.invite(ctx, actor, accountID)
+	token, phone, _, err := s.inviteWith(ctx, actor, accountID, InviteOptions{})
 	if err != nil {
 		return "", nil, err
 	}
 	o := Origin{RequestID: actor.RequestID}
-	enrol, err := s.AcceptInvite(ctx, o, token, password)
+	enrol, err := s.AcceptInviteWith(ctx, o, token, password, phone)
 	if err != nil {
 		return "", nil, err
 	}

@@ -30,7 +30,7 @@ const (
 const (
 	// maxToken is how long a cookie's value may be before anything parses it.
 	maxToken = 1024
-	// keyLife is how long a signing key signs.
+	// keyLife is how long a signing key signs, unless the configuration says otherwise.
 	keyLife = 90 * 24 * time.Hour
 	// clockLeeway covers nodes whose clocks differ a little.
 	clockLeeway = 10 * time.Second
@@ -52,14 +52,12 @@ type ringKeys struct {
 }
 
 // load reads the purpose's keys and makes a new one when the newest is too old to sign.
-func (k *keyring) load(ctx context.Context, store Keys, seal *sealer, now time.Time) error {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+func (k *keyring) load(ctx context.Context, store Keys, seal *sealer, now time.Time, life time.Duration) error {
+	fresh, err := k.fresh(seal, now)
 	if err != nil {
-		return fmt.Errorf("making %s key: %w", k.purpose, err)
+		return err
 	}
-	fresh := SigningKey{ID: newID(""), Purpose: k.purpose, Created: now}
-	fresh.Sealed = seal.seal("signing_key", "sealed", k.purpose+"/"+fresh.ID, private.Seed())
-	rows, err := store.EnsureKey(ctx, fresh, now.Add(-keyLife))
+	rows, err := store.EnsureKey(ctx, fresh, now.Add(-life))
 	if err != nil {
 		return fmt.Errorf("reading %s keys: %w", k.purpose, err)
 	}
@@ -85,6 +83,17 @@ func (k *keyring) load(ctx context.Context, store Keys, seal *sealer, now time.T
 	ring.jwks = ring.encode()
 	k.keys.Store(ring)
 	return nil
+}
+
+// fresh makes a key of the purpose. It is nowhere until it is stored.
+func (k *keyring) fresh(seal *sealer, now time.Time) (SigningKey, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("making %s key: %w", k.purpose, err)
+	}
+	key := SigningKey{ID: newID(""), Purpose: k.purpose, Created: now}
+	key.Sealed = seal.seal("signing_key", "sealed", k.purpose+"/"+key.ID, private.Seed())
+	return key, nil
 }
 
 // sign returns the claims as a token under the newest key.

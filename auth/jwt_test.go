@@ -46,7 +46,7 @@ func testSealer(t testing.TB) *sealer {
 func testRing(t testing.TB, store Keys, purpose, typ string, now time.Time) *keyring {
 	t.Helper()
 	k := &keyring{purpose: purpose, typ: typ}
-	if err := k.load(t.Context(), store, testSealer(t), now); err != nil {
+	if err := k.load(t.Context(), store, testSealer(t), now, keyLife); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -253,7 +253,7 @@ func TestKeyring_Renewal(t *testing.T) {
 	if again := testRing(t, store, purposeSession, typeSession, testNow.Add(time.Hour)); again.keys.Load().current != first {
 		t.Error("a restart made another key")
 	}
-	if err := k.load(t.Context(), store, testSealer(t), testNow.Add(keyLife+time.Hour)); err != nil {
+	if err := k.load(t.Context(), store, testSealer(t), testNow.Add(keyLife+time.Hour), keyLife); err != nil {
 		t.Fatal(err)
 	}
 	if k.keys.Load().current == first || len(k.keys.Load().public) != 2 {
@@ -266,7 +266,7 @@ func TestKeyring_Renewal(t *testing.T) {
 	moved := &memoryKeys{keys: []SigningKey{store.keys[0]}}
 	moved.keys[0].Purpose = purposeAssertion
 	a := &keyring{purpose: purposeAssertion, typ: typeAssertion}
-	if err := a.load(t.Context(), moved, testSealer(t), testNow); err == nil {
+	if err := a.load(t.Context(), moved, testSealer(t), testNow, keyLife); err == nil {
 		t.Error("a key of cookies signs assertions")
 	}
 }

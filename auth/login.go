@@ -21,7 +21,7 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 		canonical = "" // counted and hashed like any other
 	}
 	key := s.slowKey(o, canonical, now)
-	if first, err := s.slow.check(key, now); err != nil {
+	if first, err := s.beginPassword(ctx, key); err != nil {
 		if first {
 			if err := s.recordSlowed(ctx, o, canonical); err != nil {
 				return "", err
@@ -59,10 +59,15 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 		why = "password_closed"
 	}
 	if why != "" {
-		s.slow.fail(key, now)
-		return "", s.badPassword(ctx, o, a, why)
+		slow := s.failPassword(ctx, key)
+		if slow != nil && throttled(slow) == nil {
+			return "", slow
+		}
+		return "", errors.Join(s.badPassword(ctx, o, a, why), slow)
 	}
-	s.slow.forgive(key)
+	if err := s.passPassword(ctx, key); err != nil {
+		return "", err
+	}
 	if stale {
 		s.rehash(ctx, a, c, password)
 	}
@@ -71,15 +76,6 @@ func (s *Service) Login(ctx context.Context, o Origin, email, password string) (
 		return "", fmt.Errorf("storing sign-in: %w", err)
 	}
 	return flow, nil
-}
-
-// slowKey says what a wrong password counts for: the device if it is known,
-// else the network. A known device is not slowed by others behind its address.
-func (s *Service) slowKey(o Origin, email string, now time.Time) string {
-	if id, ok := s.device(o.Device, email, now); ok {
-		return email + " device " + id
-	}
-	return email + " network " + network(o.IP)
 }
 
 // lookUp returns the account and its credential; zero ones for an unknown
@@ -209,7 +205,10 @@ func (s *Service) LoginCode(ctx context.Context, o Origin, flow, code string) (c
 	if err != nil {
 		return "", nil, fmt.Errorf("reading credential: %w", err)
 	}
-	return s.startSession(ctx, o, a, c, p)
+	if cookie, sess, err = s.startSession(ctx, o, a, c, p); err == nil {
+		s.showRenewed(sess.ID, p)
+	}
+	return cookie, sess, err
 }
 
 // deviceClaims are what a known device carries.

@@ -50,6 +50,8 @@ func (s *Service) tell(ctx context.Context, a *Account, kind NoticeKind, o Origi
 	if err := s.cfg.Store.PutNotice(context.WithoutCancel(ctx), n); err != nil {
 		s.log.ErrorContext(ctx, "leaving a notice for an account's owner", "kind", kind, "account", a.ID, "err", err)
 	}
+	s.warn(ctx, a, n)
+	s.cfg.Told(context.WithoutCancel(ctx), *a, n)
 }
 
 // Notices returns what the account's owner was told, the newest first.

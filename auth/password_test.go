@@ -41,11 +41,11 @@ func TestCheckPassword(t *testing.T) {
 		{"!!!!welcome!!!!", PasswordCommon},
 		{"maytheforcebewithyou", PasswordCommon},
 
-		{"aaaaaaaaaaaaaaa", PasswordPattern},
+		{"aaaaaaaaaaaaaaa", PasswordCommon},
 		{"kkkkkkkkkkkkk", PasswordPattern},
 		{"abcabcabcabcabc", PasswordCommon},
 		{"xkqxkqxkqxkqxkq", PasswordPattern},
-		{"123456789012345", PasswordPattern},
+		{"123456789012345", PasswordCommon},
 		{"qwertyuiop123456", PasswordCommon},
 		{"qwertzuiopasdfgh", PasswordPattern},
 		{"zyxwvutsrqponm", PasswordPattern},

@@ -24,10 +24,8 @@ func (s *Service) Reload(ctx context.Context) error {
 
 func (s *Service) load(ctx context.Context) error {
 	now := s.now()
-	for _, k := range []*keyring{s.sessionKeys, s.assertionKeys, s.deviceKeys} {
-		if err := k.load(ctx, s.cfg.Store, s.seal, now); err != nil {
-			return err
-		}
+	if err := s.loadKeys(ctx, now); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

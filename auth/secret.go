@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"sync/atomic"
 )
 
 const redacted = "[secret]"
@@ -40,19 +41,29 @@ const minRootKey = 32
 
 // A sealer encrypts secrets at rest. Each is bound to its place, so that
 // somebody who can write to the database cannot move one person's secret into
-// another's row.
-type sealer struct {
+// another's row. Its root keys can be exchanged while it is in use.
+type sealer struct{ ring atomic.Pointer[sealRing] }
+
+// A sealRing is the root keys in force: the first seals, all of them open.
+type sealRing struct {
 	current string // key id
 	keys    map[string]cipher.AEAD
 }
 
 func newSealer(root []byte, old ...[]byte) (*sealer, error) {
-	s := &sealer{keys: make(map[string]cipher.AEAD)}
+	ring, err := newSealRing(root, old...)
+	if err != nil {
+		return nil, err
+	}
+	s := new(sealer)
+	s.ring.Store(ring)
+	return s, nil
+}
+
+func newSealRing(root []byte, old ...[]byte) (*sealRing, error) {
+	s := &sealRing{keys: make(map[string]cipher.AEAD)}
 	for i, k := range append([][]byte{root}, old...) {
-		if len(k) < minRootKey {
-			return nil, fmt.Errorf("reading root key: %d bytes are fewer than %d", len(k), minRootKey)
-		}
-		id, err := deriveKey(k, "key id", 4)
+		id, err := RootKeyID(k)
 		if err != nil {
 			return nil, err
 		}
@@ -64,14 +75,24 @@ func newSealer(root []byte, old ...[]byte) (*sealer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("deriving sealing key: %w", err)
 		}
-		if s.keys[hex.EncodeToString(id)], err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		if s.keys[id], err = cipher.NewGCMWithRandomNonce(block); err != nil {
 			return nil, fmt.Errorf("deriving sealing key: %w", err)
 		}
 		if i == 0 {
-			s.current = hex.EncodeToString(id)
+			s.current = id
 		}
 	}
 	return s, nil
+}
+
+// RootKeyID returns the id under which values name the root key that sealed
+// them. It tells nothing of the key.
+func RootKeyID(root []byte) (string, error) {
+	if len(root) < minRootKey {
+		return "", fmt.Errorf("reading root key: %d bytes are fewer than %d", len(root), minRootKey)
+	}
+	id, err := deriveKey(root, "key id", sealedPrefix/2)
+	return hex.EncodeToString(id), err
 }
 
 // deriveKey gives each purpose a key of its own.
@@ -88,11 +109,19 @@ const sealedPrefix = 8
 
 // seal encrypts plain for one place: table, column and row.
 func (s *sealer) seal(table, column, row string, plain []byte) []byte {
-	return s.keys[s.current].Seal([]byte(s.current), nil, plain, place(table, column, row, s.current))
+	return s.ring.Load().seal(table, column, row, plain)
 }
 
 // open decrypts what seal made for the same place, and nothing else.
 func (s *sealer) open(table, column, row string, sealed []byte) ([]byte, error) {
+	return s.ring.Load().open(table, column, row, sealed)
+}
+
+func (s *sealRing) seal(table, column, row string, plain []byte) []byte {
+	return s.keys[s.current].Seal([]byte(s.current), nil, plain, place(table, column, row, s.current))
+}
+
+func (s *sealRing) open(table, column, row string, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealedPrefix {
 		return nil, fmt.Errorf("opening %s.%s: too short", table, column)
 	}
@@ -110,4 +139,22 @@ func (s *sealer) open(table, column, row string, sealed []byte) ([]byte, error) 
 
 func place(table, column, row, key string) []byte {
 	return []byte(table + "|" + column + "|" + row + "|" + key)
+}
+
+// SealAt seals plain under a root key for one place.
+func SealAt(root []byte, at Place, plain []byte) ([]byte, error) {
+	ring, err := newSealRing(root)
+	if err != nil {
+		return nil, err
+	}
+	return ring.seal(at.Table, at.Column, at.Row, plain), nil
+}
+
+// OpenAt opens what was sealed for the same place under one of the root keys.
+func OpenAt(v SealedValue, root []byte, old ...[]byte) ([]byte, error) {
+	ring, err := newSealRing(root, old...)
+	if err != nil {
+		return nil, err
+	}
+	return ring.open(v.Table, v.Column, v.Row, v.Sealed)
 }

@@ -73,6 +73,7 @@ type Service struct {
 	sessionKeys   *keyring
 	assertionKeys *keyring
 	deviceKeys    *keyring
+	throttle      []byte // keys what wrong passwords are counted under
 
 	// Read without a lock by every request, written under mu.
 	live live
@@ -84,7 +85,7 @@ type Service struct {
 	// Each guards itself.
 	verified   recent[string, *verifiedCookie]
 	assertions recent[assertionKey, *assertion]
-	slow       passwordThrottle
+	shown      expiring[[]string] // new recovery codes, by session
 	targets    expiring[Target]
 	handoffs   expiring[handoff]
 
@@ -103,25 +104,25 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
-	var pepper []byte
-	if !cfg.NoPepper {
-		if pepper, err = deriveKey(cfg.RootKey, "pepper", 32); err != nil {
-			return nil, fmt.Errorf("configuring sign-in: %w", err)
-		}
-	}
 	s := &Service{
 		cfg: cfg, issuer: cfg.Issuer, clock: newClock(cfg.Now), log: cfg.Logger, seal: seal,
-		hasher:        newHasher(cfg.MaxHashes, cfg.HashCost, pepper),
+		hasher:        newHasher(cfg.MaxHashes, cfg.HashCost, nil),
 		sessionKeys:   &keyring{purpose: purposeSession, typ: typeSession},
 		assertionKeys: &keyring{purpose: purposeAssertion, typ: typeAssertion},
 		deviceKeys:    &keyring{purpose: purposeDevice, typ: typeDevice},
 	}
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
-	s.slow.limit = 100_000
+	s.shown.limit = 20_000
+	if s.throttle, err = deriveKey(cfg.RootKey, "throttle", 32); err != nil {
+		return nil, fmt.Errorf("configuring sign-in: %w", err)
+	}
 	s.external = newExternalSignIn(&s.cfg, s.now)
 	if cfg.Derive != nil {
 		s.hasher.derive = cfg.Derive
+	}
+	if err := s.unlock(context.Background()); err != nil {
+		return nil, fmt.Errorf("starting sign-in: %w", err)
 	}
 	if err := s.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("starting sign-in: %w", err)
@@ -167,24 +168,8 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.endExpired(ctx, now),
 		s.cfg.Store.Expire(ctx, now),
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
+		s.cfg.Store.ExpireWarnings(ctx, now.Add(-noticeLife)),
+		s.cfg.Store.ExpirePasswordFailures(ctx, now.Add(-passwordFailureLife)),
 		s.renewKeys(ctx, now),
 	)
-}
-
-// renewKeys reads the signing keys again, which replaces one that is too old,
-// and drops the ones whose last token has ended.
-func (s *Service) renewKeys(ctx context.Context, now time.Time) error {
-	for _, k := range []*keyring{s.sessionKeys, s.assertionKeys, s.deviceKeys} {
-		if err := k.load(ctx, s.cfg.Store, s.seal, now); err != nil {
-			return err
-		}
-		kept := keyLife + max(s.cfg.Absolute, 24*time.Hour)
-		if k.purpose == purposeDevice {
-			kept = keyLife + deviceLife
-		}
-		if err := s.cfg.Store.DeleteKeys(ctx, k.purpose, now.Add(-kept)); err != nil {
-			return fmt.Errorf("deleting old %s keys: %w", k.purpose, err)
-		}
-	}
-	return nil
 }

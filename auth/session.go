@@ -88,6 +88,7 @@ type proof struct {
 	recoveryLeft       int
 	failedCodes        int
 	external           External
+	renewed            string // a recovery code in place of the one that was used
 }
 
 // startSession records, stores and puts in force a session that did not exist
@@ -219,6 +220,9 @@ func (s *Service) Confirm(ctx context.Context, o Origin, sess *Session, code str
 		cookie, err = s.rotate(ctx, o, l, sess.epoch, a, p)
 		return err
 	})
+	if err == nil {
+		s.showRenewed(sess.ID, p)
+	}
 	return cookie, err
 }
 

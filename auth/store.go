@@ -57,6 +57,8 @@ type Invitation struct {
 	Created time.Time
 	Expires time.Time
 	By      string // account id of who invited, or "operator"
+	Phone   string // hash of the second secret, told by telephone; empty: none
+	Tries   int    // of the second secret so far
 }
 
 // Steps of an [Enrolment].
@@ -121,6 +123,7 @@ type Failures struct {
 	Unseen int       // lane "" only: wrong codes anywhere since the last sign-in
 	Known  time.Time // network lanes: the last sign-in from there
 	Told   bool      // a refused try since the last failure has been recorded
+	Warned time.Time // lane "" only: when the owner was warned last
 }
 
 // Logins keeps sign-ins under way and the counts of wrong codes.
@@ -235,7 +238,9 @@ type Store interface {
 	Sessions
 	Tokens
 	Keys
+	Rotation
 	Notices
 	IdentityProviders
 	TOTPDevices
+	RecoveryStore
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -184,16 +183,19 @@ func (s *Service) beginTry(ctx context.Context, account string, from netip.Addr,
 }
 
 // fail leaves the charge and counts it for the account as a whole as well.
-func (s *Service) fail(ctx context.Context, t try) error {
+// It returns what that is to be told about, if anything, and how many there were.
+func (s *Service) fail(ctx context.Context, t try) (tell NoticeKind, codes int, err error) {
 	now := s.now()
-	return s.editTry(ctx, t, func(lanes map[string]Failures) {
+	err = s.editTry(ctx, t, func(lanes map[string]Failures) {
 		all := lanes[everywhere]
 		if t.lane != everywhere {
 			all = all.charge(now)
 		}
 		all.Unseen++
 		lanes[everywhere] = all
+		tell, codes = warnCodes(lanes, t.lane, now), all.Unseen
 	})
+	return tell, codes, err
 }
 
 // refund takes the charge back: the code was right and spent.
@@ -253,84 +255,6 @@ func pruneLanes(lanes map[string]Failures, now time.Time) {
 			return
 		}
 		delete(lanes, oldest)
-	}
-}
-
-// A passwordThrottle slows down wrong passwords for one address from one
-// network or one known device. It never refuses anybody for what others did,
-// and it keeps nothing over a restart: a lock here would be a weapon against
-// the owner.
-type passwordThrottle struct {
-	limit int
-	mu    sync.Mutex
-	m     map[string]slowed
-}
-
-type slowed struct {
-	count int
-	next  time.Time
-	seen  time.Time
-	told  bool
-}
-
-// longestPasswordDelay is small enough for an owner who shares an address with an attacker.
-const longestPasswordDelay = 15 * time.Minute
-
-// check refuses a try under key that comes too early. first means that this is
-// the first refusal since the last failure, to be recorded.
-func (p *passwordThrottle) check(key string, now time.Time) (first bool, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.m[key]
-	if !now.Before(f.next) {
-		return false, nil
-	}
-	first = !f.told
-	f.told = true
-	p.m[key] = f
-	return first, &ThrottledError{RetryAfter: roundUp(f.next.Sub(now))}
-}
-
-// fail counts a wrong password under key. Tries that were under way together
-// are all looked at; the ceiling on hashes keeps them few.
-func (p *passwordThrottle) fail(key string, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.m == nil {
-		p.m = make(map[string]slowed)
-	}
-	f, ok := p.m[key]
-	if !ok && len(p.m) >= p.limit {
-		p.prune(now)
-	}
-	f.count++
-	f.seen, f.told = now, false
-	if d := delayAfter(f.count, longestPasswordDelay); d > 0 {
-		f.next = now.Add(d)
-	}
-	p.m[key] = f
-}
-
-// forgive forgets the failures under key.
-func (p *passwordThrottle) forgive(key string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.m, key)
-}
-
-// prune makes room: first what is a day old, then any, since whoever fills a
-// hundred thousand places has paid a password hash for each.
-func (p *passwordThrottle) prune(now time.Time) {
-	for key, f := range p.m {
-		if now.Sub(f.seen) > 24*time.Hour {
-			delete(p.m, key)
-		}
-	}
-	for key := range p.m {
-		if len(p.m) < p.limit {
-			return
-		}
-		delete(p.m, key)
 	}
 }
 

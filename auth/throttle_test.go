@@ -175,7 +175,7 @@ func TestCodeThrottle_Stop(t *testing.T) {
 		e.Clock.Advance(24 * time.Hour)
 	}
 	_, sess, err := e.LoginCode(t.Context(), p.Origin, flow(), p.Recovery[0])
-	if err != nil || sess.RecoveryLeft != 9 || sess.CodeFactor != policy.FactorRecovery {
+	if err != nil || sess.RecoveryLeft != 10 || sess.CodeFactor != policy.FactorRecovery {
 		t.Fatalf("recovery code at the stop: %+v, %v", sess, err)
 	}
 	e.SignIn(t, p) // and codes are good again

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -97,6 +98,7 @@ type Document struct {
 	facts    Facts
 	hash     string
 	json     []byte
+	accepted []string
 	prepared atomic.Pointer[any]
 }
 
@@ -110,7 +112,28 @@ func NewDocument(f Facts) (*Document, error) {
 		return nil, fmt.Errorf("encoding facts: %w", err)
 	}
 	sum := sha256.Sum256(b)
-	return &Document{facts: f, hash: "sha256:" + hex.EncodeToString(sum[:]), json: b}, nil
+	return &Document{facts: f, hash: "sha256:" + hex.EncodeToString(sum[:]), json: b, accepted: accepted(f.Agreements)}, nil
+}
+
+// accepted names what was accepted of the agreements, as entries do.
+func accepted(all []AgreementFacts) []string {
+	var names []string
+	for _, a := range all {
+		if a.AcceptedVersion > 0 {
+			names = append(names, a.Name+"@"+strconv.Itoa(a.AcceptedVersion))
+		}
+	}
+	return names
+}
+
+// Accepted returns the agreements that the account has accepted of those that
+// the engagement demands, as [Record.Agreements] has them. It is made once for
+// all requests and must not be changed.
+func (d *Document) Accepted() []string {
+	if d == nil {
+		return nil
+	}
+	return d.accepted
 }
 
 // Facts returns the document's contents, which the caller must not change.
@@ -155,7 +178,7 @@ func (d *Document) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	d.facts, d.hash, d.json = n.facts, n.hash, n.json
+	d.facts, d.hash, d.json, d.accepted = n.facts, n.hash, n.json, n.accepted
 	d.prepared.Store(nil)
 	return nil
 }

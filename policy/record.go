@@ -51,6 +51,10 @@ type Record struct {
 	Obligations *Obligations `json:"obligations,omitempty"`
 	Revision    string       `json:"revision,omitempty"`
 	Facts       string       `json:"facts,omitempty"` // hash of the facts document
+	// Agreements are those that the engagement demands and the account has
+	// accepted, each with the newest version accepted, such as "nda@3". Shared:
+	// not to be changed.
+	Agreements []string `json:"agreements,omitempty"`
 	// Document is the facts document behind Facts. The log records each
 	// distinct one once and never inside the entry itself.
 	Document *Document `json:"-"`

@@ -52,7 +52,7 @@ func (x *exchange) fillRecord() *policy.Record {
 		}
 	}
 	if d := x.input.Facts; d != nil {
-		rec.Facts, rec.Document = d.Hash(), d
+		rec.Facts, rec.Document, rec.Agreements = d.Hash(), d, d.Accepted()
 		if e := d.Facts().Engagement; e != nil {
 			rec.Engagement = e.Name
 		}
@@ -79,7 +79,7 @@ func (x *exchange) appendOutcome(ended string) {
 	x.outcome = policy.Record{
 		Type: policy.RecordOutcome, Time: x.h.Now().UTC(), RequestID: x.id,
 		Account: rq.Account, Email: rq.Email, Vendor: rq.Vendor, Engagement: rq.Engagement, Session: rq.Session,
-		Cluster: rq.Cluster, Classification: rq.Classification, Route: rq.Route,
+		Cluster: rq.Cluster, Classification: rq.Classification, Route: rq.Route, Agreements: rq.Agreements,
 		Protocol: rq.Protocol, Method: rq.Method, Host: rq.Host, Path: rq.Path, SourceIP: rq.SourceIP,
 		Status: x.out.status, BytesIn: &x.counts[0], BytesOut: &x.counts[1], FirstByte: &x.counts[2], Duration: &x.counts[3],
 		Ended: ended,

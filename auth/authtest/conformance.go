@@ -36,9 +36,16 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"Reset", testReset},
 		{"Expire", testExpire},
 		{"SigningKey", testSigningKey},
+		{"Rotation", testRotation},
 		{"Notices", testNotices},
 		{"ExternalSignIn", testExternalSignIn},
 		{"PinnedSubject", testPinnedSubject},
+		{"PasswordFailures", testPasswordFailures},
+		{"ChangePassword", testChangePassword},
+		{"ReplaceRecovery", testReplaceRecovery},
+		{"AddRecovery", testAddRecovery},
+		{"TryInvitation", testTryInvitation},
+		{"Warnings", testWarnings},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

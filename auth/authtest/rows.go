@@ -17,6 +17,9 @@ func (s *Store) PutInvitation(_ context.Context, inv auth.Invitation) error {
 		}
 		maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == inv.Account })
 		put(&s.invitations, inv.Hash, inv)
+		if inv.Phone != "" {
+			put(&s.phoneInvited, inv.Account, true)
+		}
 		return nil
 	})
 }

@@ -36,11 +36,13 @@ type Store struct {
 	sessions    map[string]auth.StoredSession
 	tokens      map[string]auth.Token
 	keys        []auth.SigningKey
+	secrets     map[string]auth.Secret
 	notices     []auth.Notice
 	providers   map[string]auth.IdentityProvider
 	subjects    map[string]auth.PinnedSubject
 	trusting    map[string]bool
 	factors     factors
+	recovery
 }
 
 var _ auth.Store = (*Store)(nil)

@@ -2,8 +2,9 @@
 // from three files beside it: head.txt, the words that people use most as or
 // in a password; words.txt, more words, names, places, teams and keyboard
 // patterns; phrases.txt, whole passwords of several words. The files were
-// written by hand, from what published studies of leaked passwords report; no
-// leaked list was copied.
+// written by hand, from what published studies of leaked passwords report. With
+// -leaked it makes the other list, from published lists of leaked passwords:
+// SOURCES.md says which and under which licences.
 //
 // The list holds every word and phrase, and pairs of head words that are long
 // enough to pass the length rule. What people put around a word (digits, signs,
@@ -37,8 +38,17 @@ const minPair = 12
 
 func main() {
 	out := flag.String("o", "blocklist.gz", "file to write")
+	sources := flag.String("leaked", "", "make the list of leaked passwords from the packages in this folder; see SOURCES.md")
 	flag.Parse()
-	b, err := compress(entries())
+	list := entries()
+	var err error
+	if *sources != "" {
+		list, err = leaked(*sources, list)
+	}
+	var b []byte
+	if err == nil {
+		b, err = compress(list)
+	}
 	if err == nil {
 		err = os.WriteFile(*out, b, 0o644)
 	}

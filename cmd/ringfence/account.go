@@ -66,6 +66,7 @@ func newAccountInvite() *cobra.Command {
 	var name, vendor, ends string
 	var roles []string
 	var asJSON bool
+	var pass passOn
 	cmd := &cobra.Command{
 		Use: "invite EMAIL", Short: "Make a single-use invitation link, and the account if it is new", Args: exactly("an EMAIL"),
 		Long: "Invite prints a link that is good once and for 24 hours; an earlier link of the same\n" +
@@ -96,14 +97,17 @@ func newAccountInvite() *cobra.Command {
 						return err
 					}
 				}
-				link, expires, err := d.auth.Invite(ctx, authOperator, a.ID)
+				if err := pass.check(d); err != nil {
+					return err
+				}
+				i, err := d.auth.InviteWith(ctx, authOperator, a.ID, pass.options())
 				if err != nil {
 					return err
 				}
 				if err := d.settle(ctx); err != nil {
 					return err
 				}
-				return printLink(cmd, a.Email, link, expires, asJSON)
+				return pass.on(cmd, d, a, i, asJSON)
 			}()
 			return errors.Join(err, d.close())
 		},
@@ -115,6 +119,7 @@ func newAccountInvite() *cobra.Command {
 	f.StringSliceVar(&roles, "role", nil, "contractor, administrator, approver or reviewer (new account; default contractor with --vendor)")
 	f.StringVar(&ends, "ends", "", "last `day` of the account, such as 2027-03-31 (new account)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
+	pass.flags(cmd)
 	return cmd
 }
 
@@ -146,15 +151,6 @@ func createAccount(ctx context.Context, d *deployment, email, name, vendor strin
 		return nil, err
 	}
 	return findAccount(ctx, d, email)
-}
-
-func printLink(cmd *cobra.Command, email, link string, expires time.Time, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"email": email, "link": link, "expires": expires.UTC()})
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Invitation for %s, good once and until %s:\n", email, expires.UTC().Format("2006-01-02 15:04 UTC"))
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), link)
-	return err
 }
 
 func newAccountList() *cobra.Command {
@@ -258,6 +254,7 @@ func accountSwitch(name, short string, disable bool) *cobra.Command {
 func newAccountReset() *cobra.Command {
 	var t target
 	var asJSON bool
+	var pass passOn
 	cmd := &cobra.Command{
 		Use: "reset-factor EMAIL", Short: "Void password and second factor and make a new invitation link", Args: exactly("an EMAIL"),
 		Long: "Reset-factor is for a lost phone or a suspected leak: password, authenticator and\n" +
@@ -267,16 +264,20 @@ func newAccountReset() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return withAccount(ctx, &t, args[0], func(d *deployment, a *directory.Account) error {
-				link, expires, err := d.auth.ResetFactor(ctx, authOperator, a.ID)
+				if err := pass.check(d); err != nil {
+					return err
+				}
+				i, err := d.auth.ResetFactorWith(ctx, authOperator, a.ID, pass.options())
 				if err != nil {
 					return err
 				}
-				return printLink(cmd, a.Email, link, expires, asJSON)
+				return pass.on(cmd, d, a, i, asJSON)
 			})
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	pass.flags(cmd)
 	return cmd
 }
 

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
@@ -22,12 +25,43 @@ func (d consoleDirectory) Change(ctx context.Context, actor directory.Actor, edi
 	return changes, d.g.refresh(ctx, map[string]bool{store.KindDirectory: true})
 }
 
-func (d consoleDirectory) Accept(ctx context.Context, actor directory.Actor, a directory.Acceptance) error {
+func (d consoleDirectory) Accept(ctx context.Context, actor directory.Actor, a directory.Evidence) error {
 	if err := d.g.db.Accept(ctx, actor, a); err != nil {
 		return err
 	}
 	return d.g.refresh(ctx, map[string]bool{store.KindDirectory: true})
 }
+
+// consoleAgreements is what is kept of agreements, as the pages show it.
+type consoleAgreements struct{ g *gateway }
+
+func (a consoleAgreements) Versions(ctx context.Context, agreement string) ([]directory.AgreementVersion, error) {
+	return a.g.db.AgreementVersions(ctx, agreement)
+}
+
+func (a consoleAgreements) Acceptances(ctx context.Context, agreement, account string) ([]directory.Evidence, error) {
+	return a.g.db.Acceptances(ctx, agreement, account)
+}
+
+func (a consoleAgreements) Statement(ctx context.Context, actor directory.Actor, about console.Stated) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTime)
+	defer cancel()
+	what := stated{about.Agreement, about.Account, about.Version}
+	b, err := stater{a.g.cfg.Load(), a.g.db}.make(ctx, what, actor.Email)
+	if errors.Is(err, errNoAcceptance) {
+		return nil, console.ErrNothingStated
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.g.log.Record(ctx, recordStatement(what, actor)); err != nil {
+		return nil, fmt.Errorf("recording a statement: %w", err)
+	}
+	return b, nil
+}
+
+// statementTime bounds the making of one statement for a page.
+const statementTime = 20 * time.Second
 
 // consoleStatus is how the gateway fares, for the overview.
 type consoleStatus struct{ g *gateway }

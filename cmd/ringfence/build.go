@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +59,7 @@ type gateway struct {
 	log     *accesslog.Log
 	engine  *rego.Engine
 	auth    *auth.Service
+	post    *post // nil: no mail server is configured
 	hashes  *hashWorker
 	clock   *drift.Monitor
 	certs   *certs.Manager
@@ -175,10 +175,11 @@ func readPolicies(folder string) (rego.Source, error) {
 
 func (g *gateway) buildSignIn(ctx context.Context) error {
 	cfg := g.cfg.Load()
-	key, err := rootKey(cfg)
+	keys, err := readRootKeys(ctx, cfg)
 	if err != nil {
 		return err
 	}
+	warnOfKeys(cfg, g.logger)
 	known := func(host string) bool {
 		s := g.snapshot.Load()
 		if s == nil {
@@ -188,12 +189,12 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		return ok
 	}
 	g.clock = newClock(cfg, g.logger)
-	g.auth, err = newAuth(ctx, cfg, g.db, key, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
-		func(c *auth.Config) { c.Derive = g.hashes.Derive })
-	if err == nil {
-		g.db.UseSecrets(g.auth)
+	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
+		func(c *auth.Config) { c.Derive = g.hashes.Derive }); err != nil {
+		return err
 	}
-	return err
+	g.db.UseSecrets(g.auth)
+	return g.db.NoteRootKey(ctx, g.auth.RootKey(), true)
 }
 
 func (g *gateway) buildCerts(ctx context.Context) (err error) {
@@ -227,8 +228,13 @@ func (g *gateway) buildConsole() error {
 	if err != nil {
 		return err
 	}
+	var post console.Mail
+	if g.post != nil {
+		post = g.post
+	}
 	g.console, err = console.New(console.Config{
-		Auth: g.auth, Directory: consoleDirectory{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
+		Mail: post,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -403,34 +409,6 @@ func (g *gateway) recordPolicy(ctx context.Context, action, revision, fault stri
 	if _, err := g.log.Record(ctx, r); err != nil {
 		g.logger.Error("recording a policy change", "err", err)
 	}
-}
-
-// rootKey reads the key that encrypts secrets in the store from its source.
-func rootKey(cfg *config.Config) ([]byte, error) {
-	var b []byte
-	var err error
-	switch k := cfg.RootKey; {
-	case k.Env != "":
-		v, ok := os.LookupEnv(k.Env)
-		if !ok {
-			return nil, fmt.Errorf("reading the root key: the environment has no %s", k.Env)
-		}
-		b = []byte(v)
-	case len(k.Command) > 0:
-		b, err = exec.Command(k.Command[0], k.Command[1:]...).Output()
-	case k.File != "":
-		b, err = os.ReadFile(k.File)
-	default:
-		b, err = os.ReadFile(paths{cfg.Data}.rootKey())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the root key: %w", err)
-	}
-	key, err := decodeKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading the root key: %w", err)
-	}
-	return key, nil
 }
 
 // prepare makes a data folder's keys where they do not exist yet. It never

@@ -15,7 +15,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, tryMail bool
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check a configuration, its directory and its policies, and change nothing", Args: exactly(),
 		Long: "Check reads the configuration and names every fault with its line, compiles the\n" +
@@ -26,7 +26,7 @@ func newCheck() *cobra.Command {
 			if file == "" {
 				return usagef("which configuration? Name it with --config FILE")
 			}
-			steps, warnings, err := check(cmd, file)
+			steps, warnings, err := check(cmd, file, tryMail)
 			if asJSON {
 				out := map[string]any{"ok": err == nil, "checked": steps}
 				if len(warnings) > 0 {
@@ -65,13 +65,14 @@ func newCheck() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `file`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&tryMail, "mail", false, "connect to the mail server too, and send nothing")
 	return cmd
 }
 
 // check returns what it found in order, up to the first part with faults, and
 // what is worth a look although nothing is wrong with the deployment.
-func check(cmd *cobra.Command, file string) (steps, warnings []string, err error) {
-	cfg, codes, steps, err := checkParts(cmd, file)
+func check(cmd *cobra.Command, file string, tryMail bool) (steps, warnings []string, err error) {
+	cfg, codes, steps, err := checkParts(cmd, file, tryMail)
 	if err != nil {
 		return steps, nil, err
 	}
@@ -82,12 +83,19 @@ func check(cmd *cobra.Command, file string) (steps, warnings []string, err error
 	return steps, warnings, nil
 }
 
-func checkParts(cmd *cobra.Command, file string) (cfg *config.Config, codes auth.CodeOffsets, steps []string, err error) {
+func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Config, codes auth.CodeOffsets, steps []string, err error) {
 	ctx := cmd.Context()
 	if cfg, err = config.Load(file); err != nil {
 		return nil, codes, nil, err
 	}
 	steps = append(steps, "configuration: "+file+" is well-formed")
+	step, err := checkMail(ctx, cfg, tryMail)
+	if err != nil {
+		return cfg, codes, steps, err
+	}
+	if step != "" {
+		steps = append(steps, step)
+	}
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {
@@ -99,6 +107,9 @@ func checkParts(cmd *cobra.Command, file string) (cfg *config.Config, codes auth
 	} else {
 		if err := checkKeys(cfg); err != nil {
 			return cfg, codes, steps, err
+		}
+		for _, f := range openKeyFiles(cfg) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Warning: others on this machine can use the root key in %s: chmod 0600 it, and take what it protects as known.\n", f)
 		}
 		d, err := openConfigured(ctx, cfg)
 		if err != nil {

@@ -115,7 +115,7 @@ func provisionPeople(ctx context.Context, dep *deployment, now time.Time) ([]dem
 		}
 		for _, g := range s.Demanded(a.ID) {
 			actor := directory.Actor{Account: a.ID, Email: a.Email, IP: "127.0.0.1"}
-			if err := dep.db.Accept(ctx, actor, directory.Acceptance{Account: a.ID, Agreement: g.Agreement.Name, Version: g.Agreement.Version, At: now, IP: "127.0.0.1", TypedName: a.Name}); err != nil {
+			if err := dep.db.Accept(ctx, actor, directory.Evidence{Acceptance: directory.Acceptance{Account: a.ID, Agreement: g.Agreement.Name, Version: g.Agreement.Version, At: now, IP: "127.0.0.1", TypedName: a.Name}}); err != nil {
 				return nil, fmt.Errorf("accepting %s for %s: %w", g.Agreement.Name, a.Email, err)
 			}
 		}

@@ -70,6 +70,7 @@ type deployment struct {
 	paths paths
 	db    *store.DB
 	auth  *auth.Service
+	post  *post // nil: no mail server is configured
 }
 
 // operator is who acts in commands: whoever may read the data folder.
@@ -96,11 +97,11 @@ func openConfigured(ctx context.Context, cfg *config.Config) (*deployment, error
 	if d.db, err = openStore(ctx, cfg, quiet); err != nil {
 		return nil, err
 	}
-	key, err := rootKey(cfg)
+	keys, err := readRootKeys(ctx, cfg)
 	if err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
-	if d.auth, err = newAuth(ctx, cfg, d.db, key, enqueuer{d.db}, nil, nil, quiet); err != nil {
+	if d.auth, d.post, err = newAuth(ctx, cfg, d.db, keys, enqueuer{d.db}, nil, nil, quiet); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
 	d.db.UseSecrets(d.auth)
@@ -168,18 +169,26 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 	return err
 }
 
-// newAuth builds the sign-in service on db.
-func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, key []byte, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, error) {
+// newAuth builds the sign-in service on db, and what tells by mail, nil without a server.
+func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKeys, rec auth.Recorder, known func(string) bool, changed func(), logger *slog.Logger, edits ...func(*auth.Config)) (*auth.Service, *post, error) {
+	p, err := newPost(cfg, db, logger)
+	if err != nil {
+		return nil, nil, err
+	}
 	c := auth.Config{
 		Store:    db,
-		Recorder: rec, RootKey: key, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
-		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Logger: logger,
+		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
+		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Told: p.told, Logger: logger,
 		ProviderNetworks: cfg.IdentityProviders.AllowNetworks,
 	}
 	for _, edit := range edits {
 		edit(&c)
 	}
-	return auth.New(c)
+	s, err := auth.New(c)
+	if err != nil {
+		return nil, nil, keyHint(err)
+	}
+	return s, p, p.attach(s)
 }
 
 // skew is the configured number of steps in auth's words, where 0 is the default and -1 is none.

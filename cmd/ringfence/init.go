@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/durable"
@@ -127,14 +128,14 @@ func firstAdministrator(cmd *cobra.Command, d *deployment, email, name string, a
 	if err != nil {
 		return err
 	}
-	link, expires, err := d.auth.Invite(ctx, authOperator, a.ID)
+	i, err := d.auth.InviteWith(ctx, authOperator, a.ID, auth.InviteOptions{})
 	if err != nil {
 		return err
 	}
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
-	if err := printLink(cmd, a.Email, link, expires, asJSON); err != nil {
+	if err := (&passOn{}).on(cmd, d, a, i, asJSON); err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "Start the gateway with 'ringfence serve', then open the link.")

@@ -84,7 +84,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newDemo(), newServe(), newInit(), newCheck(),
-		newApply(), newExport(), newAccount(), newVendor(),
+		newApply(), newExport(), newAccount(), newVendor(), newAgreement(), newKeys(), newMail(),
 		newDecide(), newPolicy(), newLog(),
 		newBackup(), newRestore(), newVersion(), newHashWorker(),
 	)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -77,9 +78,25 @@ func (m *metrics) observe(g *gateway) {
 	}
 	gauge("ringfence_log_entries", "Entries in the access log.", func() float64 { return float64(g.log.Size()) })
 	gauge("ringfence_log_healthy", "1 while the access log can be written.", func() float64 { return yes(g.log.Healthy() == nil) })
+	gauge("ringfence_mail_waiting", "Mails that wait to be sent.", func() float64 { return float64(g.mailState().Waiting) })
+	gauge("ringfence_mail_oldest_seconds", "Age of the mail that waits longest, 0 when none does.", func() float64 {
+		if at := g.mailState().Oldest; !at.IsZero() {
+			return time.Since(at).Seconds()
+		}
+		return 0
+	})
+	gauge("ringfence_mail_given_up", "Mails of the last two weeks that could not be sent, at most 20.", func() float64 { return float64(len(g.mailState().GivenUp)) })
 	gauge("ringfence_open_streams", "Requests in flight, long streams included.", func() float64 { return float64(g.proxy.OpenStreams()) })
 	gauge("ringfence_policies_current", "1 while the newest policies are in force, 0 when they were refused.", func() float64 { return yes(g.policyFault.Load() == nil) })
 	gauge("ringfence_configuration_current", "1 while the newest configuration is in force, 0 when it was refused or needs a restart.", func() float64 { return yes(g.configFault.Load() == nil) })
+}
+
+// mailState is how sending mails fares; zero without a mail server.
+func (g *gateway) mailState() console.MailState {
+	if g.post == nil {
+		return console.MailState{}
+	}
+	return g.post.State()
 }
 
 func yes(b bool) float64 {

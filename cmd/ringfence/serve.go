@@ -165,6 +165,13 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 		l.close()
 		return err
 	}
+	// Whoever sees that the gateway is ready may ask it to reload: by default
+	// the signal would end it.
+	hup := make(chan os.Signal, 1)
+	if o.file != "" {
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
 	serve(public, proxy.NewListener(l.public, g.certs.TLSConfig(), limits(cfg)))
 	serve(plain, l.plain)
 	serve(ops, l.operations)
@@ -176,8 +183,11 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	if g.post != nil {
+		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
+	}
 	if o.file != "" {
-		group.Go(func() error { g.reloads(ctx, o); return nil })
+		group.Go(func() error { g.reloads(ctx, o, hup); return nil })
 	}
 	group.Go(func() error { <-ctx.Done(); g.drain(ctx, public, plain, ops); return nil })
 	g.logger.Info("serving", "gate", gateURL(cfg).String(), "listen", l.public.Addr().String(), "version", buildVersion(), "revision", g.engine.Revision(), "log_entries", g.log.Size())
@@ -258,10 +268,7 @@ func limits(cfg *config.Config) proxy.Limits {
 
 // reloads reloads on SIGHUP and when the configuration file or the policies
 // folder changes.
-func (g *gateway) reloads(ctx context.Context, o serveOptions) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (g *gateway) reloads(ctx context.Context, o serveOptions, hup <-chan os.Signal) {
 	tick := time.NewTicker(filesEvery)
 	defer tick.Stop()
 	seen := fingerprint(o.file, g.cfg.Load().Policies)
@@ -304,6 +311,10 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	takeKeys, err := g.nextRootKeys(ctx, old, next)
+	if err != nil {
+		return err
+	}
 	before := g.engine.Revision()
 	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
 		return g.refusePolicies(ctx, err)
@@ -312,6 +323,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
+	takeKeys()
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
 		g.recordPolicy(ctx, "policy.loaded", after, "")
@@ -326,6 +338,7 @@ func needsRestart(a, b *config.Config) string {
 	x, y := *a, *b
 	// These are read anew by reload.
 	x.Policies, x.Zones, x.TrustedProxies, x.Log.Level = y.Policies, y.Zones, y.TrustedProxies, y.Log.Level
+	x.RootKey, x.OldRootKeys = y.RootKey, y.OldRootKeys
 	va, vb := reflect.ValueOf(x), reflect.ValueOf(y)
 	for i := range va.NumField() {
 		if f := va.Type().Field(i); f.IsExported() && !reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {

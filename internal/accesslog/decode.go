@@ -144,6 +144,7 @@ func (d *decoder) record(r *policy.Record) {
 	}
 	d.str(`,"revision":`, &r.Revision)
 	d.str(`,"facts":`, &r.Facts)
+	d.list(`,"agreements":`, &r.Agreements)
 	if d.key(`,"status":`) {
 		r.Status = int(d.int())
 	}

@@ -54,6 +54,7 @@ func appendBody(b []byte, r *policy.Record) []byte {
 	b = appendObligations(b, r.Obligations)
 	b = appendField(b, `,"revision":`, r.Revision)
 	b = appendField(b, `,"facts":`, r.Facts)
+	b = appendList(b, `,"agreements":`, r.Agreements)
 	b = appendNumber(b, `,"status":`, int64(r.Status))
 	b = appendCount(b, `,"bytes_in":`, r.BytesIn)
 	b = appendCount(b, `,"bytes_out":`, r.BytesOut)

@@ -29,6 +29,31 @@ func Prove(ctx context.Context, dir string, index uint64) (*Proof, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proving entry %d: %w", index, err)
 	}
+	return prove(ctx, dir, index, now, msg, vkey)
+}
+
+// ProveAll is [Prove] for several entries under one checkpoint. Entries that
+// it does not cover yet are left out.
+func ProveAll(ctx context.Context, dir string, indexes []uint64) (map[uint64]*Proof, error) {
+	now, msg, vkey, err := newest(dir)
+	if err != nil {
+		return nil, fmt.Errorf("proving entries: %w", err)
+	}
+	all := make(map[uint64]*Proof, len(indexes))
+	for _, i := range indexes {
+		p, err := prove(ctx, dir, i, now, msg, vkey)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[i] = p
+	}
+	return all, nil
+}
+
+func prove(ctx context.Context, dir string, index uint64, now point, msg []byte, vkey string) (*Proof, error) {
 	if index >= now.size {
 		return nil, fmt.Errorf("proving entry %d: the newest checkpoint covers %d: %w", index, now.size, ErrNotFound)
 	}

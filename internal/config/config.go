@@ -71,6 +71,10 @@ type Config struct {
 	// Clock says how this machine's clock is watched.
 	Clock Clock `yaml:"clock"`
 
+	// Mail names the server that takes invitations and warnings. Default none:
+	// administrators pass links and warnings on by themselves.
+	Mail Mail `yaml:"mail"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 
@@ -82,6 +86,14 @@ type Config struct {
 
 	// RootKey says where the key that encrypts secrets in the store is kept.
 	RootKey RootKey `yaml:"root_key"`
+
+	// OldRootKeys are root keys of before, which open what was encrypted under
+	// them until 'ringfence keys rotate root' has encrypted it anew. Default
+	// none. A reload takes over a new RootKey with the one before listed here.
+	OldRootKeys []RootKey `yaml:"old_root_keys"`
+
+	// Keys is about the keys that sign cookies and assertions.
+	Keys Keys `yaml:"keys"`
 }
 
 // Organisation is who runs this gateway, as contractors see it.
@@ -280,6 +292,15 @@ type Log struct {
 	// Level is "debug", "info", "warn" or "error". Default "info". It is taken
 	// over by a reload.
 	Level string `yaml:"level"`
+}
+
+// Keys is about the keys that sign cookies, device marks and assertions. The
+// gateway makes them itself.
+type Keys struct {
+	// MaxAge is how long a key signs before another takes its place by itself.
+	// What it signed stays good until that ends. Default 2160h (90 days); 24h
+	// to 8760h.
+	MaxAge time.Duration `yaml:"max_age"`
 }
 
 // RootKey says where the root key is: 32 random bytes in base64. At most one

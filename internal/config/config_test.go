@@ -96,6 +96,8 @@ limits: {connections: 100, header_bytes: 16 KiB}
 access_log: {node: gw-2, segment_size: 1GiB, commit_deadline: 500ms}
 log: {format: json, level: debug}
 root_key: {command: [/usr/bin/vault-get, ringfence]}
+old_root_keys: [{file: old.key}, {env: OLD_KEY}]
+keys: {max_age: 720h}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +123,8 @@ root_key: {command: [/usr/bin/vault-get, ringfence]}
 		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond}},
 		{"log", c.Log, Log{"json", "debug"}},
 		{"root_key", c.RootKey, RootKey{Command: []string{"/usr/bin/vault-get", "ringfence"}}},
+		{"old_root_keys", c.OldRootKeys, []RootKey{{File: "/etc/ringfence/old.key"}, {Env: "OLD_KEY"}}},
+		{"keys", c.Keys, Keys{720 * time.Hour}},
 	} {
 		if !reflect.DeepEqual(check.got, check.want) {
 			t.Errorf("%s is %v, want %v", check.name, check.got, check.want)

@@ -25,6 +25,7 @@ func Default() *Config {
 		Sessions:          Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 		Codes:             Codes{Skew: 1},
 		Clock:             Clock{Servers: []string{}},
+		Mail:              Mail{TLS: "starttls"},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,
@@ -39,6 +40,9 @@ func Default() *Config {
 		},
 		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second},
 		Log:       Log{Format: "text", Level: "info"},
+		Keys:      Keys{MaxAge: 90 * 24 * time.Hour},
+
+		OldRootKeys: []RootKey{},
 	}
 }
 

@@ -59,11 +59,16 @@ func (d *decoder) validate(c *Config) {
 	}
 	between(d, "codes.skew", c.Codes.Skew, 0, 2)
 	d.clock(&c.Clock)
+	d.mail(&c.Mail)
 	d.limits(&c.Limits)
 	d.accessLog(&c.AccessLog)
 	oneOf(d, "log.format", c.Log.Format, "text", "json")
 	oneOf(d, "log.level", c.Log.Level, "debug", "info", "warn", "error")
-	d.rootKey(&c.RootKey)
+	d.rootKey("root_key", &c.RootKey)
+	for i := range c.OldRootKeys {
+		d.rootKey(fmt.Sprintf("old_root_keys[%d]", i), &c.OldRootKeys[i])
+	}
+	between(d, "keys.max_age", c.Keys.MaxAge, 24*time.Hour, 8760*time.Hour)
 }
 
 func (d *decoder) gate(c *Config) {
@@ -227,25 +232,28 @@ func (d *decoder) accessLog(a *AccessLog) {
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (d *decoder) rootKey(k *RootKey) {
+func (d *decoder) rootKey(at string, k *RootKey) {
 	given := 0
-	for _, field := range []string{"root_key.file", "root_key.env", "root_key.command"} {
-		if d.given(field) {
+	for _, field := range []string{".file", ".env", ".command"} {
+		if d.given(at + field) {
 			given++
 		}
 	}
 	if given > 1 {
-		d.bad("root_key", "names more than one place: keep one of file, env and command")
+		d.bad(at, "names more than one place: keep one of file, env and command")
 	}
-	if d.given("root_key.file") && k.File == "" {
-		d.bad("root_key.file", "is empty: name the file, or remove the line for keys/root.key in the data folder")
+	if given == 0 && at != "root_key" {
+		d.bad(at, "names no place: write file, env or command; the one in the data folder is file: keys/root.key there, with its full path")
 	}
-	if d.given("root_key.env") && !variable.MatchString(k.Env) {
+	if d.given(at+".file") && k.File == "" {
+		d.bad(at+".file", "is empty: name the file, or remove the line for keys/root.key in the data folder")
+	}
+	if d.given(at+".env") && !variable.MatchString(k.Env) {
 		// Whoever pastes the key itself here must not read it in a log.
-		d.bad("root_key.env", "is not the name of an environment variable: write one such as RINGFENCE_ROOT_KEY, not the key itself")
+		d.bad(at+".env", "is not the name of an environment variable: write one such as RINGFENCE_ROOT_KEY, not the key itself")
 	}
-	if d.given("root_key.command") && (len(k.Command) == 0 || !filepath.IsAbs(k.Command[0])) {
-		d.bad("root_key.command", "does not begin with a program's full path: write [/usr/bin/program, argument]")
+	if d.given(at+".command") && (len(k.Command) == 0 || !filepath.IsAbs(k.Command[0])) {
+		d.bad(at+".command", "does not begin with a program's full path: write [/usr/bin/program, argument]")
 	}
 }
 

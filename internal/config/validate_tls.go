@@ -13,9 +13,12 @@ func (c *Config) resolve(folder string) {
 	if abs, err := filepath.Abs(folder); err == nil {
 		folder = abs
 	}
-	paths := []*string{&c.Data, &c.Policies, &c.TLS.ACME.CAFile, &c.TLS.ACME.ExternalAccount.KeyFile, &c.RootKey.File}
+	paths := []*string{&c.Data, &c.Policies, &c.TLS.ACME.CAFile, &c.TLS.ACME.ExternalAccount.KeyFile, &c.RootKey.File, &c.Mail.CAFile, &c.Mail.PasswordFile}
 	for i := range c.TLS.Files {
 		paths = append(paths, &c.TLS.Files[i].Certificate, &c.TLS.Files[i].Key)
+	}
+	for i := range c.OldRootKeys {
+		paths = append(paths, &c.OldRootKeys[i].File)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -22,12 +22,14 @@ import (
 // Config is what the pages are made from. Auth, Directory, UI, GateURL and
 // ClientIP are needed; New says which is missing.
 type Config struct {
-	Auth      *auth.Service
-	Directory Directory
-	Log       Log
-	Policies  Policies
-	Status    Status
-	UI        *ui.Renderer
+	Auth       *auth.Service
+	Directory  Directory
+	Agreements Agreements
+	Log        Log
+	Policies   Policies
+	Status     Status
+	Mail       Mail // nil: no mail is sent
+	UI         *ui.Renderer
 	// GateURL is where people sign in, such as https://gate.example.com. Its
 	// port, if any, is also the port of the clusters' hosts.
 	GateURL      string
@@ -49,7 +51,7 @@ type Directory interface {
 	// Change must apply all of edit or nothing, and record it.
 	Change(ctx context.Context, actor directory.Actor, edit func(*directory.Directory) error) ([]directory.Change, error)
 	// Accept must store and record one acceptance of an agreement.
-	Accept(ctx context.Context, actor directory.Actor, a directory.Acceptance) error
+	Accept(ctx context.Context, actor directory.Actor, a directory.Evidence) error
 }
 
 // Log is the access log as pages read it.
@@ -203,6 +205,8 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /agreements", need: signedIn, handle: c.showAgreements},
 		{pattern: "GET /agreements/{name}", need: signedIn, handle: c.showAgreement},
 		{pattern: "POST /agreements", need: signedIn, handle: c.acceptAgreement},
+		{pattern: "GET /agreements/{name}/{version}", need: signedIn, handle: c.showAccepted},
+		{pattern: "GET /agreements/{name}/{version}/statement.txt", need: signedIn, handle: c.ownStatement},
 		{pattern: "GET /confirm", need: signedIn, handle: c.showConfirm},
 		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
 		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},
@@ -221,6 +225,16 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
 
 		{pattern: "POST /language", need: anyone, handle: c.chooseLanguage},
+
+		{pattern: "GET /notices", need: signedIn, handle: c.showNotices},
+		{pattern: "POST /notices/seen", need: signedIn, handle: c.seeNotices},
+		{pattern: "GET /password", need: signedIn, handle: c.showPassword},
+		{pattern: "POST /password", need: signedIn, handle: c.changePassword},
+		{pattern: "GET /factors/recovery", need: signedIn, handle: c.showRecoveryCodes},
+		{pattern: "POST /factors/recovery", need: signedIn, handle: c.replaceRecovery},
+		{pattern: "GET /factors/recovery/new", need: signedIn, handle: c.showNewCodes},
+		{pattern: "GET /factors/recovery/new.txt", need: signedIn, handle: c.downloadNewCodes},
+		{pattern: "POST /factors/recovery/new", need: signedIn, handle: c.keepNewCodes},
 
 		{pattern: "GET /.well-known/jwks.json", need: anyone, handle: c.jwks},
 		{pattern: "GET /ca.pem", need: anyone, handle: c.authority},

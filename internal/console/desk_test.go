@@ -25,6 +25,8 @@ var deskPages = []struct{ name, as, target string }{
 	{"engagements", "ada", "/console/engagements"}, {"engagement", "ada", "/console/engagements/migration"}, {"engagement-held", "ada", "/console/engagements/audit"}, {"engagement-new", "ada", "/console/engagements/new?vendor=acme"},
 	{"engagement-edit", "ada", "/console/engagements/migration/edit"}, {"ask-close", "ada", "/console/engagements/migration/close"},
 	{"clusters", "ada", "/console/clusters"}, {"cluster", "ada", "/console/clusters/claims"}, {"cluster-new", "ada", "/console/clusters/new"}, {"cluster-edit", "ada", "/console/clusters/claims/edit"},
+	{"agreements-console", "ada", "/console/agreements"}, {"agreement-console", "ada", "/console/agreements/nda"}, {"agreement-version", "rae", "/console/agreements/nda/versions/2"},
+	{"agreement-new", "ada", "/console/agreements/new"}, {"agreement-edit", "ada", "/console/agreements/nda/edit"},
 	{"assignments", "ada", "/console/assignments"}, {"assignments-held", "rae", "/console/assignments?state=held+up"}, {"assignment", "ada", "/console/assignments/kim/claims"}, {"assignment-held", "rae", "/console/assignments/oma/payroll"},
 	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
 	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?effect=deny&since=24h&type=request"}, {"log-none", "rae", "/console/log?text=nowhere"}, {"log-fault", "rae", "/console/log?since=yesterday&status=99"},

@@ -17,8 +17,9 @@ type invitePage struct {
 	Expires         time.Time
 	Invite          string // the token, carried by the form
 	Password, Again ui.Field
-	Company         bool // the company's own sign-in can take the password's place
-	CompanyOnly     bool // and has to
+	Company         bool      // the company's own sign-in can take the password's place
+	CompanyOnly     bool      // and has to
+	Phone           *ui.Field // the number from the telephone; nil: none is asked for
 }
 
 // showInvite opens an invitation without consuming it, since mail scanners
@@ -46,6 +47,10 @@ func (c *Console) inviteForm(r *http.Request, v *visit, token string) (*invitePa
 		Again: ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true, MaxLength: 1024},
 	}
 	p.Company, p.CompanyOnly = info.Provider != "", info.PasswordClosed
+	if info.PhoneCode {
+		p.Phone = &ui.Field{Name: "phone", Label: "The number that you were told by telephone", Hint: "Six digits. If you were told none, ask whoever sent you the link.",
+			InputMode: "numeric", Autocomplete: "one-time-code", Required: true, MaxLength: 16, Mono: true}
+	}
 	// The page is for whoever was invited, not for who happens to be signed in.
 	p.Person = nil
 	return p, nil
@@ -76,9 +81,12 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 		if err != nil {
 			return inviteError(err)
 		}
-		if field == "again" {
+		switch {
+		case field == "again":
 			page.Again.Error, page.Again.Autofocus = text, true
-		} else {
+		case field == "phone" && page.Phone != nil:
+			page.Phone.Error, page.Phone.Autofocus = text, true
+		default:
 			page.Password.Error, page.Password.Autofocus = text, true
 		}
 		c.UI.Page(w, r, http.StatusUnprocessableEntity, "invite", page)
@@ -87,12 +95,15 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 	if r.PostForm.Has("again") && r.PostForm.Get("again") != password {
 		return refuse("again", "The two passwords differ. Type the same one twice.")
 	}
-	enrol, err := c.Auth.AcceptInvite(r.Context(), v.Origin, token, password)
+	enrol, err := c.Auth.AcceptInviteWith(r.Context(), v.Origin, token, password, r.PostForm.Get("phone"))
 	if p, ok := errors.AsType[*auth.PasswordError](err); ok {
 		return refuse("password", passwordWords[p.Reason])
 	}
 	if errors.Is(err, auth.ErrPasswordClosed) {
 		return refuse("password", "Your company's people use their company's account in place of a password.")
+	}
+	if errors.Is(err, auth.ErrPhoneCode) {
+		return refuse("phone", "That is not the number that you were told. After ten wrong ones the invitation is void.")
 	}
 	if err != nil {
 		return inviteError(err)

@@ -297,7 +297,7 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 			mono("Host", e.Host), link("Path", e.Path, searchPath), mono("Query fields", strings.Join(e.QueryNames, ", ")),
 		}},
 		{"Decision", []entryLine{
-			text("Effect", ui.Known(e.Effect)), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts),
+			text("Effect", ui.Known(e.Effect)), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts), mono("Agreements accepted", strings.Join(e.Agreements, ", ")),
 		}},
 		{"Outcome", []entryLine{
 			text("Status", status), number("Received", e.BytesIn, size), number("Sent", e.BytesOut, size), number("First byte after", e.FirstByte, millis),

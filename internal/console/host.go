@@ -129,8 +129,12 @@ func (b returning) host(c *Console) string {
 // proceed sends a signed-in person on to where they were headed, or to their
 // portal. What the session still lacks comes first.
 func (c *Console) proceed(w http.ResponseWriter, r *http.Request, v *visit, s *auth.Session, b returning) error {
+	if c.Auth.ShownRecovery(s) != nil { // a code in place of one that was used
+		http.Redirect(w, r, b.to("/factors/recovery/new"), http.StatusSeeOther)
+		return nil
+	}
 	if len(outstanding(v.Snapshot, s.Account, v.Now)) > 0 {
-		http.Redirect(w, r, b.to("/agreements"), http.StatusSeeOther)
+		http.Redirect(w, r, c.beyondAgreements(r, b).to("/agreements"), http.StatusSeeOther)
 		return nil
 	}
 	if b.id == "" {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -78,7 +77,7 @@ func (c *Console) newPersonForm(w http.ResponseWriter, r *http.Request, v *visit
 			f.values.Set(name, clip(s, 254))
 		}
 	}
-	f.values["roles"] = q["roles"]
+	f.values["roles"], f.values["pass_on"] = q["roles"], q["pass_on"]
 	if len(q["roles"]) == 0 {
 		f.values.Set("roles", string(policy.Contractor))
 	}
@@ -89,7 +88,7 @@ func (c *Console) showNewPerson(w http.ResponseWriter, r *http.Request, v *visit
 	return c.showEdit(w, r, f, editPage{
 		Base:   v.page("Invite somebody"),
 		Lede:   "This makes the account and a link, which you hand over. Whoever opens it sets a password and enrols an authenticator. It works once, for 24 hours.",
-		Groups: personGroups(v.Snapshot.Directory(), f, true), Submit: "Make account and link", URL: "/console/people/invite", Back: "/console/people",
+		Groups: append(personGroups(v.Snapshot.Directory(), f, true), c.passOnGroup(f)), Submit: "Make account and link", URL: "/console/people/invite", Back: "/console/people",
 	})
 }
 
@@ -110,7 +109,7 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	}
 	if f.OK() && beyondContractor(a.Roles) {
 		// Sent away for a code, the visitor comes back to what was typed.
-		typed := url.Values{"email": {a.Email}, "name": {a.Name}, "vendor": {a.Vendor}, "ends": {f.Value("ends")}, "roles": f.values["roles"]}
+		typed := url.Values{"email": {a.Email}, "name": {a.Name}, "vendor": {a.Vendor}, "ends": {f.Value("ends")}, "roles": f.values["roles"], "pass_on": f.values["pass_on"]}
 		if err := v.fresh("/console/people/invite?" + typed.Encode()); err != nil {
 			return err
 		}
@@ -137,11 +136,7 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	if made == nil {
 		return &ui.Error{Status: http.StatusServiceUnavailable, Detail: "The account was made, but is not in force yet. Open it in a moment and make a link there."}
 	}
-	link, expires, err := c.Auth.Invite(r.Context(), v.AuthActor(), made.ID)
-	if err != nil {
-		return authError(err, "making an invitation")
-	}
-	return c.reveal(w, r, v, made.ID, link, expires)
+	return c.inviteAndReveal(w, r, v, made)
 }
 
 // freshToInvite demands a fresh code for letting somebody in who may do more than a
@@ -169,7 +164,7 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 			"An earlier link, when there is one, stops working.",
 			"The new link works once, for 24 hours, and is shown to you once.",
 		},
-		Action: "Make the link", URL: personURL(a.ID) + "/invite", Back: personURL(a.ID),
+		Boxes: c.passOnChoices(nil), Action: "Make the link", URL: personURL(a.ID) + "/invite", Back: personURL(a.ID),
 	})
 }
 
@@ -181,11 +176,7 @@ func (c *Console) reinvite(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err := c.freshToInvite(v, a); err != nil {
 		return err
 	}
-	link, expires, err := c.Auth.Invite(r.Context(), v.AuthActor(), a.ID)
-	if err != nil {
-		return authError(err, "making an invitation")
-	}
-	return c.reveal(w, r, v, a.ID, link, expires)
+	return c.inviteAndReveal(w, r, v, a)
 }
 
 // editPersonForm shows the form for an account's name, vendor, roles and last day.
@@ -259,39 +250,5 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 		},
 		again: func() error { return c.showEditPerson(w, r, v, a, f) },
 		to:    personURL(a.ID), said: ui.Say("{1} is saved.", nameOf(&want)),
-	})
-}
-
-// invitationPage shows an invitation link once.
-type invitationPage struct {
-	Base
-	Email   string
-	Link    string // empty when it was shown before
-	Expires ui.Text
-	Back    string
-}
-
-// revealed is a link from when it is made until the page that shows it is
-// opened: once, by the same session. In a redirect or a cookie it would be
-// stored on its way.
-type revealed struct {
-	link    string
-	expires time.Time
-}
-
-func (c *Console) reveal(w http.ResponseWriter, r *http.Request, v *visit, account, link string, expires time.Time) error {
-	c.desk.reveals.put(v.Session.ID+"/"+account, revealed{link: link, expires: expires}, v.Now)
-	return c.seeOther(w, r, v, personURL(account)+"/invitation", "")
-}
-
-// invitation shows the link that was just made, once.
-func (c *Console) invitation(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a := find(v.Snapshot.Directory().Accounts, accountWithID(r.PathValue("id")))
-	if a == nil {
-		return ui.NotFound()
-	}
-	l := c.desk.reveals.take(v.Session.ID+"/"+a.ID, v.Now)
-	return c.show(w, r, http.StatusOK, "invitation", invitationPage{
-		Base: v.page(ui.Say("Invitation for {1}", cmp.Or(a.Name, a.Email))), Email: a.Email, Link: l.link, Expires: clock(l.expires), Back: personURL(a.ID),
 	})
 }

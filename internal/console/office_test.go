@@ -86,7 +86,7 @@ func (m *officeDirectory) Change(_ context.Context, actor directory.Actor, edit 
 	return changes, nil
 }
 
-func (m *officeDirectory) Accept(context.Context, directory.Actor, directory.Acceptance) error {
+func (m *officeDirectory) Accept(context.Context, directory.Actor, directory.Evidence) error {
 	return errors.New("nobody accepts anything here")
 }
 
@@ -283,7 +283,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Log: o.entries, Policies: officeRevision{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)

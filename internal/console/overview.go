@@ -21,13 +21,15 @@ import (
 type overviewPage struct {
 	Base
 	Attention []attention
+	Warnings  []openWarning
 	Figures   []figure
 	Log       logHealth
 	Revision  ui.Hash
 	Streams   int
 	Hour, Day traffic
 	TrafficAt ui.Text
-	LogURL    string // empty when the log may not be read
+	LogURL    string   // empty when the log may not be read
+	Keys      []keyAge // for administrators
 }
 
 // An attention is one thing that somebody should look at.
@@ -117,6 +119,10 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	var err error
+	if page.Warnings, err = c.openWarnings(r, d, v); err != nil {
+		return err
+	}
 	active := 0
 	for _, a := range d.Accounts {
 		if standing(d, &a, v.Now).Kind == ui.Good {
@@ -146,6 +152,12 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	if v.mayReview() {
 		page.LogURL = "/console/log"
 	}
+	if v.mayChange() {
+		var err error
+		if page.Keys, err = c.keyAges(r.Context(), v.Now); err != nil {
+			return authError(err, "reading signing keys")
+		}
+	}
 	return c.show(w, r, http.StatusOK, "overview", page)
 }
 
@@ -171,6 +183,7 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: ui.Verbatim(row.Title), URL: row.URL},
 			ui.Count(row.People, "{2}, last day {3}, {1} person at work under it.", "{2}, last day {3}, {1} people at work under it.", row.Vendor.Label, row.Ends)})
 	}
+	out = append(out, c.mailFaults(v)...)
 	return append(out, c.invited(d, v)...)
 }
 

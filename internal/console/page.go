@@ -36,6 +36,7 @@ func (v *visit) Titled(title ui.Text) Base {
 	if v.Session != nil {
 		b.Person = &ui.Person{Name: v.Session.Name, Email: v.Session.Email, Role: v.roleWords()}
 		b.Nav = v.c.navigation(v)
+		b.Notice = v.banner()
 	}
 	return b
 }
@@ -43,7 +44,7 @@ func (v *visit) Titled(title ui.Text) Base {
 // Alone returns the frame for a page with one task and no navigation.
 func (v *visit) Alone(title ui.Text) Base {
 	b := v.Titled(title)
-	b.Narrow, b.Nav = true, nil
+	b.Narrow, b.Nav, b.Notice = true, nil, nil
 	return b
 }
 
@@ -85,11 +86,12 @@ func (v *visit) roleWords() ui.Text {
 var menu = []ui.NavGroup{
 	{Title: "My access", Items: []ui.NavItem{
 		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
+		{Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
 	}},
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
 		{Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
-		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Access log", URL: "/console/log"},
+		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Access log", URL: "/console/log"},
 	}},
 }
 

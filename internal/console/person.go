@@ -191,6 +191,7 @@ type askPage struct {
 	URL      string  // where the button posts
 	Back     string
 	Danger   bool
+	Boxes    *choices // to be ticked; nil: none
 }
 
 // otherPerson returns the account that an administrator is about to change;
@@ -275,7 +276,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
 			"Assignments stay as they are.",
 		},
-		Action: "Reset and make a link", URL: personURL(a.ID) + "/reset", Back: personURL(a.ID), Danger: true,
+		Boxes: c.passOnChoices(nil), Action: "Reset and make a link", URL: personURL(a.ID) + "/reset", Back: personURL(a.ID), Danger: true,
 	})
 }
 
@@ -284,11 +285,11 @@ func (c *Console) reset(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		return err
 	}
-	link, expires, err := c.Auth.ResetFactor(r.Context(), v.AuthActor(), a.ID)
+	i, err := c.Auth.ResetFactorWith(r.Context(), v.AuthActor(), a.ID, passedOn(r))
 	if err != nil {
 		return authError(err, "resetting a sign-in")
 	}
-	return c.reveal(w, r, v, a.ID, link, expires)
+	return c.reveal(w, r, v, a, i)
 }
 
 // endPersonSessions ends all sessions of an account.

@@ -51,15 +51,18 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 	}
 	s := v.Session
+	left, err := c.Auth.RecoveryLeft(r.Context(), s.Account)
+	if err != nil {
+		return authError(err, "counting recovery codes")
+	}
 	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, From: s.IP, Failed: s.FailedCodes,
-		Recovery: s.RecoveryLeft, FewCodes: s.RecoveryLeft <= 3, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
+		Recovery: left, FewCodes: left <= fewCodes, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
 	}
 	for _, a := range open {
 		page.Clusters = append(page.Clusters, c.card(a, v.Now))
 	}
-	var err error
 	if page.Factors, err = c.factorSummary(r.Context(), v.Session.Account); err != nil {
 		return err
 	}

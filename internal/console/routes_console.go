@@ -16,6 +16,8 @@ func (c *Console) consoleRoutes() []route {
 	routes := []route{
 		{pattern: "GET /console/{$}", need: mayLook, handle: c.overview},
 
+		{pattern: "POST /console/warnings/{id}/pass", need: mayManage, handle: c.passWarning},
+
 		{pattern: "GET /console/people", need: mayLook, handle: c.people},
 		{pattern: "GET /console/people/{id}", need: mayLook, handle: c.person},
 		{pattern: "POST /console/people/{id}/enable", need: mayManage, handle: c.enable},
@@ -62,5 +64,6 @@ func (c *Console) consoleRoutes() []route {
 			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask},
 			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm})
 	}
-	return append(append(routes, c.providerRoutes()...), c.apiRoutes()...)
+	routes = append(append(routes, c.providerRoutes()...), c.agreementRoutes()...)
+	return append(routes, c.apiRoutes()...)
 }

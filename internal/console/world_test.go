@@ -66,6 +66,7 @@ type memoryDirectory struct {
 	mu       sync.Mutex
 	d        *directory.Directory
 	accepted []directory.Acceptance
+	evidence []directory.Evidence
 	fail     error
 }
 
@@ -91,13 +92,13 @@ func (m *memoryDirectory) Change(_ context.Context, _ directory.Actor, edit func
 	return changes, nil
 }
 
-func (m *memoryDirectory) Accept(_ context.Context, _ directory.Actor, a directory.Acceptance) error {
+func (m *memoryDirectory) Accept(_ context.Context, _ directory.Actor, a directory.Evidence) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return m.fail
 	}
-	m.accepted = append(m.accepted, a)
+	m.accepted, m.evidence = append(m.accepted, a.Acceptance), append(m.evidence, a)
 	return nil
 }
 
@@ -163,7 +164,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Console, err = New(Config{Auth: s, Directory: w.dir, Log: emptyLog{}, Policies: oneRevision{}, Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
+	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
 		Organisation: "Northwind Mutual", ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") },
 		CAPEM: []byte("-----BEGIN CERTIFICATE-----\n"), Now: w.clock})
 	if err != nil {

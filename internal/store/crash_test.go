@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if p := os.Getenv("STORE_TEST_CHANGE"); p != "" {
 		changeUntilKilled(p)
 	}
+	if p := os.Getenv("STORE_TEST_RESEAL"); p != "" {
+		resealUntilKilled(p)
+	}
 	os.Exit(m.Run())
 }
 

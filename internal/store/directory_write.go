@@ -14,7 +14,7 @@ const manyChanges = 100
 
 // writeChanges writes the rows, records and notes of changes.
 func (db *DB) writeChanges(tx *sql.Tx, actor directory.Actor, have, want *directory.Directory, changes []directory.Change) error {
-	w := &rowWriter{db: db, tx: tx, prepared: map[string]*sql.Stmt{}}
+	w := &rowWriter{db: db, tx: tx, prepared: map[string]*sql.Stmt{}, author: actor.Account}
 	if err := db.keptVersions(context.Background(), tx, changes); err != nil {
 		return err
 	}
@@ -99,6 +99,7 @@ type rowWriter struct {
 	tx            *sql.Tx
 	prepared      map[string]*sql.Stmt
 	before, after map[string]string // account ids by e-mail
+	author        string            // account id of who changes, or directory.Operator
 	err           error
 }
 
@@ -175,8 +176,8 @@ func (w *rowWriter) put(c *directory.Change) {
 		before, _ := c.Before().(*directory.Vendor)
 		w.putProvider(before, o)
 	case *directory.Agreement:
-		w.exec(`INSERT INTO agreement_version (name, version, text, hash, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			o.Name, o.Version, o.Text, directory.TextHash(o.Text), w.db.now().UnixNano())
+		w.exec(`INSERT INTO agreement_version (name, version, title, text, hash, created, author) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			o.Name, o.Version, o.Title, o.Text, directory.TextHash(o.Text), w.db.now().UnixNano(), w.author)
 		w.exec(`INSERT INTO agreement (name, title, version) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, version = excluded.version`, o.Name, o.Title, o.Version)
 	case *directory.Engagement:

@@ -102,10 +102,10 @@ func (w *rowWriter) putProvider(before, v *directory.Vendor) {
 		ON CONFLICT (vendor) DO UPDATE SET issuer = excluded.issuer, client_id = excluded.client_id,
 		sealed_client_secret = CASE WHEN ?10 THEN sealed_client_secret ELSE excluded.sealed_client_secret END,
 		scopes = excluded.scopes, domains = excluded.domains, trusted_amr = excluded.trusted_amr, required = excluded.required, ca = excluded.ca`,
-		v.Name, p.Issuer, p.ClientID, sealedColumn(p.Sealed), encode(w, p.Scopes), encode(w, p.Domains), encode(w, p.TrustedAMR), p.Required, p.CA, keep)
+		v.Name, p.Issuer, p.ClientID, orNull(p.Sealed), encode(w, p.Scopes), encode(w, p.Domains), encode(w, p.TrustedAMR), p.Required, p.CA, keep)
 }
 
-func sealedColumn(b []byte) any {
+func orNull(b []byte) any {
 	if len(b) == 0 {
 		return nil
 	}

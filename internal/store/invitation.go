@@ -13,9 +13,14 @@ func (db *DB) PutInvitation(ctx context.Context, inv auth.Invitation) error {
 		if err := ensureAccount(ctx, tx, inv.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO invitation (account, hash, created, expires, invited_by) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, created = excluded.created, expires = excluded.expires, invited_by = excluded.invited_by`,
-			inv.Account, inv.Hash, column(inv.Created), column(inv.Expires), inv.By)
+		_, err := tx.ExecContext(ctx, `INSERT INTO invitation (account, hash, created, expires, invited_by, phone, tries) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, created = excluded.created, expires = excluded.expires, invited_by = excluded.invited_by,
+			phone = excluded.phone, tries = excluded.tries`,
+			inv.Account, inv.Hash, column(inv.Created), column(inv.Expires), inv.By, inv.Phone, inv.Tries)
+		if err != nil || inv.Phone == "" {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT OR IGNORE INTO phone_invited (account) VALUES (?)`, inv.Account)
 		return err
 	})
 }
@@ -23,8 +28,8 @@ func (db *DB) PutInvitation(ctx context.Context, inv auth.Invitation) error {
 // Invitation returns the invitation with the hash, or [auth.ErrNotFound].
 func (db *DB) Invitation(ctx context.Context, hash string) (auth.Invitation, error) {
 	inv := auth.Invitation{Hash: hash}
-	err := db.read().QueryRowContext(ctx, `SELECT account, created, expires, invited_by FROM invitation WHERE hash = ?`, hash).
-		Scan(&inv.Account, (*instant)(&inv.Created), (*instant)(&inv.Expires), &inv.By)
+	err := db.read().QueryRowContext(ctx, `SELECT account, created, expires, invited_by, phone, tries FROM invitation WHERE hash = ?`, hash).
+		Scan(&inv.Account, (*instant)(&inv.Created), (*instant)(&inv.Expires), &inv.By, &inv.Phone, &inv.Tries)
 	if err != nil {
 		return auth.Invitation{}, missing(err, "reading invitation")
 	}

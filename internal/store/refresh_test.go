@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -115,7 +116,7 @@ func randomAcceptance(t *testing.T, db *DB, rnd *rand.Rand) {
 	d := stored(t, db)
 	a, g := d.Accounts[rnd.IntN(len(d.Accounts))], d.Agreements[rnd.IntN(len(d.Agreements))]
 	// A disabled account's is refused.
-	db.Accept(t.Context(), directory.Actor{Account: a.ID}, directory.Acceptance{Account: a.ID, Agreement: g.Name, Version: g.Version, TypedName: "Name"})
+	db.Accept(t.Context(), directory.Actor{Account: a.ID}, directory.Evidence{Acceptance: directory.Acceptance{Account: a.ID, Agreement: g.Name, Version: g.Version, TypedName: cmp.Or(a.Name, "Name")}})
 }
 
 // same compares two databases' directories with what is read-only of them.

@@ -9,7 +9,7 @@ import (
 	"github.com/ringfence/ringfence/auth"
 )
 
-const selectLanes = `SELECT lane, count, total, since, next, unseen, known, told FROM code_failure WHERE account = ?`
+const selectLanes = `SELECT lane, count, total, since, next, unseen, known, told, warned FROM code_failure WHERE account = ?`
 
 // Failures returns the account's counts of wrong codes by lane.
 func (db *DB) Failures(ctx context.Context, account string) (map[string]auth.Failures, error) {
@@ -26,7 +26,7 @@ func scanLanes(rows *sql.Rows) (map[string]auth.Failures, error) {
 	for rows.Next() {
 		var lane string
 		var f auth.Failures
-		err := rows.Scan(&lane, &f.Count, &f.Total, (*instant)(&f.Since), (*instant)(&f.Next), &f.Unseen, (*instant)(&f.Known), &f.Told)
+		err := rows.Scan(&lane, &f.Count, &f.Total, (*instant)(&f.Since), (*instant)(&f.Next), &f.Unseen, (*instant)(&f.Known), &f.Told, (*instant)(&f.Warned))
 		if err != nil {
 			return nil, fmt.Errorf("reading wrong codes: %w", err)
 		}
@@ -69,9 +69,9 @@ func writeLanes(ctx context.Context, tx *sql.Tx, account string, was, is map[str
 		if old, ok := was[lane]; ok && old == f {
 			continue
 		}
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO code_failure (account, lane, count, total, since, next, unseen, known, told)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			account, lane, f.Count, f.Total, column(f.Since), column(f.Next), f.Unseen, column(f.Known), f.Told)
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO code_failure (account, lane, count, total, since, next, unseen, known, told, warned)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			account, lane, f.Count, f.Total, column(f.Since), column(f.Next), f.Unseen, column(f.Known), f.Told, column(f.Warned))
 		if err != nil {
 			return err
 		}

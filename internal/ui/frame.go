@@ -1,5 +1,7 @@
 package ui
 
+import "time"
+
 // A Frame is what every page shows around its contents. Page structs embed it.
 type Frame struct {
 	Title        Text   // of the page, without the product's name
@@ -14,7 +16,8 @@ type Frame struct {
 	Nav       []NavGroup
 	Narrow    bool // a single column for one task: sign-in, enrolment, refusal
 	Flash     *Flash
-	RequestID string // shown on error pages and refusals
+	Notice    *Notice // what the person has not seen yet of what happened to the account
+	RequestID string  // shown on error pages and refusals
 	// FormTargets are further origins that a form of this page may lead to.
 	FormTargets []string
 	// Here is the address of this page on the gate, to come back to when the
@@ -59,6 +62,17 @@ const (
 type Flash struct {
 	Kind string // Good, Warn, Bad or Neutral
 	Text Text
+}
+
+// A Notice stands above pages until the person has seen what it is about.
+type Notice struct {
+	Title  Text // of the newest
+	At     time.Time
+	IP     string // where the newest came from, if known
+	Client Text
+	Others int // how many more there are
+	Grave  bool
+	UpTo   string // names the newest, for the form that dismisses them
 }
 
 // A Badge is a word with a colour; the word alone must say everything.

@@ -1,0 +1,173 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/ui"
+)
+
+// A noticeText is how a kind of notice is worded, on pages and in mails. In
+// the texts {name} stands for a detail of the notice; a sentence whose details
+// are not all there is left out.
+type noticeText struct {
+	Title ui.Text // what happened, short
+	Text  string  // what it means, in whole sentences
+	// Alarm is what to do if it was not the account's owner.
+	Alarm ui.Text
+	Grave bool // worth a second look even by whoever did it
+}
+
+const (
+	alarmPassword = "If that was not you, change your password and end your other sessions at once, and tell your administrator."
+	alarmReset    = "If that was not you, somebody else holds your password or a factor of yours: end your sessions and ask your administrator for a reset at once."
+)
+
+// noticeTexts words every kind of notice. A kind that is not here is shown by
+// [unknownNotice].
+var noticeTexts = map[auth.NoticeKind]noticeText{
+	auth.NoticePasswordChanged: {Title: "Your password was changed", Alarm: alarmReset,
+		Text: "Only the new password is good from now on. Other sessions that were ended with it: {sessions}."},
+	auth.NoticeSignInReset: {Title: "Your sign-in was reset", Grave: true,
+		Text:  "An administrator took away your password, your factors and your recovery codes, and ended every session and token. You set up anew with the invitation that you were sent. It was done by {by}.",
+		Alarm: "If you did not ask for it, ask your administrator why it was done."},
+	auth.NoticeRecoveryUsed: {Title: "A recovery code was used", Grave: true, Alarm: alarmReset,
+		Text: "Somebody signed in or confirmed with a recovery code in place of your factor. That code is spent. Recovery codes that are left: {left}."},
+	auth.NoticeRecoveryReplaced: {Title: "Your recovery codes were replaced", Alarm: alarmReset,
+		Text: "None of the codes from before is good any longer."},
+	auth.NoticeWrongCodes: {Title: "Your password was right, but the code was wrong", Grave: true, Alarm: alarmPassword,
+		Text: "Somebody who knows your password tried to sign in and did not have your second factor. Wrong codes since your last sign-in: {codes}."},
+	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword,
+		Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."},
+}
+
+// unknownNotice words a kind that this program does not know, such as one left
+// by a newer version.
+var unknownNotice = noticeText{Title: "Something about your sign-in changed", Alarm: alarmReset,
+	Text: "This version of Ringfence has no words for it. Your administrator can look it up in the access log."}
+
+// wordsOf returns the words for a notice, its details filled in.
+func wordsOf(n *auth.Notice) noticeText {
+	t, ok := noticeTexts[n.Kind]
+	if !ok {
+		t = unknownNotice
+	}
+	t.Text = fillIn(t.Text, n.Detail)
+	return t
+}
+
+// fillIn puts details into the sentences of text. A sentence that asks for one
+// which is not there is left out.
+func fillIn(text string, detail map[string]string) string {
+	var kept []string
+	for sentence := range strings.SplitAfterSeq(text, ". ") {
+		pairs, lacking := []string{}, false
+		for rest := sentence; ; {
+			_, after, ok := strings.Cut(rest, "{")
+			if !ok {
+				break
+			}
+			name, after, _ := strings.Cut(after, "}")
+			value := plainLine(detail[name])
+			lacking = lacking || value == ""
+			pairs, rest = append(pairs, "{"+name+"}", value), after
+		}
+		if !lacking {
+			kept = append(kept, strings.NewReplacer(pairs...).Replace(sentence))
+		}
+	}
+	return strings.TrimSpace(strings.Join(kept, ""))
+}
+
+// plainLine makes a value that a person or client chose fit for the middle of
+// a sentence: one line, no control characters, not long.
+func plainLine(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 }), " ")
+	return clip(strings.TrimSpace(s), 120)
+}
+
+// A shownNotice is a notice as the page lists it.
+type shownNotice struct {
+	Title, Alarm  ui.Text
+	Text          string
+	Grave, Unseen bool
+	At            time.Time
+	IP            string
+	Client        ui.Text
+	UserAgent     string
+}
+
+func showNotice(n *auth.Notice) shownNotice {
+	t := wordsOf(n)
+	s := shownNotice{Title: t.Title, Text: t.Text, Alarm: t.Alarm, Grave: t.Grave, Unseen: n.Seen.IsZero(), At: n.At, IP: n.IP}
+	if n.UserAgent != "" {
+		s.Client, s.UserAgent = clientWords(n.UserAgent), clip(n.UserAgent, 160)
+	}
+	return s
+}
+
+// noticesPage is the data of the page "notices".
+type noticesPage struct {
+	Base
+	Notices []shownNotice
+	Unseen  int
+	UpTo    string // the newest that is shown
+}
+
+func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, v *visit) error {
+	list, err := c.Auth.Notices(r.Context(), v.Session.Account)
+	if err != nil {
+		return authError(err, "listing notices")
+	}
+	page := &noticesPage{Base: v.page("My notices")}
+	page.Notice = nil // the page itself says it
+	for _, n := range list {
+		page.Notices = append(page.Notices, showNotice(&n))
+		if n.Seen.IsZero() {
+			page.Unseen++
+		}
+	}
+	if len(list) > 0 {
+		page.UpTo = list[0].At.Format(time.RFC3339Nano)
+	}
+	return c.show(w, r, http.StatusOK, "notices", page)
+}
+
+// seeNotices notes that the visitor has seen the notices that the page listed:
+// one that came in the meantime stays new.
+func (c *Console) seeNotices(w http.ResponseWriter, r *http.Request, v *visit) error {
+	upTo, err := time.Parse(time.RFC3339Nano, r.PostForm.Get("up_to"))
+	if err != nil {
+		return &ui.Error{Status: http.StatusBadRequest, Err: err}
+	}
+	if err := c.Auth.SeeNotices(r.Context(), v.Session.Account, upTo); err != nil {
+		return authError(err, "noting that notices were seen")
+	}
+	to := "/"
+	if r.PostForm.Get("from") == "notices" {
+		to = "/notices"
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// banner is what stands above a page for as long as there are notices that the
+// visitor has not seen; nil when there are none. That they cannot be read is no
+// reason to show no page.
+func (v *visit) banner() *ui.Notice {
+	list, err := v.c.Auth.Notices(v.r.Context(), v.Session.Account)
+	if err != nil {
+		v.c.Logger.WarnContext(v.r.Context(), "reading notices for the banner", "err", err)
+		return nil
+	}
+	list = slices.DeleteFunc(list, func(n auth.Notice) bool { return !n.Seen.IsZero() })
+	if len(list) == 0 {
+		return nil
+	}
+	s := showNotice(&list[0])
+	return &ui.Notice{Title: s.Title, At: s.At, IP: s.IP, Client: s.Client, Others: len(list) - 1, UpTo: s.At.Format(time.RFC3339Nano),
+		Grave: slices.ContainsFunc(list, func(n auth.Notice) bool { return wordsOf(&n).Grave })}
+}
