@@ -135,8 +135,17 @@ func (s *Service) endAllLocked(ctx context.Context, actor Actor, a *Account, why
 			return 0, err
 		}
 	}
+	machines := s.machinesOf(a.ID)
+	for _, l := range machines {
+		if err := s.record(ctx, machineEvent(s.eventBy(actionMachineEnd, actor, a), &l.Machine)); err != nil {
+			return 0, err
+		}
+	}
 	if err := remove(ctx, a.ID); err != nil {
 		return 0, err
+	}
+	for _, l := range machines {
+		s.dropMachine(l.ID)
 	}
 	for _, l := range sessions {
 		s.drop(l.view.Load().ID)

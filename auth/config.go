@@ -63,18 +63,34 @@ type Config struct {
 	MaxHashes int
 	// HashCost is what one hash costs; the default is right outside of tests.
 	HashCost HashCost
+	// Limits, when set, narrows Idle and Absolute for an account's sessions. It
+	// is asked at every use of a session, so that a change holds at once for
+	// those that are open: it must read memory only and be safe for concurrent use.
+	Limits func(account string) Limits
 	// Derive computes argon2id (RFC 9106) with one lane, memory in KiB, size in
 	// bytes. nil computes it in this process; the gateway passes a process of
 	// its own, so that hashes do not slow what it forwards. At most MaxHashes
 	// calls run at a time.
 	Derive func(ctx context.Context, password, salt []byte, passes, memory, size uint32) ([]byte, error)
 	// MaxSessions is how many sessions an account may have; default 20. One
-	// more ends the oldest.
+	// more ends the one that was used least lately.
 	MaxSessions int
 
 	// ProviderNetworks are networks that are not public in which vendors'
 	// identity providers may be; default none.
 	ProviderNetworks []netip.Prefix
+
+	// PhishingResistant reports whether an engagement in force demands a
+	// passkey or security key of the account: it may then add its first one
+	// only while enrolling or with an administrator's permission. Nil: none
+	// does. It must be fast and safe for concurrent use.
+	PhishingResistant func(account string) bool
+
+	// DeviceLogin says how machines are signed in from the command line.
+	DeviceLogin DeviceLogin
+	// AccessTokenLife is how long a personal access token may last; default and
+	// at most 90 days.
+	AccessTokenLife time.Duration
 
 	// Changed, when set, is called after sessions, tokens or accounts changed,
 	// so that open streams can be looked at again. It must return at once.
@@ -132,8 +148,14 @@ func (c *Config) check() error {
 	case c.Skew < 0 || c.Skew > 2:
 		return fmt.Errorf("skew %d is outside -1 to 2", c.Skew)
 	}
+	if c.AccessTokenLife = or(c.AccessTokenLife, longestAccess); c.AccessTokenLife < 0 || c.AccessTokenLife > longestAccess {
+		return fmt.Errorf("a personal access token's life of %s is outside 0 to %s", c.AccessTokenLife, longestAccess)
+	}
 	if c.KnownHost == nil {
 		c.KnownHost = func(string) bool { return false }
+	}
+	if c.PhishingResistant == nil {
+		c.PhishingResistant = func(string) bool { return false }
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}

@@ -14,6 +14,9 @@
 //	LoginCode  flow, code        -> session  (value of [SessionCookie] at the gate)
 //	Confirm    session, code     -> the same session with a fresh code and a new cookie
 //
+//	BeginKeyLogin, FinishKeyLogin      in place of the code, with a passkey or security key
+//	BeginKeyConfirm, FinishKeyConfirm  the same in a session
+//
 // Every answer to a wrong address, password or code is [ErrBadCredentials];
 // one password hash is computed whether or not the account exists. Failed
 // codes are counted per account over everything and kept in the store; failed

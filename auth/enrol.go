@@ -174,7 +174,11 @@ func (s *Service) FinishEnrolment(ctx context.Context, o Origin, enrol string) (
 	if !e.External.At.IsZero() {
 		p.passwordAt = time.Time{} // a provider's word stood in its place
 	}
-	return s.startSession(ctx, o, a, c, p)
+	cookie, sess, err = s.startSession(ctx, o, a, c, p)
+	if err == nil {
+		s.allowEnrolled(ctx, sess)
+	}
+	return cookie, sess, err
 }
 
 // hostWords returns the words of the deployment's own names.

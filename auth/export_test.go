@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -53,6 +55,31 @@ func HashBefore(t testing.TB, root []byte, account, password string) string {
 		t.Fatal(err)
 	}
 	return hash
+}
+
+// ReadKeyAnswers reads answer as a new key's and as an old key's, each to a
+// question that nobody was asked before.
+func ReadKeyAnswers(s *Service, a Account, answer []byte) error {
+	ctx := context.Background()
+	owner, _, err := s.owner(ctx, &a)
+	if err != nil {
+		panic(err)
+	}
+	_, create, err := s.relyingParty.BeginRegistration(owner)
+	if err != nil {
+		panic(err)
+	}
+	_, get, err := s.relyingParty.BeginLogin(owner)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := s.readNewKey(ctx, &a, create, answer); err == nil {
+		return nil
+	} else if _, ok := errors.AsType[refusal](err); !ok {
+		panic(err)
+	}
+	_, _, err = s.readAnswer(owner, get, answer)
+	return err
 }
 
 // SealTOTP seals a secret as the device's.

@@ -135,7 +135,7 @@ func (s *Service) fresh(ctx context.Context, sess *Session) (*liveSession, *Acco
 	if !ok || v.Epoch != sess.epoch {
 		return nil, nil, nil, ErrSessionEnded
 	}
-	if v.CodeAt.IsZero() || now.Sub(v.CodeAt) > FreshFor {
+	if newest := v.proved().newestAt(); newest.IsZero() || now.Sub(newest) > FreshFor {
 		return nil, nil, nil, ErrCodeStale
 	}
 	a, err := s.activeAccount(ctx, v.Account)

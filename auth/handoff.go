@@ -99,7 +99,7 @@ func (s *Service) IssueHandoff(_ context.Context, sess *Session, host, targetID 
 // URI to go on to. startSecret is the value of [StartCookie] that came with the
 // request: without it a stranger's code would sign the victim in as somebody
 // else. Whatever is wrong, the code is used up and the error is [ErrHandoffInvalid].
-func (s *Service) RedeemHandoff(_ context.Context, host, code, startSecret string) (cookie, uri string, err error) {
+func (s *Service) RedeemHandoff(ctx context.Context, host, code, startSecret string) (cookie, uri string, err error) {
 	now := s.now()
 	h, ok := s.handoffs.take(hashSecret(code), now)
 	if !ok || h.target.Host != host ||
@@ -113,5 +113,6 @@ func (s *Service) RedeemHandoff(_ context.Context, host, code, startSecret strin
 	if cookie, err = s.cookieFor(v, host); err != nil {
 		return "", "", err
 	}
+	s.opened(ctx, h.session, host)
 	return cookie, h.target.URI, nil
 }

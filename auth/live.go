@@ -15,10 +15,17 @@ type live struct {
 	tokens   sync.Map // hash of the secret -> *liveToken
 	tokenIDs sync.Map // token id -> *liveToken
 	accounts sync.Map // account id -> *liveAccount
+
+	machines   sync.Map // hash of the secret -> *liveMachine
+	machineIDs sync.Map // machine id -> *liveMachine
 }
 
 // A liveAccount is an account as last read; nil once it is gone.
-type liveAccount struct{ p atomic.Pointer[Account] }
+type liveAccount struct {
+	p        atomic.Pointer[Account]
+	sessions sync.Map // session id -> *liveSession: the account's own
+	tokens   sync.Map // token id -> *liveToken
+}
 
 // A liveSession is a session in force. Its view is replaced as a whole.
 type liveSession struct {
@@ -36,6 +43,8 @@ type liveToken struct {
 	account *liveAccount
 	ended   atomic.Bool
 	subject atomic.Pointer[agedSubject]
+	dpop    *dpopState // nil: bound to no key
+	used    lastUse
 }
 
 // An agedSubject is a subject as of one second: within it, requests share one.
@@ -48,8 +57,8 @@ type agedSubject struct {
 
 // alive returns the session's view and account while both are in force.
 func (s *Service) alive(l *liveSession, now time.Time) (*StoredSession, *Account, bool) {
-	v, a := l.view.Load(), l.account.p.Load()
-	if l.ended.Load() || !a.Active(now) || !now.Before(v.Ends) || now.UnixNano()-l.seen.Load() >= int64(s.cfg.Idle) {
+	v, a, standing := s.standing(l, now)
+	if standing != inForce {
 		return nil, nil, false
 	}
 	return v, a, true
@@ -89,20 +98,28 @@ func (s *Service) publish(row *StoredSession, a *Account) *liveSession {
 	l.view.Store(&copied)
 	l.seen.Store(row.LastSeen.UnixNano())
 	l.flushed.Store(row.LastSeen.UnixNano())
+	l.account.sessions.Store(row.ID, l)
 	s.live.sessions.Store(row.ID, l)
 	return l
 }
 
 func (s *Service) publishToken(t Token, a *liveAccount) {
 	l := &liveToken{Token: t, account: a}
+	if t.Key != "" {
+		l.dpop = new(dpopState)
+	}
+	l.used.start(t.LastUsed, t.LastIP)
 	s.live.tokens.Store(t.Hash, l)
 	s.live.tokenIDs.Store(t.ID, l)
+	a.tokens.Store(t.ID, l)
 }
 
 // drop takes a session out of force. Call under mu.
 func (s *Service) drop(id string) {
 	if v, ok := s.live.sessions.LoadAndDelete(id); ok {
-		v.(*liveSession).ended.Store(true)
+		l := v.(*liveSession)
+		l.ended.Store(true)
+		l.account.sessions.Delete(id)
 	}
 }
 
@@ -111,6 +128,7 @@ func (s *Service) dropToken(id string) {
 		l := v.(*liveToken)
 		l.ended.Store(true)
 		s.live.tokens.Delete(l.Hash)
+		l.account.tokens.Delete(id)
 	}
 }
 
@@ -122,25 +140,27 @@ func (s *Service) session(id string) (*liveSession, bool) {
 	return v.(*liveSession), true
 }
 
-// sessionsOf calls yield with each session of the account that is in the map.
+// sessionsOf returns the account's sessions, in force or not.
 func (s *Service) sessionsOf(account string) []*liveSession {
-	var all []*liveSession
-	s.live.sessions.Range(func(_, v any) bool {
-		if l := v.(*liveSession); l.view.Load().Account == account {
-			all = append(all, l)
-		}
-		return true
-	})
+	if v, ok := s.live.accounts.Load(account); ok {
+		return v.(*liveAccount).allSessions()
+	}
+	return nil
+}
+
+func (a *liveAccount) allSessions() (all []*liveSession) {
+	a.sessions.Range(func(_, v any) bool { all = append(all, v.(*liveSession)); return true })
 	return all
 }
 
 func (s *Service) tokensOf(account string) []*liveToken {
-	var all []*liveToken
-	s.live.tokenIDs.Range(func(_, v any) bool {
-		if l := v.(*liveToken); l.Account == account {
-			all = append(all, l)
-		}
-		return true
-	})
+	if v, ok := s.live.accounts.Load(account); ok {
+		return v.(*liveAccount).allTokens()
+	}
+	return nil
+}
+
+func (a *liveAccount) allTokens() (all []*liveToken) {
+	a.tokens.Range(func(_, v any) bool { all = append(all, v.(*liveToken)); return true })
 	return all
 }

@@ -193,6 +193,11 @@ func (s *Service) LoginCode(ctx context.Context, o Origin, flow, code string) (c
 	if err != nil {
 		return "", nil, err
 	}
+	return s.completeLogin(ctx, o, f, a, p)
+}
+
+// completeLogin starts the session of a sign-in whose second factor was proved.
+func (s *Service) completeLogin(ctx context.Context, o Origin, f Flow, a *Account, p proof) (cookie string, sess *Session, err error) {
 	p.passwordAt, p.external = f.PasswordAt, f.External
 	won, err := s.cfg.Store.TakeFlow(ctx, f.Hash)
 	if err != nil {
@@ -222,7 +227,7 @@ type deviceClaims struct {
 func (s *Service) Device(sess *Session) (string, error) {
 	now := s.now()
 	return s.deviceKeys.sign(&deviceClaims{jwt.RegisteredClaims{
-		Issuer: s.issuer, Audience: jwt.ClaimStrings{s.cfg.GateHost}, Subject: hashSecret(sess.Email), ID: newID(""),
+		Issuer: s.issuer, Audience: jwt.ClaimStrings{s.cfg.GateHost}, Subject: hashSecret(sess.Email), ID: or(sess.device, newID("")),
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(deviceLife)),
 	}})
 }

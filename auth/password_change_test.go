@@ -50,7 +50,7 @@ func TestChangePassword(t *testing.T) {
 	if r, ok := e.Recorder.Last("password.change"); !ok || r.Session != sess.ID || r.Account != p.ID || r.Detail["end_others"] != "true" {
 		t.Errorf("recorded %+v", r)
 	}
-	if got := kinds(t, e, p.ID); !slices.Equal(got, []auth.NoticeKind{auth.NoticePasswordChanged}) {
+	if got := kinds(t, e, p.ID); !slices.Equal(got, []auth.NoticeKind{auth.NoticeNewDevice, auth.NoticePasswordChanged}) {
 		t.Errorf("the owner was told %v", got)
 	}
 	// The cookie from before cannot change anything either.

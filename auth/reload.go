@@ -38,6 +38,10 @@ func (s *Service) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading tokens: %w", err)
 	}
+	machines, err := s.cfg.Store.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("reading machines: %w", err)
+	}
 	accounts, err := s.cfg.Store.SignedIn(ctx)
 	if err != nil {
 		return fmt.Errorf("reading accounts: %w", err)
@@ -45,6 +49,7 @@ func (s *Service) load(ctx context.Context) error {
 	s.loadAccounts(accounts)
 	s.loadSessions(rows)
 	s.loadTokens(tokens)
+	s.loadMachines(machines)
 	s.assertions.clear() // they name e-mail address and roles
 	return nil
 }
@@ -76,9 +81,7 @@ func (s *Service) loadSessions(rows []StoredSession) {
 		}
 		have[row.ID] = true
 		if l, ok := s.session(row.ID); ok {
-			if was := l.view.Load(); was.Epoch != row.Epoch {
-				l.view.Store(row)
-			}
+			l.reread(row)
 			continue
 		}
 		s.publish(row, v.(*liveAccount).p.Load())
@@ -136,15 +139,19 @@ func (s *Service) flush(ctx context.Context) error {
 }
 
 // endExpired removes the rows of sessions and tokens that are no longer in
-// force: idle, over, or of an account that may not be signed in.
+// force for good: over, or of an account that may not be signed in. Idle ones
+// stay, out of force, for [Service.Resume].
 func (s *Service) endExpired(ctx context.Context, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
 	var sessions, tokens []string
+	if err := s.markIdle(ctx, now); err != nil {
+		errs = append(errs, err)
+	}
 	s.live.sessions.Range(func(id, v any) bool {
 		l := v.(*liveSession)
-		if _, _, ok := s.alive(l, now); ok {
+		if _, _, standing := s.standing(l, now); standing != ended {
 			return true
 		}
 		if err := s.recordExpiry(ctx, l, now); err != nil {
@@ -183,10 +190,7 @@ func (s *Service) recordExpiry(ctx context.Context, l *liveSession, now time.Tim
 	why := a.inactiveReason(now)
 	action := actionSessionEnd
 	if why == "" {
-		action = actionSessionExpire
-		if why = "idle"; !now.Before(v.Ends) {
-			why = "absolute"
-		}
+		action, why = actionSessionExpire, "absolute"
 	}
 	r := s.event(action, "ok", a, Origin{})
 	r.Account, r.Session = v.Account, v.ID

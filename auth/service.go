@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -69,6 +71,7 @@ type Service struct {
 
 	// Set once by New.
 	seal          *sealer
+	relyingParty  *webauthn.WebAuthn // nil: the gate's host cannot have keys
 	hasher        *hasher
 	sessionKeys   *keyring
 	assertionKeys *keyring
@@ -91,6 +94,10 @@ type Service struct {
 
 	external *externalSignIn
 
+	clockTold atomic.Int64 // how far behind the clock was when last recorded, in nanoseconds
+
+	polls expiring[*poll] // by hash of the device code
+
 	hashes atomic.Int64 // password hashes computed; tests read it
 }
 
@@ -111,9 +118,13 @@ func New(cfg Config) (*Service, error) {
 		assertionKeys: &keyring{purpose: purposeAssertion, typ: typeAssertion},
 		deviceKeys:    &keyring{purpose: purposeDevice, typ: typeDevice},
 	}
+	if s.relyingParty, err = newRelyingParty(&s.cfg); err != nil {
+		return nil, fmt.Errorf("configuring sign-in: %w", err)
+	}
 	s.verified.limit, s.assertions.limit = 1<<15, 1<<13
 	s.targets.limit, s.handoffs.limit = 20_000, 20_000
 	s.shown.limit = 20_000
+	s.polls.limit = maxDeviceGrants
 	if s.throttle, err = deriveKey(cfg.RootKey, "throttle", 32); err != nil {
 		return nil, fmt.Errorf("configuring sign-in: %w", err)
 	}
@@ -145,7 +156,7 @@ func (s *Service) Run(ctx context.Context) error {
 			// The context is over; what was seen last is still worth keeping.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			if err := s.flush(last); err != nil {
+			if err := errors.Join(s.flush(last), s.flushTokens(last)); err != nil {
 				s.log.Error("writing when sessions were last seen", "err", err)
 			}
 			return nil
@@ -159,13 +170,14 @@ func (s *Service) Run(ctx context.Context) error {
 
 // sweep is one round of Run.
 func (s *Service) sweep(ctx context.Context) error {
-	if d := s.clock.behind(); d > time.Second {
-		s.log.Warn("the clock was set back; sessions end as if it had not been", "behind", d)
-	}
 	now := s.now()
 	return errors.Join(
+		s.noteClock(ctx),
 		s.flush(ctx),
+		s.flushTokens(ctx),
 		s.endExpired(ctx, now),
+		s.endMachines(ctx, now),
+		s.cfg.Store.ExpireDeviceGrants(ctx, now.Add(-deviceGrantKept), now.Add(-deviceTryWindow)),
 		s.cfg.Store.Expire(ctx, now),
 		s.cfg.Store.ExpireNotices(ctx, now.Add(-noticeLife)),
 		s.cfg.Store.ExpireWarnings(ctx, now.Add(-noticeLife)),

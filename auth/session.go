@@ -28,6 +28,7 @@ type Session struct {
 	CodeAt       time.Time // when the newest code was proved
 	CodeFactor   string    // what kind of code: policy.FactorTOTP or policy.FactorRecovery
 	External     External  // what a vendor's identity provider vouched for
+	KeyAt        time.Time // when a passkey or security key was proved; zero: never
 	IP           string
 	UserAgent    string
 
@@ -36,26 +37,35 @@ type Session struct {
 	FailedCodes  int // wrong codes between that one and this: a sign that the password is known
 	RecoveryLeft int // unused recovery codes at the last code
 
-	epoch int64
+	Idle       bool     // nobody used it for too long: not in force until it is resumed
+	NewDevice  bool     // it began on a device that the account had not used before
+	NewNetwork bool     // it was begun or resumed from a network new to the account
+	Opened     []string // hosts of clusters that it was carried to
+
+	epoch  int64
+	device string
 }
 
 // Subject returns who x is to policies, with factors as old as they are at now.
 func (x *Session) Subject(now time.Time) policy.Subject {
-	return x.External.factors(subjectOf(x.Account, x.Email, x.Vendor, x.Roles, x.ID, x.PasswordAt, x.CodeAt, x.CodeFactor, now), now)
+	return subjectOf(x.Account, x.Email, x.Vendor, x.Roles, x.ID, proof{passwordAt: x.PasswordAt, codeAt: x.CodeAt, factor: x.CodeFactor, keyAt: x.KeyAt, external: x.External}, now)
 }
 
-func subjectOf(account, email, vendor string, roles []policy.Role, id string, password, code time.Time, factor string, now time.Time) policy.Subject {
+func subjectOf(account, email, vendor string, roles []policy.Role, id string, p proof, now time.Time) policy.Subject {
 	s := policy.Subject{
 		Account: account, Email: email, Vendor: vendor, Roles: roles, Session: id, Credential: policy.CredentialSession,
-		Factors: make(map[string]int64, 2),
+		Factors: make(map[string]int64, 3),
 	}
-	if !password.IsZero() {
-		s.Factors[policy.FactorPassword] = age(password, now)
+	if !p.passwordAt.IsZero() {
+		s.Factors[policy.FactorPassword] = age(p.passwordAt, now)
 	}
-	if !code.IsZero() {
-		s.Factors[factor] = age(code, now)
+	if !p.codeAt.IsZero() {
+		s.Factors[p.factor] = age(p.codeAt, now)
 	}
-	return s
+	if !p.keyAt.IsZero() {
+		s.Factors[factorKey] = age(p.keyAt, now)
+	}
+	return p.external.factors(s, now)
 }
 
 func age(at, now time.Time) int64 { return max(0, int64(now.Sub(at)/time.Second)) }
@@ -63,10 +73,13 @@ func age(at, now time.Time) int64 { return max(0, int64(now.Sub(at)/time.Second)
 // sessionOf returns the session as others see it.
 func (s *Service) sessionOf(l *liveSession, v *StoredSession, a *Account) *Session {
 	seen := time.Unix(0, l.seen.Load()).UTC()
+	limits := s.limits(v.Account)
 	x := &Session{
 		ID: v.ID, Account: v.Account, Created: v.Created, LastSeen: seen,
-		IdleEnds: seen.Add(s.cfg.Idle), AbsoluteEnds: v.Ends,
-		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, External: v.External, IP: v.IP, UserAgent: v.UserAgent,
+		IdleEnds: seen.Add(limits.Idle), AbsoluteEnds: v.absoluteEnd(limits),
+		Idle:      !v.IdleSince.IsZero() || s.now().Sub(seen) >= limits.Idle,
+		NewDevice: v.NewDevice, NewNetwork: v.NewNetwork, Opened: slices.Clone(v.Opened), device: v.Device,
+		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, KeyAt: v.KeyAt, External: v.External, IP: v.IP, UserAgent: v.UserAgent,
 		LastLogin: v.LastLogin, LastIP: v.LastIP, FailedCodes: v.FailedCodes, RecoveryLeft: v.RecoveryLeft, epoch: v.Epoch,
 	}
 	if a != nil {
@@ -84,11 +97,45 @@ func (s *Service) sessionOf(l *liveSession, v *StoredSession, a *Account) *Sessi
 // A proof is what somebody proved when a session starts.
 type proof struct {
 	passwordAt, codeAt time.Time
-	factor             string
+	factor             string    // of codeAt
+	keyAt              time.Time // a passkey or security key
 	recoveryLeft       int
 	failedCodes        int
 	external           External
 	renewed            string // a recovery code in place of the one that was used
+}
+
+// newestAt is when a second factor was proved last; zero: none was.
+func (p proof) newestAt() time.Time {
+	if p.keyAt.After(p.codeAt) {
+		return p.keyAt
+	}
+	return p.codeAt
+}
+
+// newest names the second factor that was proved.
+func (p proof) newest() string {
+	if !p.keyAt.IsZero() && p.keyAt.After(p.codeAt) {
+		return factorKey
+	}
+	return p.factor
+}
+
+// prove notes what was proved beside what the session holds: a code and a key
+// each keep their own age.
+func (v *StoredSession) prove(p proof) {
+	if !p.codeAt.IsZero() {
+		v.CodeAt, v.CodeFactor = p.codeAt, p.factor
+	}
+	if !p.keyAt.IsZero() {
+		v.KeyAt = p.keyAt
+	}
+	v.RecoveryLeft = p.recoveryLeft
+}
+
+// proved is what the session holds.
+func (v *StoredSession) proved() proof {
+	return proof{passwordAt: v.PasswordAt, codeAt: v.CodeAt, factor: v.CodeFactor, keyAt: v.KeyAt, external: v.External}
 }
 
 // startSession records, stores and puts in force a session that did not exist
@@ -97,11 +144,14 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	now := s.now()
 	row := &StoredSession{
 		ID: newID("ses_"), Account: a.ID, Epoch: 1, Created: now, LastSeen: now, Ends: now.Add(s.cfg.Absolute),
-		PasswordAt: p.passwordAt, CodeAt: p.codeAt, CodeFactor: p.factor, External: p.external, UserAgent: cut(o.UserAgent),
+		PasswordAt: p.passwordAt, CodeAt: p.codeAt, CodeFactor: p.factor, KeyAt: p.keyAt, External: p.external, UserAgent: cut(o.UserAgent),
 		LastLogin: c.LastLogin, LastIP: c.LastIP, FailedCodes: p.failedCodes, RecoveryLeft: p.recoveryLeft,
 	}
 	if o.IP.IsValid() {
 		row.IP = o.IP.Unmap().String()
+	}
+	if err := s.recognise(ctx, row, o, a, c); err != nil {
+		return "", nil, err
 	}
 	cookie, err := s.cookieFor(row, s.cfg.GateHost)
 	if err != nil {
@@ -109,24 +159,33 @@ func (s *Service) startSession(ctx context.Context, o Origin, a *Account, c Cred
 	}
 	r := s.event(actionSessionStart, "ok", a, o)
 	r.Session, r.Credential = row.ID, policy.CredentialSession
-	sub := p.external.factors(subjectOf("", "", "", nil, "", p.passwordAt, p.codeAt, p.factor, now), now)
-	r.Factors = sub.Factors
-	if age, ok := sub.CodeAge(); ok {
-		r.CodeAge = policy.Int64(age)
+	proved := subjectOf("", "", "", nil, "", p, now)
+	r.Factors = proved.Factors
+	if newest, ok := proved.CodeAge(); ok {
+		r.CodeAge = policy.Int64(newest)
 	}
-	if err := s.record(ctx, r); err != nil {
+	if err := s.record(ctx, detailNew(r, row)); err != nil {
 		return "", nil, err
 	}
+	l, err := s.putSession(ctx, row, a)
+	if err != nil {
+		return "", nil, err
+	}
+	s.tellNew(ctx, a, row, o)
+	return cookie, s.sessionOf(l, row, a), nil
+}
+
+// putSession stores a session and puts it in force.
+func (s *Service) putSession(ctx context.Context, row *StoredSession, a *Account) (*liveSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.endSurplus(ctx, a); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if err := s.cfg.Store.PutSession(ctx, *row); err != nil {
-		return "", nil, fmt.Errorf("storing session: %w", err)
+		return nil, fmt.Errorf("storing session: %w", err)
 	}
-	l := s.publish(row, a)
-	return cookie, s.sessionOf(l, row, a), nil
+	return s.publish(row, a), nil
 }
 
 // endSurplus ends the account's sessions that were used least lately, so that
@@ -228,43 +287,14 @@ func (s *Service) Confirm(ctx context.Context, o Origin, sess *Session, code str
 
 // rotate gives a session a fresh code and a new epoch. Call under mu.
 func (s *Service) rotate(ctx context.Context, o Origin, l *liveSession, epoch int64, a *Account, p proof) (cookie string, err error) {
-	v, _, ok := s.alive(l, s.now())
-	if !ok || v.Epoch != epoch {
-		return "", ErrSessionEnded
-	}
-	next := *v
-	next.Epoch++
-	next.CodeAt, next.CodeFactor, next.RecoveryLeft = p.codeAt, p.factor, p.recoveryLeft
-	if cookie, err = s.cookieFor(&next, s.cfg.GateHost); err != nil {
-		return "", err
-	}
-	r := s.event(actionSessionConf, "ok", a, o)
-	r.Session = v.ID
-	if err := s.record(ctx, detail(r, "factor", p.factor)); err != nil {
-		return "", err
-	}
-	if err := s.cfg.Store.RotateSession(ctx, next, v.Epoch); err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return "", ErrSessionEnded
-		}
-		return "", fmt.Errorf("renewing session: %w", err)
-	}
-	l.view.Store(&next)
-	return cookie, nil
+	r := detail(s.event(actionSessionConf, "ok", a, o), "factor", p.newest())
+	return s.renew(ctx, l, epoch, r, func(v *StoredSession) { v.prove(p) })
 }
 
-// SessionsOf returns the account's sessions in force, the one used last first.
+// SessionsOf returns the account's sessions that have not ended, idle ones
+// too, the one used last first.
 func (s *Service) SessionsOf(_ context.Context, account string) ([]Session, error) {
-	all := s.sessionsOf(account)
-	slices.SortFunc(all, func(a, b *liveSession) int { return bySeen(b, a) })
-	now := s.now()
-	out := make([]Session, 0, len(all))
-	for _, l := range all {
-		if v, a, ok := s.alive(l, now); ok {
-			out = append(out, *s.sessionOf(l, v, a))
-		}
-	}
-	return out, nil
+	return s.listed(s.sessionsOf(account)), nil
 }
 
 // Cookie returns one of our cookies with the attributes that all of them have:

@@ -340,7 +340,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("last seen %v, want %s", all, seen)
 		}
 		time.Sleep(31 * time.Minute)
-		if r, ok := e.Recorder.Last("session.expire"); !ok || r.Session != sess.ID || r.Detail["reason"] != "idle" {
+		if r, ok := e.Recorder.Last("session.idle"); !ok || r.Session != sess.ID {
 			t.Errorf("recorded %+v", r)
 		}
 		cancel()

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Accounts reads the directory's accounts.
@@ -45,7 +48,7 @@ type Credentials interface {
 	// update, and report whether it did.
 	UseRecovery(ctx context.Context, account string, slot int, at time.Time) (bool, error)
 	// ResetCredential must remove, all or nothing, the account's password,
-	// devices, pending secret, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens,
+	// devices, pending secret, keys, recovery codes, invitation, enrolments, sign-ins under way, sessions, tokens,
 	// failure counts and pinned subject.
 	ResetCredential(ctx context.Context, account string) error
 }
@@ -142,7 +145,8 @@ type Logins interface {
 	EditFailures(ctx context.Context, account string, edit func(lanes map[string]Failures)) error
 	// ClearFailures must remove the counts of every lane of the account, and may remove the lanes.
 	ClearFailures(ctx context.Context, account string) error
-	// Expire must remove flows, invitations, enrolments and pending secrets that expired before now.
+	// Expire must remove flows, invitations, enrolments, pending secrets,
+	// ceremonies and key allowances that expired before now.
 	Expire(ctx context.Context, now time.Time) error
 }
 
@@ -156,7 +160,8 @@ type StoredSession struct {
 	Ends       time.Time // absolute end
 	PasswordAt time.Time
 	CodeAt     time.Time
-	CodeFactor string // policy.FactorTOTP or policy.FactorRecovery
+	CodeFactor string    // policy.FactorTOTP or policy.FactorRecovery
+	KeyAt      time.Time // when a passkey or security key was proved; zero: never
 	External   External
 
 	IP, UserAgent string
@@ -164,15 +169,22 @@ type StoredSession struct {
 	LastIP        string
 	FailedCodes   int // wrong codes between that one and this
 	RecoveryLeft  int
+
+	Device                string    // id of the device it began on; empty: unknown
+	Network               string    // that it was last begun or resumed from, as network returns it
+	NewDevice, NewNetwork bool      // to the account, at that moment
+	IdleSince             time.Time // not in force since; zero: it is not idle
+	Opened                []string  // hosts of clusters that it was carried to, in order
 }
 
 // Sessions keeps session rows.
 type Sessions interface {
-	// PutSession must store a new session and make its start the account's last sign-in.
+	// PutSession must store a new session, make its start the account's last
+	// sign-in and its Network, unless empty, known to the account.
 	PutSession(ctx context.Context, s StoredSession) error
 	// Sessions must return every session row.
 	Sessions(ctx context.Context) ([]StoredSession, error)
-	// RotateSession must replace the row's epoch, code and recovery fields by
+	// RotateSession must replace the row's epoch, code, key and recovery fields by
 	// s's if its epoch still is from, and return [ErrNotFound] otherwise.
 	RotateSession(ctx context.Context, s StoredSession, from int64) error
 	// TouchSessions must set when sessions were last seen; ids without a row are passed over.
@@ -198,7 +210,16 @@ type Token struct {
 	PasswordAt time.Time
 	CodeAt     time.Time
 	CodeFactor string
+	KeyAt      time.Time
 	Hash       string // hexadecimal SHA-256 of the secret
+
+	Kind     TokenKind
+	Machine  string         // id of the [Machine] that asked for it; empty: none did
+	Key      string         // RFC 7638 thumbprint of the key it is bound to; empty: none
+	Networks []netip.Prefix // where it may be used from; nil: anywhere
+	Scope    *policy.TokenScope
+	LastUsed time.Time // to the second, written in batches; zero: never
+	LastIP   string
 }
 
 // Tokens keeps token rows.
@@ -241,6 +262,10 @@ type Store interface {
 	Rotation
 	Notices
 	IdentityProviders
+	SecurityKeys
+	SessionStates
 	TOTPDevices
 	RecoveryStore
+	DeviceGrants
+	Machines
 }

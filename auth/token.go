@@ -26,11 +26,13 @@ const (
 var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // newTokenSecret returns a token's secret: the prefix and 256 random bits.
-func newTokenSecret() string {
+func newTokenSecret() string { return newPrefixedSecret(tokenPrefix) }
+
+func newPrefixedSecret(prefix string) string {
 	var b [32]byte
 	rand.Read(b[:])
 	n := new(big.Int).SetBytes(b[:]).Text(62)
-	return tokenPrefix + strings.Repeat("0", base62Length-len(n)) + n
+	return prefix + strings.Repeat("0", base62Length-len(n)) + n
 }
 
 // CreateToken makes a credential for programs that cannot keep a cookie: good
@@ -62,13 +64,13 @@ func (s *Service) CreateToken(ctx context.Context, o Origin, sess *Session, clus
 	if !ok {
 		return "", Token{}, ErrSessionEnded
 	}
-	if len(s.tokensOf(a.ID)) >= maxTokens {
+	if s.ownTokens(a.ID) >= maxTokens {
 		return "", Token{}, fmt.Errorf("making one more than %d tokens: %w", maxTokens, ErrInvalid)
 	}
 	secret = newTokenSecret()
 	t = Token{
 		ID: newID("tok_"), Account: a.ID, Cluster: cluster, Name: name, Session: v.ID, Created: now, Expires: now.Add(ttl),
-		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, Hash: hashSecret(secret),
+		PasswordAt: v.PasswordAt, CodeAt: v.CodeAt, CodeFactor: v.CodeFactor, KeyAt: v.KeyAt, Hash: hashSecret(secret),
 	}
 	if err := s.record(ctx, s.tokenEvent(s.event(actionTokenCreate, "ok", a, o), t)); err != nil {
 		return "", Token{}, err
@@ -82,8 +84,14 @@ func (s *Service) CreateToken(ctx context.Context, o Origin, sess *Session, clus
 
 // tokenEvent adds to a record which token it is about.
 func (s *Service) tokenEvent(r *policy.Record, t Token) *policy.Record {
-	r.Session, r.Credential, r.Cluster = t.Session, policy.CredentialToken, t.Cluster
+	r.Session, r.Credential, r.Cluster = t.Session, t.credential(), t.Cluster
 	detail(r, "token", t.ID)
+	if b := t.binding(); b != "" {
+		detail(r, "binding", b)
+	}
+	if t.Machine != "" {
+		detail(r, "machine", t.Machine)
+	}
 	return detail(r, "expires", t.Expires.Format(time.RFC3339))
 }
 
@@ -93,7 +101,7 @@ func (s *Service) Tokens(_ context.Context, accountID string) ([]Token, error) {
 	var out []Token
 	for _, l := range s.tokensOf(accountID) {
 		if _, ok := l.alive(now); ok {
-			out = append(out, l.Token)
+			out = append(out, l.view())
 		}
 	}
 	slices.SortFunc(out, func(a, b Token) int { return b.Created.Compare(a.Created) })

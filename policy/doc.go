@@ -11,7 +11,8 @@
 // # What a policy reads
 //
 //	input.version     the contract's version, 1
-//	input.subject     account, email, vendor, roles, session, credential, factors
+//	input.subject     account, email, vendor, roles, session, credential, factors,
+//	                  token_cluster, token_binding, token_scope
 //	input.facts       account, vendor, engagement, assignment, agreements, zone
 //	input.request     id, time, time_ns, protocol, method, host, path, raw_path,
 //	                  query, headers, source_ip, tls

@@ -62,6 +62,10 @@ type EngagementFacts struct {
 	// TrustProviderFactor says that a second factor given at the vendor's
 	// identity provider counts.
 	TrustProviderFactor bool `json:"trust_provider_factor,omitempty"`
+	// PhishingResistant demands a passkey or security key: codes do not count.
+	PhishingResistant bool `json:"phishing_resistant"`
+	// AccessTokens admits personal access tokens; absent means that it does not.
+	AccessTokens bool `json:"access_tokens,omitempty"`
 }
 
 // Values of [AssignmentFacts.Access].

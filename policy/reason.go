@@ -10,10 +10,11 @@ type Reason struct {
 // Codes of the reasons that Ringfence itself gives. Administrators' policies
 // add their own.
 const (
-	ReasonSignIn             = "sign_in_required"  // challenge: nobody is signed in
-	ReasonCodeStale          = "code_stale"        // challenge: give a fresh code
-	ReasonAgreementMissing   = "agreement_missing" // challenge: accept an agreement
-	ReasonSecondFactor       = "second_factor"     // challenge: the session has no second factor
+	ReasonSignIn             = "sign_in_required"          // challenge: nobody is signed in
+	ReasonCodeStale          = "code_stale"                // challenge: give a fresh code
+	ReasonAgreementMissing   = "agreement_missing"         // challenge: accept an agreement
+	ReasonSecondFactor       = "second_factor"             // challenge: the session has no second factor
+	ReasonPhishingResistant  = "phishing_resistant_factor" // challenge: the engagement demands a passkey or security key
 	ReasonAccountNotActive   = "account_not_active"
 	ReasonAccountEnded       = "account_ended"
 	ReasonVendorNotActive    = "vendor_not_active"
@@ -27,6 +28,8 @@ const (
 	ReasonMethodOutOfScope   = "method_out_of_scope"
 	ReasonPathOutOfScope     = "path_out_of_scope"
 	ReasonTokenOtherCluster  = "token_other_cluster"
+	ReasonTokenNotAllowed    = "token_not_allowed"  // the engagement admits no personal access tokens
+	ReasonTokenOutOfScope    = "token_out_of_scope" // of the token itself
 	ReasonFactsMissing       = "facts_missing"      // something that must be known is not
 	ReasonPolicyNotAllowed   = "policy_not_allowed" // a module defines allow and it does not hold
 	ReasonPolicyUndefined    = "policy_undefined"

@@ -30,12 +30,14 @@ const (
 	// FactorProvider is a second factor that the person gave at the vendor's
 	// identity provider. It counts under engagements that trust it, and nowhere else.
 	FactorProvider = "provider"
+	FactorWebAuthn = "webauthn" // a passkey or security key: resists phishing
 )
 
 // Names of the credentials that a request can carry, as in [Subject.Credential].
 const (
-	CredentialSession = "session"
-	CredentialToken   = "token"
+	CredentialSession     = "session"
+	CredentialToken       = "token"
+	CredentialAccessToken = "access_token"
 )
 
 // A Subject is who asks. The zero Subject is [Anonymous].
@@ -46,13 +48,21 @@ type Subject struct {
 	Roles   []Role `json:"roles,omitempty"`
 	Session string `json:"session,omitempty"` // session id, stable over the session's life
 	// Credential is how the request proved the session: [CredentialSession]
-	// for the cookie, [CredentialToken] for a bearer token.
+	// for the cookie, [CredentialToken] for a token of at most an hour,
+	// [CredentialAccessToken] for a personal one of a machine that cannot sign in.
 	Credential string `json:"credential,omitempty"`
-	// TokenCluster is the one cluster that a bearer token is good for.
+	// TokenCluster is the one cluster that a token is good for.
 	TokenCluster string `json:"token_cluster,omitempty"`
+	// TokenBinding says what a token is bound to: [BindingKey], [BindingNetwork], or empty for nothing.
+	TokenBinding string `json:"token_binding,omitempty"`
+	// TokenScope is what a personal access token is narrowed to; nil for every other credential.
+	TokenScope *TokenScope `json:"token_scope,omitempty"`
 	// Factors holds, for each factor proved in this session, the whole
 	// seconds since it was last proved.
 	Factors map[string]int64 `json:"factors,omitempty"`
+	// Refused says why a token that was shown does not count, for the answer and
+	// the record; policies do not see it. The subject is [Anonymous] otherwise.
+	Refused *TokenRefusal `json:"-"`
 }
 
 // Anonymous is the subject of a request without a session: a value, not an error.
@@ -84,6 +94,12 @@ func (s Subject) codeAge(trusted bool) (int64, bool) {
 		}
 	}
 	return age, ok
+}
+
+// ByToken reports whether s proved itself with a token of any kind, which no
+// browser sends by itself.
+func (s Subject) ByToken() bool {
+	return s.Credential == CredentialToken || s.Credential == CredentialAccessToken
 }
 
 // Has reports whether s holds role r.

@@ -21,12 +21,12 @@ type quick struct {
 	doc *policy.Document
 }
 
-func (q quick) Identify(*http.Request, string) (policy.Subject, error)      { return q.sub, nil }
-func (q quick) Refresh(s policy.Subject) (policy.Subject, bool)             { return s, true }
-func (quick) Record(context.Context, *policy.Record) (uint64, error)        { return 123456, nil }
-func (quick) Append(*policy.Record) error                                   { return nil }
-func (q quick) Facts(string, string, netip.Addr) *policy.Document           { return q.doc }
-func (quick) Assert(policy.Subject, string, string, string) (string, error) { return "x.y.z", nil }
+func (q quick) IdentifyAt(*http.Request, *policy.Arrival) (policy.Subject, error) { return q.sub, nil }
+func (q quick) Refresh(s policy.Subject) (policy.Subject, bool)                   { return s, true }
+func (quick) Record(context.Context, *policy.Record) (uint64, error)              { return 123456, nil }
+func (quick) Append(*policy.Record) error                                         { return nil }
+func (q quick) Facts(string, string, netip.Addr) *policy.Document                 { return q.doc }
+func (quick) Assert(policy.Subject, string, string, string) (string, error)       { return "x.y.z", nil }
 func (quick) Refuse(w http.ResponseWriter, _ *http.Request, f policy.Refusal) {
 	w.WriteHeader(f.Status)
 }

@@ -12,10 +12,10 @@ import (
 // An Identifier says who a request comes from. Its methods are called for many
 // requests at once.
 type Identifier interface {
-	// Identify returns who the request on host (canonical) comes from; no valid
+	// IdentifyAt returns who the request that arrived at at comes from; no valid
 	// session is [policy.Anonymous], not an error. An error means that it cannot
-	// be told now, and the request is answered with 503.
-	Identify(r *http.Request, host string) (policy.Subject, error)
+	// be told now, and the request is answered with 503. It must not keep at.
+	IdentifyAt(r *http.Request, at *policy.Arrival) (policy.Subject, error)
 	// Refresh re-reads the subject of an open stream: the ages of its factors
 	// as of now, and false once its session or token has ended.
 	Refresh(policy.Subject) (policy.Subject, bool)
@@ -131,5 +131,9 @@ const ReservedPrefix = "/.ringfence/"
 
 const (
 	cookiePrefix = "__host-ringfence" // of every cookie that is ours, in lower case
-	tokenPrefix  = "rft_"             // of every token that is ours
+	proofHeader  = "Dpop"             // beside a token of ours: a proof of its key
 )
+
+// tokenPrefixes are of every token that is ours: of at most an hour, personal,
+// and of a machine at the gate.
+var tokenPrefixes = [...]string{"rft_", "rfp_", "rfm_"}

@@ -22,6 +22,9 @@ func stripCredentials(h http.Header) {
 				kept = append(kept, v)
 			}
 		}
+		if len(kept) < len(lines) {
+			delete(h, proofHeader) // of a key that is ours to check, and of nobody's further on
+		}
 		if len(kept) == 0 {
 			delete(h, "Authorization")
 		} else {
@@ -71,7 +74,7 @@ func isOurCookie(pair string) bool {
 func isOurCredential(v string) bool {
 	scheme, rest, _ := strings.Cut(strings.TrimLeft(v, " \t"), " ")
 	rest = strings.Trim(rest, " \t")
-	if strings.HasPrefix(rest, tokenPrefix) || strings.HasPrefix(scheme, tokenPrefix) {
+	if isOurToken(rest) || isOurToken(scheme) {
 		return true
 	}
 	if !strings.EqualFold(scheme, "basic") {
@@ -85,7 +88,16 @@ func isOurCredential(v string) bool {
 		return false
 	}
 	user, password, _ := strings.Cut(string(b), ":")
-	return strings.HasPrefix(user, tokenPrefix) || strings.HasPrefix(password, tokenPrefix)
+	return isOurToken(user) || isOurToken(password)
+}
+
+func isOurToken(s string) bool {
+	for _, p := range tokenPrefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // containsFold reports whether s contains lower, which is in lower case, in any case.

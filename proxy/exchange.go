@@ -34,6 +34,7 @@ type exchange struct {
 	start                         time.Time // monotonic
 	host, port, scheme, authority string
 	source                        netip.Addr
+	arrival                       policy.Arrival
 	sourceText                    string
 	cluster                       *cluster
 	route                         *route

@@ -141,7 +141,8 @@ func (x *exchange) readBody() *denial {
 }
 
 func (x *exchange) identify() *denial {
-	s, err := x.h.Identifier.Identify(x.r, x.host)
+	x.arrival = policy.Arrival{Host: x.host, Scheme: x.scheme, Authority: x.authority, Path: x.target.Raw, Source: x.source}
+	s, err := x.h.Identifier.IdentifyAt(x.r, &x.arrival)
 	if err != nil {
 		x.h.Logger.ErrorContext(x.r.Context(), "identifying subject", "request_id", x.id, "err", err)
 		return &denial{http.StatusServiceUnavailable, policy.ReasonFactsMissing, "It cannot be told now who is asking.", "Try again in a moment.", 2}

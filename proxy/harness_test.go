@@ -59,8 +59,8 @@ func newWorld(t testing.TB) *world {
 	return &world{t: t, facts: doc, ended: map[string]bool{}, changed: make(chan struct{})}
 }
 
-// Identify takes the cookie __Host-ringfence=ACCOUNT or a bearer token rft_ACCOUNT.
-func (w *world) Identify(r *http.Request, host string) (policy.Subject, error) {
+// IdentifyAt takes the cookie __Host-ringfence=ACCOUNT or a bearer token rft_ACCOUNT.
+func (w *world) IdentifyAt(r *http.Request, _ *policy.Arrival) (policy.Subject, error) {
 	if w.identErr != nil {
 		return policy.Anonymous, w.identErr
 	}

@@ -228,9 +228,9 @@ type hostIdentifier struct {
 	hosts chan string
 }
 
-func (i hostIdentifier) Identify(r *http.Request, host string) (policy.Subject, error) {
-	i.hosts <- host
-	return i.Identifier.Identify(r, host)
+func (i hostIdentifier) IdentifyAt(r *http.Request, at *policy.Arrival) (policy.Subject, error) {
+	i.hosts <- at.Host
+	return i.Identifier.IdentifyAt(r, at)
 }
 
 // TestIdentityHeaders_Documented: the package comment lists every name, since

@@ -12,7 +12,7 @@ import (
 // browser sent the cookie along without the person's wish. Sibling hosts are
 // other origins too.
 func crossOrigin(r *http.Request, s policy.Subject, protocol, scheme, authority string) bool {
-	if s.IsAnonymous() || s.Credential == policy.CredentialToken { // a page cannot make a browser send a token
+	if s.IsAnonymous() || s.ByToken() { // a page cannot make a browser send a token
 		return false
 	}
 	switch r.Method {

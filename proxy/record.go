@@ -38,6 +38,12 @@ func (x *exchange) fillRecord() *policy.Record {
 	if x.route != nil {
 		rec.Route = x.route.Name
 	}
+	if f := s.Refused; f != nil {
+		rec.Detail = map[string]string{"token_refused": f.Code}
+		if f.Token != "" { // whose it is, for whoever looks for a theft
+			rec.Detail["token"], rec.Detail["token_account"] = f.Token, f.Account
+		}
+	}
 	if age, ok := s.CodeAgeUnder(x.input.Facts); ok {
 		x.codeAge = age
 		rec.CodeAge = &x.codeAge

@@ -108,7 +108,7 @@ func decodeReason(v ast.Value) (policy.Reason, error) {
 var reasonOrder = func() map[string]int {
 	order := map[string]int{}
 	for i, code := range []string{
-		policy.ReasonSignIn, policy.ReasonSecondFactor, policy.ReasonAgreementMissing, policy.ReasonCodeStale,
+		policy.ReasonSignIn, policy.ReasonSecondFactor, policy.ReasonPhishingResistant, policy.ReasonAgreementMissing, policy.ReasonCodeStale,
 		policy.ReasonAccountNotActive, policy.ReasonAccountEnded, policy.ReasonVendorNotActive,
 		policy.ReasonTokenOtherCluster, policy.ReasonNoAssignment,
 		policy.ReasonEngagementInactive, policy.ReasonEngagementPending, policy.ReasonEngagementEnded, policy.ReasonClusterNotCovered,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,7 @@ func (e *Engine) decide(ctx context.Context, s *set, in *policy.Input, tracer to
 		return policy.Decision{}, err
 	}
 	if d.Effect != policy.Deny {
-		demandFreshCode(&d, &in.Subject, in.Facts)
+		demandFreshFactor(&d, in)
 	}
 	if d.Effect != policy.Allow {
 		d.Obligations = policy.Obligations{}
@@ -206,13 +207,18 @@ func signIn() policy.Decision {
 	}}}
 }
 
-// demandFreshCode turns d into a challenge where the newest second factor is
-// older than the obligations allow, or was never given.
-func demandFreshCode(d *policy.Decision, s *policy.Subject, facts *policy.Document) {
+// demandFreshFactor turns d into a challenge where the newest second factor
+// that counts is older than the obligations allow, or was never given.
+func demandFreshFactor(d *policy.Decision, in *policy.Input) {
 	if d.Obligations.MaxCodeAge == 0 {
 		return
 	}
-	if age, ok := s.CodeAgeUnder(facts); ok && age >= 0 && age <= int64(d.Obligations.MaxCodeAge) {
+	if f := in.Facts.Facts(); f != nil && f.Engagement != nil && f.Engagement.PhishingResistant {
+		demandFreshKey(d, &in.Subject)
+		return
+	}
+	s := &in.Subject
+	if age, ok := s.CodeAgeUnder(in.Facts); ok && age >= 0 && age <= int64(d.Obligations.MaxCodeAge) {
 		return
 	}
 	d.Effect = policy.Challenge
@@ -220,6 +226,27 @@ func demandFreshCode(d *policy.Decision, s *policy.Subject, facts *policy.Docume
 		Code:    policy.ReasonCodeStale,
 		Message: fmt.Sprintf("This needs a code that is not older than %v.", d.Obligations.MaxCodeAge.Duration()),
 		Help:    "Give a fresh code from your authenticator app.",
+	})
+	sortReasons(d.Reasons)
+}
+
+// demandFreshKey does the same where codes do not count: a fresh one would
+// help nobody, so only a key is asked for.
+func demandFreshKey(d *policy.Decision, s *policy.Subject) {
+	age, ok := s.Factors[policy.FactorWebAuthn]
+	if ok && age >= 0 && age <= int64(d.Obligations.MaxCodeAge) {
+		return
+	}
+	d.Effect = policy.Challenge
+	if slices.ContainsFunc(d.Reasons, func(r policy.Reason) bool {
+		return r.Code == policy.ReasonPhishingResistant || r.Code == policy.ReasonSecondFactor
+	}) {
+		return
+	}
+	d.Reasons = append(d.Reasons, policy.Reason{
+		Code:    policy.ReasonPhishingResistant,
+		Message: fmt.Sprintf("This needs a passkey or security key that was used within the last %v.", d.Obligations.MaxCodeAge.Duration()),
+		Help:    "Confirm with your passkey or security key.",
 	})
 	sortReasons(d.Reasons)
 }

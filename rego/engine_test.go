@@ -180,6 +180,34 @@ func TestDecide_CodeStale_Provider(t *testing.T) {
 	}
 }
 
+// TestDecide_KeyStale measures the age of the key where codes do not count.
+func TestDecide_KeyStale(t *testing.T) {
+	e := newEngine(t, quiet)
+	load(t, e, all(`obligations contains {"max_code_age": 900}`))
+	for _, c := range []struct {
+		name    string
+		factors map[string]int64
+		want    policy.Effect
+		codes   []string
+	}{
+		{"fresh key", map[string]int64{"webauthn": 900}, policy.Allow, nil},
+		{"fresh key and old code", map[string]int64{"webauthn": 0, "totp": 9999}, policy.Allow, nil},
+		{"stale key", map[string]int64{"webauthn": 901}, policy.Challenge, []string{policy.ReasonPhishingResistant}},
+		{"stale key, fresh code", map[string]int64{"webauthn": 901, "totp": 0}, policy.Challenge, []string{policy.ReasonPhishingResistant}},
+		{"fresh code alone", map[string]int64{"totp": 0}, policy.Challenge, []string{policy.ReasonPhishingResistant}},
+		{"fresh recovery code alone", map[string]int64{"recovery": 0}, policy.Challenge, []string{policy.ReasonPhishingResistant}},
+		{"none", nil, policy.Challenge, []string{policy.ReasonSecondFactor}},
+	} {
+		in := edited(func(in *policy.Input, f *policy.Facts) {
+			in.Subject.Factors, f.Engagement.PhishingResistant = c.factors, true
+		})
+		d := e.Decide(context.Background(), in)
+		if d.Effect != c.want || !slices.Equal(codesOf(d), c.codes) {
+			t.Errorf("%s: %+v", c.name, d)
+		}
+	}
+}
+
 // TestLoad_SwapWhole decides while sets are swapped: every decision is wholly
 // of one revision.
 func TestLoad_SwapWhole(t *testing.T) {

@@ -20,6 +20,8 @@ var (
 	keyAccount, keyEmail, keyVendor, keyRoles = newKey("account"), newKey("email"), newKey("vendor"), newKey("roles")
 	keySession, keyCredential                 = newKey("session"), newKey("credential")
 	keyTokenCluster, keyFactors               = newKey("token_cluster"), newKey("factors")
+	keyTokenBinding, keyTokenScope            = newKey("token_binding"), newKey("token_scope")
+	keyAccess, keyMethods, keyPaths           = newKey("access"), newKey("methods"), newKey("paths")
 
 	keyID, keyTime, keyTimeNS, keyProtocol = newKey("id"), newKey("time"), newKey("time_ns"), newKey("protocol")
 	keyMethod, keyHost, keyPath            = newKey("method"), newKey("host"), newKey("path")
@@ -35,7 +37,7 @@ var constants = func() map[string]*ast.Term {
 	for _, s := range []string{
 		"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "http", "websocket", "grpc",
 		policy.CredentialSession, policy.CredentialToken, policy.FactorPassword, policy.FactorTOTP, policy.FactorRecovery,
-		policy.FactorExternal, policy.FactorProvider,
+		policy.FactorExternal, policy.FactorProvider, policy.FactorWebAuthn,
 	} {
 		out[s] = ast.StringTerm(s)
 	}
@@ -145,6 +147,10 @@ func (b *builder) subject(s *policy.Subject) *ast.Term {
 	b.maybe(keySession, s.Session)
 	b.maybe(keyCredential, s.Credential)
 	b.maybe(keyTokenCluster, s.TokenCluster)
+	b.maybe(keyTokenBinding, s.TokenBinding)
+	if s.TokenScope != nil && b.wants(keyTokenScope) {
+		b.put(keyTokenScope, b.scope(s.TokenScope))
+	}
 	if factors != nil {
 		b.put(keyFactors, factors)
 	}
@@ -156,6 +162,15 @@ func (b *builder) factors(factors map[string]int64) *ast.Term {
 		b.items = append(b.items, [2]*ast.Term{b.string(name), b.int(age)})
 	}
 	return b.done()
+}
+
+func (b *builder) scope(s *policy.TokenScope) *ast.Term {
+	paths := make([]*ast.Term, len(s.Paths))
+	for i, p := range s.Paths {
+		paths[i] = list(b, p)
+	}
+	return ast.ObjectTerm([2]*ast.Term{keyAccess.term, b.string(s.Access)},
+		[2]*ast.Term{keyMethods.term, list(b, s.Methods)}, [2]*ast.Term{keyPaths.term, b.term(ast.NewArray(paths...))})
 }
 
 func (b *builder) request(q *policy.Request) *ast.Term {

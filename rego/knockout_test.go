@@ -108,6 +108,17 @@ func allowedInputs() map[string]*policy.Input {
 	add("read", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Access = policy.AccessRead })
 	add("methods", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Methods = []string{"GET", "POST"} })
 	add("paths", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Paths = [][]string{{"x"}, {"a"}} })
+	accessToken := func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Credential, in.Subject.TokenBinding = policy.CredentialAccessToken, policy.BindingNetwork
+		in.Subject.TokenScope = &policy.TokenScope{Access: policy.AccessRead, Methods: []string{"GET"}, Paths: [][]string{{"x"}, {"a"}}}
+		f.Engagement.AccessTokens = true
+	}
+	add("access token", accessToken)
+	add("access token that writes", func(in *policy.Input, f *policy.Facts) {
+		accessToken(in, f)
+		in.Subject.TokenScope = &policy.TokenScope{Access: policy.AccessWrite, Methods: []string{}, Paths: [][]string{{}}}
+		in.Request.Method = "POST"
+	})
 	add("recovery code", func(in *policy.Input, _ *policy.Facts) {
 		in.Subject.Factors = map[string]int64{"password": 9, "recovery": 9}
 	})
@@ -119,6 +130,10 @@ func allowedInputs() map[string]*policy.Input {
 		in.Subject.Vendor, f.Vendor = "", nil
 		in.Subject.Roles = []policy.Role{policy.Administrator}
 		f.Account.Roles = in.Subject.Roles
+	})
+	add("key", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors = map[string]int64{"password": 9, "webauthn": 9}
+		f.Engagement.PhishingResistant = true
 	})
 	add("two agreements", func(_ *policy.Input, f *policy.Facts) {
 		f.Agreements = append(f.Agreements, policy.AgreementFacts{Name: "data", Version: 3, AcceptedVersion: 3, AcceptedNS: 1})
@@ -195,7 +210,7 @@ func dropped(c change) bool { return at(c) == "absent" }
 // is a failure until somebody has thought about it.
 func fieldsRead(name string) func(field string) bool {
 	ignored := []string{
-		"subject.email", "subject.roles", "subject.session", "subject.factors.password", "subject.factors.external",
+		"subject.email", "subject.roles", "subject.session", "subject.factors.password", "subject.factors.external", "subject.token_binding",
 		"facts.account.email", "facts.vendor.title", "facts.vendor.owner", "facts.engagement.name",
 		"facts.agreements.0.name", "facts.agreements.0.accepted_ns", "facts.agreements.1.name", "facts.agreements.1.accepted_ns",
 		"facts.assignment.reason", "facts.zone",
@@ -204,6 +219,9 @@ func fieldsRead(name string) func(field string) bool {
 	}
 	if name != "own people" {
 		ignored = append(ignored, "facts.account.roles")
+	}
+	if !strings.HasPrefix(name, "access token") {
+		ignored = append(ignored, "facts.engagement.access_tokens")
 	}
 	if name == "session" {
 		ignored = append(ignored, "subject.token_cluster")
@@ -246,6 +264,15 @@ func deniedInputs() map[string]*policy.Input {
 	add(policy.ReasonSecondFactor, func(in *policy.Input, _ *policy.Facts) {
 		in.Subject.Factors = map[string]int64{policy.FactorPassword: 1}
 	})
+	add(policy.ReasonPhishingResistant, func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "totp": 1}, true
+	})
+	add("phishing_resistant_factor, recovery code", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "recovery": 1}, true
+	})
+	add("phishing_resistant_factor, in the future", func(in *policy.Input, f *policy.Facts) {
+		in.Subject.Factors, f.Engagement.PhishingResistant = map[string]int64{"password": 1, "totp": 1, "webauthn": -1}, true
+	})
 	add("vendor_not_active, another one in the session", func(in *policy.Input, f *policy.Facts) { in.Subject.Vendor = "other" })
 	add("vendor_not_active, contractor of nobody", func(in *policy.Input, f *policy.Facts) { in.Subject.Vendor, f.Vendor = "", nil })
 	add("vendor_not_active, contractor of nobody with another role", func(in *policy.Input, f *policy.Facts) {
@@ -258,6 +285,29 @@ func deniedInputs() map[string]*policy.Input {
 	})
 	add("method_out_of_scope, no such access", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Access = "admin" })
 	add("path_out_of_scope, no paths", func(_ *policy.Input, f *policy.Facts) { f.Assignment.Paths = nil })
+	access := func(edit func(*policy.Input, *policy.Facts, *policy.TokenScope)) func(*policy.Input, *policy.Facts) {
+		return func(in *policy.Input, f *policy.Facts) {
+			in.Subject.Credential, f.Engagement.AccessTokens = policy.CredentialAccessToken, true
+			in.Subject.TokenScope = &policy.TokenScope{Access: policy.AccessWrite, Methods: []string{}, Paths: [][]string{{}}}
+			edit(in, f, in.Subject.TokenScope)
+		}
+	}
+	add(policy.ReasonTokenNotAllowed, access(func(_ *policy.Input, f *policy.Facts, _ *policy.TokenScope) { f.Engagement.AccessTokens = false }))
+	add("token_other_cluster, access token", access(func(in *policy.Input, _ *policy.Facts, _ *policy.TokenScope) { in.Subject.TokenCluster = "payroll" }))
+	add(policy.ReasonTokenOutOfScope, access(func(in *policy.Input, _ *policy.Facts, s *policy.TokenScope) {
+		in.Request.Method, s.Access = "POST", policy.AccessRead
+	}))
+	add("token_out_of_scope, method", access(func(_ *policy.Input, _ *policy.Facts, s *policy.TokenScope) { s.Methods = []string{"POST"} }))
+	add("token_out_of_scope, path", access(func(_ *policy.Input, _ *policy.Facts, s *policy.TokenScope) { s.Paths = [][]string{{"ab"}} }))
+	add("token_out_of_scope, no path", access(func(_ *policy.Input, _ *policy.Facts, s *policy.TokenScope) { s.Paths = [][]string{} }))
+	add("token_out_of_scope, no scope", access(func(in *policy.Input, _ *policy.Facts, _ *policy.TokenScope) { in.Subject.TokenScope = nil }))
+	add("token_out_of_scope, zero scope", access(func(in *policy.Input, _ *policy.Facts, s *policy.TokenScope) {
+		*s = policy.TokenScope{Methods: []string{}, Paths: [][]string{}}
+	}))
+	// A scope never widens what the assignment gives.
+	add("method_out_of_scope, access token that writes", access(func(in *policy.Input, f *policy.Facts, _ *policy.TokenScope) {
+		in.Request.Method, f.Assignment.Access = "POST", policy.AccessRead
+	}))
 	add("facts_missing, another credential", func(in *policy.Input, _ *policy.Facts) { in.Subject.Credential = "basic" })
 	add("facts_missing, another contract", func(in *policy.Input, _ *policy.Facts) { in.Version = 2 })
 	add("second_factor, of a provider that nobody trusts", func(in *policy.Input, _ *policy.Facts) {

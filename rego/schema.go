@@ -39,6 +39,9 @@ func schemaOf(t reflect.Type) map[string]any {
 		fields := map[string]any{}
 		for f := range t.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			fields[name] = schemaOf(f.Type)
 			if name == "headers" {
 				fields[name] = headerSchema()

@@ -76,6 +76,9 @@ func termOf(v reflect.Value) *ast.Term {
 		var items [][2]*ast.Term
 		for f, e := range v.Fields() {
 			name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			if option == "omitempty" && (e.IsZero() || e.Kind() == reflect.Map && e.Len() == 0 || e.Kind() == reflect.Slice && e.Len() == 0) {
 				continue
 			}

@@ -46,6 +46,16 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"AddRecovery", testAddRecovery},
 		{"TryInvitation", testTryInvitation},
 		{"Warnings", testWarnings},
+		{"SecurityKeys", testSecurityKeys},
+		{"SecurityKeyCount", testSecurityKeyCount},
+		{"Ceremonies", testCeremonies},
+		{"KeyAllowance", testKeyAllowance},
+		{"SessionStates", testSessionStates},
+		{"EndMany", testEndMany},
+		{"TokenFields", testTokenFields},
+		{"Machine", testMachine},
+		{"DeviceGrant", testDeviceGrant},
+		{"DeviceTries", testDeviceTries},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, Everyone())) })
 	}

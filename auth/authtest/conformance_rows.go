@@ -54,7 +54,7 @@ func storedSession(id, account string) auth.StoredSession {
 	return auth.StoredSession{
 		ID: id, Account: account, Epoch: 1, Created: base, LastSeen: base, Ends: base.Add(12 * time.Hour), PasswordAt: base,
 		CodeAt: base, CodeFactor: "totp", IP: "192.0.2.10", UserAgent: "test/1 \"quoted\"", LastLogin: base.Add(-time.Hour),
-		LastIP: "192.0.2.9", FailedCodes: 2, RecoveryLeft: 9,
+		LastIP: "192.0.2.9", FailedCodes: 2, RecoveryLeft: 9, KeyAt: base.Add(time.Second),
 	}
 }
 
@@ -74,6 +74,7 @@ func testSession(t *testing.T, s auth.Store) {
 
 	next := x
 	next.Epoch, next.CodeAt, next.CodeFactor, next.RecoveryLeft = 2, base.Add(time.Minute), "recovery", 8
+	next.KeyAt = base.Add(2 * time.Minute)
 	next.IP = "203.0.113.1" // is not rotated
 	wantMissing(t, s.RotateSession(t.Context(), next, 5))
 	must(t, s.RotateSession(t.Context(), next, 1))
@@ -97,7 +98,7 @@ func testSession(t *testing.T, s auth.Store) {
 
 func storedToken(id, account string) auth.Token {
 	return auth.Token{ID: id, Account: account, Cluster: "claims", Name: "git", Session: "s1", Created: base, Expires: base.Add(time.Hour),
-		PasswordAt: base, CodeAt: base, CodeFactor: "totp", Hash: "hash-" + id}
+		PasswordAt: base, CodeAt: base, CodeFactor: "totp", KeyAt: base.Add(time.Second), Hash: "hash-" + id}
 }
 
 func testToken(t *testing.T, s auth.Store) {

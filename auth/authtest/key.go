@@ -74,6 +74,14 @@ func (s *Store) sealed(visit func(v auth.SealedValue) []byte) {
 		s.secrets[name] = v
 	}
 	s.sealedFactors(visit)
+	for id, k := range s.keysOf.keys {
+		k.Record = visit(auth.SealedValue{Place: auth.Place{Table: "security_key", Column: "record", Row: k.Account + "/" + k.ID}, Sealed: k.Record})
+		s.keysOf.keys[id] = k
+	}
+	for hash, c := range s.keysOf.ceremonies {
+		c.State = visit(auth.SealedValue{Place: auth.Place{Table: "key_ceremony", Column: "state", Row: c.Hash + "/" + c.Purpose + "/" + c.Bound}, Sealed: c.State})
+		s.keysOf.ceremonies[hash] = c
+	}
 	for key, e := range s.enrolments {
 		if e.Secret != nil {
 			e.Secret = visit(auth.SealedValue{Place: auth.Place{Table: "credential", Column: "totp", Row: e.Account}, Sealed: e.Secret})

@@ -169,6 +169,7 @@ func (s *Store) Expire(_ context.Context, now time.Time) error {
 		maps.DeleteFunc(s.flows, func(_ string, v auth.Flow) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Expires.Before(now) })
 		maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Expires.Before(now) })
+		s.keysOf.expire(now)
 		maps.DeleteFunc(s.factors.pending, func(_ string, v auth.PendingTOTP) bool { return v.Expires.Before(now) })
 		return nil
 	})
@@ -180,7 +181,8 @@ func (s *Store) PutSession(_ context.Context, x auth.StoredSession) error {
 		if err := s.known(x.Account); err != nil {
 			return err
 		}
-		put(&s.sessions, x.ID, x)
+		put(&s.sessions, x.ID, copySession(x))
+		s.seeNetwork(x.Account, x.Network, x.Created)
 		c := s.credentials[x.Account]
 		c.LastLogin, c.LastIP = x.Created, x.IP
 		put(&s.credentials, x.Account, c)
@@ -192,7 +194,11 @@ func (s *Store) PutSession(_ context.Context, x auth.StoredSession) error {
 func (s *Store) Sessions(context.Context) ([]auth.StoredSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.sessions)), nil
+	all := slices.Collect(maps.Values(s.sessions))
+	for i := range all {
+		all[i] = copySession(all[i])
+	}
+	return all, nil
 }
 
 // RotateSession implements [auth.Sessions].
@@ -203,6 +209,7 @@ func (s *Store) RotateSession(_ context.Context, x auth.StoredSession, from int6
 			return auth.ErrNotFound
 		}
 		have.Epoch, have.CodeAt, have.CodeFactor, have.RecoveryLeft = x.Epoch, x.CodeAt, x.CodeFactor, x.RecoveryLeft
+		have.KeyAt = x.KeyAt
 		put(&s.sessions, x.ID, have)
 		return nil
 	})

@@ -35,12 +35,17 @@ type Store struct {
 	failures    map[string]map[string]auth.Failures
 	sessions    map[string]auth.StoredSession
 	tokens      map[string]auth.Token
+	machines    map[string]auth.Machine
+	grants      map[string]auth.DeviceGrant
+	tries       []deviceTry
 	keys        []auth.SigningKey
 	secrets     map[string]auth.Secret
 	notices     []auth.Notice
 	providers   map[string]auth.IdentityProvider
 	subjects    map[string]auth.PinnedSubject
 	trusting    map[string]bool
+	keysOf      keyTables
+	networks    map[[2]string]time.Time // by account and network
 	factors     factors
 	recovery
 }
@@ -153,6 +158,9 @@ func (s *Store) SignedIn(context.Context) ([]auth.Account, error) {
 	for _, t := range s.tokens {
 		ids[t.Account] = true
 	}
+	for _, m := range s.machines {
+		ids[m.Account] = true
+	}
 	var out []auth.Account
 	for id := range ids {
 		out = append(out, copyAccount(s.accounts[id]))
@@ -206,6 +214,7 @@ func (s *Store) reset(account string) {
 	delete(s.subjects, account)
 	delete(s.credentials, account)
 	delete(s.failures, account)
+	s.keysOf.reset(account)
 	s.resetFactors(account)
 	maps.DeleteFunc(s.invitations, func(_ string, v auth.Invitation) bool { return v.Account == account })
 	maps.DeleteFunc(s.enrolments, func(_ string, v auth.Enrolment) bool { return v.Account == account })
@@ -216,4 +225,6 @@ func (s *Store) endAccount(account string) {
 	maps.DeleteFunc(s.flows, func(_ string, v auth.Flow) bool { return v.Account == account })
 	maps.DeleteFunc(s.sessions, func(_ string, v auth.StoredSession) bool { return v.Account == account })
 	maps.DeleteFunc(s.tokens, func(_ string, v auth.Token) bool { return v.Account == account })
+	maps.DeleteFunc(s.machines, func(_ string, v auth.Machine) bool { return v.Account == account })
+	maps.DeleteFunc(s.grants, func(_ string, v auth.DeviceGrant) bool { return v.Account == account })
 }

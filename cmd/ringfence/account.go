@@ -21,7 +21,7 @@ func newAccount() *cobra.Command {
 	cmd.AddCommand(newAccountInvite(), newAccountList(),
 		accountSwitch("disable", "Refuse an account and end its sessions at once", true),
 		accountSwitch("enable", "Let a disabled account sign in again", false),
-		newAccountReset(), newAccountEnd())
+		newAccountReset(), newAccountEnd(), newAccountTokens())
 	return cmd
 }
 
@@ -167,7 +167,7 @@ func newAccountList() *cobra.Command {
 			dir, _, err := d.db.Directory(cmd.Context())
 			var factors map[string][]auth.Authenticator
 			if err == nil {
-				factors, err = d.auth.AllAuthenticators(cmd.Context())
+				factors, err = allFactors(cmd.Context(), d, dir.Accounts)
 			}
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
@@ -278,26 +278,5 @@ func newAccountReset() *cobra.Command {
 	t.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	pass.flags(cmd)
-	return cmd
-}
-
-func newAccountEnd() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
-		Use: "end-sessions EMAIL", Short: "Sign an account out everywhere at once", Args: exactly("an EMAIL"),
-		Example: "  ringfence account end-sessions kim@northwind.example --config /etc/ringfence/config.yaml",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return withAccount(ctx, &t, args[0], func(d *deployment, a *directory.Account) error {
-				n, err := d.auth.EndSessions(ctx, authOperator, a.ID)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s ended.\n", plural(n, "session"), a.Email)
-				return nil
-			})
-		},
-	}
-	t.flags(cmd)
 	return cmd
 }

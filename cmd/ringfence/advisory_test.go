@@ -119,7 +119,7 @@ func locations(t *testing.T, b *browser, method, target string, form url.Values)
 	if form != nil {
 		body, header = strings.NewReader(form.Encode()), []string{"Content-Type", "application/x-www-form-urlencoded"}
 	}
-	pg := (&browser{t, b.p, &once, b.accept}).do(method, target, body, header...)
+	pg := (&browser{t: t, p: b.p, client: &once, accept: b.accept}).do(method, target, body, header...)
 	return pg.status, pg.header.Get("Location")
 }
 
@@ -286,7 +286,7 @@ func headerVariants(t *testing.T, a *advisories) {
 	old.Transport = a.p.transport(t)
 	old.Transport.(*http.Transport).ForceAttemptHTTP2 = false
 	header = append(header, "Connection", "X-Ringfence-Email, X-Ringfence-Roles")
-	pg := (&browser{t, a.p, &old, a.kim.accept}).get(a.p.cluster(t, "claims")+"/echo", header...)
+	pg := (&browser{t: t, p: a.p, client: &old, accept: a.kim.accept}).get(a.p.cluster(t, "claims")+"/echo", header...)
 	if pg.status != 200 || strings.Contains(pg.body, "forged") || !strings.Contains(pg.body, "kim@northwind.example") {
 		t.Errorf("%d: the upstream saw %s", pg.status, pg.body)
 	}

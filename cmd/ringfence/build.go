@@ -188,13 +188,30 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 		_, ok := s.ClusterByHost(host)
 		return ok
 	}
+	demands := func(account string) bool {
+		s := g.snapshot.Load()
+		// Before there is a snapshot nobody is signed in; if it were so, a code would add no key.
+		return s == nil || s.PhishingResistant(account, time.Now())
+	}
 	g.clock = newClock(cfg, g.logger)
 	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
-		func(c *auth.Config) { c.Derive = g.hashes.Derive }); err != nil {
+		func(c *auth.Config) {
+			c.Derive, c.PhishingResistant, c.Limits = g.hashes.Derive, demands, g.sessionLimits
+		}); err != nil {
 		return err
 	}
 	g.db.UseSecrets(g.auth)
 	return g.db.NoteRootKey(ctx, g.auth.RootKey(), true)
+}
+
+// sessionLimits returns what the engagements in force set for an account's sessions.
+func (g *gateway) sessionLimits(account string) auth.Limits {
+	s := g.snapshot.Load()
+	if s == nil {
+		return auth.Limits{} // before the first snapshot nothing is served
+	}
+	l := s.SessionLimits(account, time.Now())
+	return auth.Limits{Idle: l.Idle, Absolute: l.Absolute}
 }
 
 func (g *gateway) buildCerts(ctx context.Context) (err error) {

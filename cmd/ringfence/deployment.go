@@ -180,6 +180,8 @@ func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKey
 		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Told: p.told, Logger: logger,
 		ProviderNetworks: cfg.IdentityProviders.AllowNetworks,
+		DeviceLogin:      auth.DeviceLogin{Disabled: !cfg.DeviceLogin.Enabled, SameNetwork: cfg.DeviceLogin.SameNetwork},
+		AccessTokenLife:  time.Duration(cfg.AccessTokens.MaxDays) * 24 * time.Hour,
 	}
 	for _, edit := range edits {
 		edit(&c)

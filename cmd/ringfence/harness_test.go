@@ -222,6 +222,7 @@ type browser struct {
 	p      *process
 	client *http.Client
 	accept string
+	email  string // whose it is, where a test sets it
 }
 
 func (p *process) browser(t testing.TB) *browser {
@@ -229,7 +230,7 @@ func (p *process) browser(t testing.TB) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t, p, &http.Client{Transport: p.transport(t), Jar: jar, Timeout: 30 * time.Second}, "text/html,application/xhtml+xml"}
+	return &browser{t, p, &http.Client{Transport: p.transport(t), Jar: jar, Timeout: 30 * time.Second}, "text/html,application/xhtml+xml", ""}
 }
 
 // A page is an answer, read whole.

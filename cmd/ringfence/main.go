@@ -34,6 +34,10 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "ringfence: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 		return 2
 	}
+	var other *exitError
+	if errors.As(err, &other) {
+		return other.code
+	}
 	var silent silentError
 	if !errors.As(err, &silent) {
 		fmt.Fprintf(os.Stderr, "ringfence: %v\n", err)
@@ -87,6 +91,7 @@ func newRoot() *cobra.Command {
 		newApply(), newExport(), newAccount(), newVendor(), newAgreement(), newKeys(), newMail(),
 		newDecide(), newPolicy(), newLog(),
 		newBackup(), newRestore(), newVersion(), newHashWorker(),
+		newLogin(), newLogout(), newToken(), newCurl(), newGitCredential(), newConnect(),
 	)
 	return root
 }

@@ -75,6 +75,13 @@ type Config struct {
 	// administrators pass links and warnings on by themselves.
 	Mail Mail `yaml:"mail"`
 
+	// DeviceLogin is about signing in from the command line.
+	DeviceLogin DeviceLogin `yaml:"device_login"`
+
+	// AccessTokens is about personal access tokens, for machines on which
+	// nobody can sign in.
+	AccessTokens AccessTokens `yaml:"access_tokens"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 
@@ -234,6 +241,25 @@ type Clock struct {
 	// at /readyz and in ringfence check. Default none: the kernel alone is
 	// asked whether something keeps the clock.
 	Servers []string `yaml:"servers"`
+}
+
+// DeviceLogin is about signing in from the command line: a program shows a
+// code, which its owner re-types at the gate together with a fresh factor.
+type DeviceLogin struct {
+	// Enabled lets people sign programs in. Default true.
+	Enabled bool `yaml:"enabled"`
+	// SameNetwork refuses approval from another network (IPv4 address, or /64 of
+	// IPv6) than the program's. Default false: the page warns. Danger: without
+	// it, somebody who is talked into typing a stranger's code signs the
+	// stranger in.
+	SameNetwork bool `yaml:"same_network"`
+}
+
+// AccessTokens is about personal access tokens. An engagement has to admit
+// them, too.
+type AccessTokens struct {
+	// MaxDays is how long one may last. Default 90; 1 to 90.
+	MaxDays int `yaml:"max_days"`
 }
 
 // Limits bound what one client, or all of them, can take.

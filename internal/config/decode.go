@@ -49,6 +49,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 		d.text(path, n, p)
 	case *int:
 		d.integer(path, n, p)
+	case *bool:
+		d.boolean(path, n, p)
 	default:
 		switch v.Kind() {
 		case reflect.Struct:
@@ -163,6 +165,15 @@ func (d *decoder) integer(path string, n ast.Node, into *int) {
 		// Beyond any range that validation allows, whatever it was.
 		*into = int(min(value, 1<<53))
 	}
+}
+
+func (d *decoder) boolean(path string, n ast.Node, into *bool) {
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		d.fault(line(n), path, "is %s: write true or false, without quotes", kind(n))
+		return
+	}
+	*into = b.Value
 }
 
 // scalar reads a value that is text with a form of its own.

@@ -26,6 +26,8 @@ func Default() *Config {
 		Codes:             Codes{Skew: 1},
 		Clock:             Clock{Servers: []string{}},
 		Mail:              Mail{TLS: "starttls"},
+		DeviceLogin:       DeviceLogin{Enabled: true},
+		AccessTokens:      AccessTokens{MaxDays: 90},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

@@ -60,6 +60,7 @@ func (d *decoder) validate(c *Config) {
 	between(d, "codes.skew", c.Codes.Skew, 0, 2)
 	d.clock(&c.Clock)
 	d.mail(&c.Mail)
+	between(d, "access_tokens.max_days", c.AccessTokens.MaxDays, 1, 90)
 	d.limits(&c.Limits)
 	d.accessLog(&c.AccessLog)
 	oneOf(d, "log.format", c.Log.Format, "text", "json")

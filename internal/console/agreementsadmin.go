@@ -83,7 +83,7 @@ type versionRow struct {
 	URL      string
 	Version  int
 	Created  time.Time
-	Author   string
+	Author   ui.Text
 	Accepted int
 	InForce  bool
 }
@@ -176,24 +176,25 @@ func versionURL(name string, version int) string {
 }
 
 // authorWords names who wrote a version.
-func authorWords(v *visit, id string) string {
+func authorWords(v *visit, id string) ui.Text {
 	if id == directory.Operator {
 		return "the operator"
 	}
 	if a, ok := v.Snapshot.Account(id); ok {
-		return cmp.Or(a.Name, a.Email)
+		return ui.Verbatim(cmp.Or(a.Name, a.Email))
 	}
-	return id
+	return ui.Verbatim(id)
 }
 
 // agreementVersionPage shows one version, with how it differs from the one before.
 type agreementVersionPage struct {
 	Base
-	Name, Label, Text, Hash, Author string
-	Version, Before                 int // Before: the version that Changes compares with, 0: none
-	Created                         time.Time
-	InForce                         bool
-	Changes                         []changeLine
+	Name, Label, Text, Hash string
+	Author                  ui.Text
+	Version, Before         int // Before: the version that Changes compares with, 0: none
+	Created                 time.Time
+	InForce                 bool
+	Changes                 []changeLine
 }
 
 func (c *Console) agreementVersion(w http.ResponseWriter, r *http.Request, v *visit) error {

@@ -43,7 +43,7 @@ func (c *Console) apiRoutes() []route {
 		{pattern: "GET " + apiPrefix + "/me", need: signedIn, handle: c.apiMe},
 		{pattern: "GET " + apiPrefix + "/clusters", need: signedIn, handle: c.apiClusters},
 		{pattern: "GET " + apiPrefix + "/tokens", need: signedIn, handle: c.apiTokens},
-		{pattern: "POST " + apiPrefix + "/tokens", need: signedIn, handle: c.apiCreateToken, maxBody: 4 << 10},
+		{pattern: "POST " + apiPrefix + "/tokens", need: signedIn, handle: c.apiCreateToken, maxBody: 4 << 10, fresh: true},
 		{pattern: "DELETE " + apiPrefix + "/tokens/{id}", need: signedIn, handle: c.apiRevokeToken, maxBody: 4 << 10},
 		{pattern: "GET " + apiPrefix + "/log/entries", need: mayReview, handle: c.apiEntries},
 	}
@@ -200,11 +200,6 @@ func decodeStrict(body io.Reader, to any) error {
 }
 
 func (c *Console) apiCreateToken(w http.ResponseWriter, r *http.Request, v *visit) error {
-	// Making a credential is for who is there, and for nobody who sits down
-	// at a screen that was left.
-	if err := v.fresh("/tokens"); err != nil {
-		return err
-	}
 	var want struct {
 		Cluster string `json:"cluster"`
 		Name    string `json:"name"`

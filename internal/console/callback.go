@@ -84,6 +84,9 @@ func (c *Console) clusterLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return authError(err, "identifying the visitor")
 	}
+	if s == nil {
+		s = c.Auth.IdleSession(r, host)
+	}
 	if s != nil {
 		o := auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: w.Header().Get("X-Ringfence-Request-Id"), Host: host}
 		if err := c.Auth.Logout(r.Context(), o, s); err != nil && !errors.Is(err, auth.ErrSessionEnded) {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -12,17 +13,25 @@ type confirmPage struct {
 	Base
 	Action string
 	Headed string
+	Kept   bool // a form waits for the code
 	Code   ui.Field
+	Key    *keyForm // nil: the account has no key
+	// KeyOnly takes no code: it would not do.
+	KeyOnly bool
 }
 
 func (c *Console) confirmForm(v *visit, back returning) *confirmPage {
-	p := &confirmPage{Base: v.Alone("Confirm that it is you"), Action: back.to("/confirm"), Headed: back.host(c), Code: codeField("Fresh code")}
+	p := &confirmPage{Base: v.Alone("Confirm that it is you"), Action: back.to("/confirm"), Headed: back.host(c), Kept: strings.HasPrefix(back.target.URI, stepUpPath), Code: codeField("Fresh code")}
 	back.aim(c, &p.Base)
 	return p
 }
 
 func (c *Console) showConfirm(w http.ResponseWriter, r *http.Request, v *visit) error {
-	c.UI.Page(w, r, http.StatusOK, "confirm", c.confirmForm(v, c.returning(r)))
+	page := c.confirmForm(v, c.returning(r))
+	if err := c.offerKey(r, v, page); err != nil {
+		return err
+	}
+	c.UI.Page(w, r, http.StatusOK, "confirm", page)
 	return nil
 }
 
@@ -35,6 +44,9 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return authError(err, "confirming a session")
 		}
 		page := c.confirmForm(v, back)
+		if err := c.offerKey(r, v, page); err != nil {
+			return err
+		}
 		page.Code.Error = t.text
 		ui.SetRetryAfter(w.Header(), t.wait)
 		c.UI.Page(w, r, t.status, "confirm", page)

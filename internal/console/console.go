@@ -87,11 +87,12 @@ type Console struct {
 	gate     *url.URL
 	gateHost string // canonical, without port
 	needs    map[string]need
-	gateMux  *http.ServeMux
 	paths    paths
 	handler  http.Handler
 	reserved http.Handler
 	desk     desk // what the administrators' pages keep in memory
+	mux      *http.ServeMux
+	kept     keptForms
 }
 
 // New checks c and builds the table of routes.
@@ -139,6 +140,13 @@ type route struct {
 	json bool
 	// maxBody is the largest body accepted, in bytes; 0 is 64 KiB.
 	maxBody int64
+	// fresh demands a code that is at most 15 minutes old, of whoever may use
+	// the route. A form that was posted without waits for the code: see stepup.go.
+	fresh bool
+	// act says in words what the form does, for the page that shows it again.
+	act ui.Text
+	// secret marks forms that hold a secret, which is never kept.
+	secret bool
 }
 
 // A need says who may use a route. The zero need is met by nobody.
@@ -207,21 +215,25 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "POST /agreements", need: signedIn, handle: c.acceptAgreement},
 		{pattern: "GET /agreements/{name}/{version}", need: signedIn, handle: c.showAccepted},
 		{pattern: "GET /agreements/{name}/{version}/statement.txt", need: signedIn, handle: c.ownStatement},
+		{pattern: "GET /resume", need: anyone, handle: c.showResume},
+		{pattern: "POST /resume", need: anyone, handle: c.resumeSession, secret: true},
+		{pattern: "GET /step-up/{id}", need: signedIn, handle: c.showStepUp},
+		{pattern: "POST /step-up/{id}", need: signedIn, handle: c.stepUp},
 		{pattern: "GET /confirm", need: signedIn, handle: c.showConfirm},
 		{pattern: "POST /confirm", need: signedIn, handle: c.confirm},
 		{pattern: "GET /sessions", need: signedIn, handle: c.showSessions},
 		{pattern: "POST /sessions/end", need: signedIn, handle: c.endSession},
 		{pattern: "GET /factors", need: signedIn, handle: c.showFactors},
-		{pattern: "GET /factors/totp", need: signedIn, handle: c.showAddTOTP},
-		{pattern: "POST /factors/totp", need: signedIn, handle: c.confirmAddedTOTP},
-		{pattern: "POST /factors/totp/new", need: signedIn, handle: c.beginTOTP},
+		{pattern: "GET /factors/totp", need: signedIn, handle: c.showAddTOTP, fresh: true},
+		{pattern: "POST /factors/totp", need: signedIn, handle: c.confirmAddedTOTP, fresh: true, act: "Add the authenticator app", secret: true},
+		{pattern: "POST /factors/totp/new", need: signedIn, handle: c.beginTOTP, fresh: true, act: "Add an authenticator app"},
 		{pattern: "POST /factors/totp/cancel", need: signedIn, handle: c.cancelTOTP},
 		{pattern: "GET /factors/totp/qr.png", need: signedIn, handle: c.showAddedQR},
-		{pattern: "GET /factors/{id}", need: signedIn, handle: c.showFactor},
-		{pattern: "POST /factors/{id}/rename", need: signedIn, handle: c.renameFactor},
-		{pattern: "POST /factors/{id}/remove", need: signedIn, handle: c.removeFactor},
+		{pattern: "GET /factors/{id}", need: signedIn, handle: c.showFactor, fresh: true},
+		{pattern: "POST /factors/{id}/rename", need: signedIn, handle: c.renameFactor, fresh: true, act: "Rename the factor"},
+		{pattern: "POST /factors/{id}/remove", need: signedIn, handle: c.removeFactor, fresh: true, act: "Remove the factor"},
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
-		{pattern: "POST /tokens", need: signedIn, handle: c.createToken},
+		{pattern: "POST /tokens", need: signedIn, handle: c.createToken, fresh: true, act: "Make a token"},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
 
 		{pattern: "POST /language", need: anyone, handle: c.chooseLanguage},
@@ -229,9 +241,9 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /notices", need: signedIn, handle: c.showNotices},
 		{pattern: "POST /notices/seen", need: signedIn, handle: c.seeNotices},
 		{pattern: "GET /password", need: signedIn, handle: c.showPassword},
-		{pattern: "POST /password", need: signedIn, handle: c.changePassword},
+		{pattern: "POST /password", need: signedIn, handle: c.changePassword, fresh: true, secret: true, act: "Change the password"},
 		{pattern: "GET /factors/recovery", need: signedIn, handle: c.showRecoveryCodes},
-		{pattern: "POST /factors/recovery", need: signedIn, handle: c.replaceRecovery},
+		{pattern: "POST /factors/recovery", need: signedIn, handle: c.replaceRecovery, fresh: true, act: "Make new recovery codes"},
 		{pattern: "GET /factors/recovery/new", need: signedIn, handle: c.showNewCodes},
 		{pattern: "GET /factors/recovery/new.txt", need: signedIn, handle: c.downloadNewCodes},
 		{pattern: "POST /factors/recovery/new", need: signedIn, handle: c.keepNewCodes},

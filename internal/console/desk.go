@@ -23,18 +23,6 @@ func (v *visit) mayChange() bool { return mayManage.met(v.Session) }
 // engagements and assignments too.
 func (v *visit) mayReview() bool { return mayReview.met(v.Session) }
 
-// dangerous wraps a handler so that it is reached with a fresh code only. The
-// visitor comes back to the page that asks, which for a post is the page of the
-// same address.
-func dangerous(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request, v *visit) error {
-		if err := v.fresh(r.URL.EscapedPath()); err != nil {
-			return err
-		}
-		return h(w, r, v)
-	}
-}
-
 // page returns the frame for a page of the console, with the message that the
 // last act left for it.
 func (v *visit) page(title ui.Text) Base {

@@ -22,6 +22,7 @@ var deskPages = []struct{ name, as, target string }{
 	{"ask-disable", "ada", "/console/people/kim/disable"}, {"ask-reset", "ada", "/console/people/kim/reset"}, {"ask-invite", "ada", "/console/people/ivy/invite"}, {"invitation-shown", "ada", "/console/people/ivy/invitation"},
 	{"vendors", "ada", "/console/vendors"}, {"vendor", "ada", "/console/vendors/acme"}, {"vendor-suspended", "rae", "/console/vendors/orbit"}, {"vendor-new", "ada", "/console/vendors/new"},
 	{"vendor-edit", "ada", "/console/vendors/acme/edit"}, {"ask-suspend", "ada", "/console/vendors/acme/suspend"}, {"ask-resume", "ada", "/console/vendors/orbit/resume"},
+	{"sessions-all", "ada", "/console/sessions"}, {"sessions-none", "rae", "/console/sessions?text=nobody"}, {"sessions-fault", "rae", "/console/sessions?state=odd"}, {"ask-everybody", "ada", "/console/sessions/end"}, {"ask-vendor-sessions", "ada", "/console/vendors/acme/sessions/end"},
 	{"engagements", "ada", "/console/engagements"}, {"engagement", "ada", "/console/engagements/migration"}, {"engagement-held", "ada", "/console/engagements/audit"}, {"engagement-new", "ada", "/console/engagements/new?vendor=acme"},
 	{"engagement-edit", "ada", "/console/engagements/migration/edit"}, {"ask-close", "ada", "/console/engagements/migration/close"},
 	{"clusters", "ada", "/console/clusters"}, {"cluster", "ada", "/console/clusters/claims"}, {"cluster-new", "ada", "/console/clusters/new"}, {"cluster-edit", "ada", "/console/clusters/claims/edit"},

@@ -121,12 +121,16 @@ type engagementPage struct {
 	State         ui.Badge
 	Starts, Ends  ui.Text
 	Left          ui.Text
+	SessionIdle   ui.Text // empty: as everywhere
+	SessionEnd    ui.Text
 	Clusters      []ui.Link
 	Agreements    []agreementLine
+	KeyDemanded   bool // codes do not count
 	Assignments   []assignmentRow
 	TrustsFactor  bool // a second factor at the vendor's own sign-in counts
 	Acts          []act
 	VendorSuspend bool
+	AccessTokens  bool
 	GiveAccess    string // address of the form, empty when it may not be used
 }
 
@@ -143,7 +147,8 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(ui.Verbatim(row.Title)), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor}
+	page := engagementPage{Base: v.page(ui.Verbatim(row.Title)), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant, AccessTokens: e.AccessTokens,
+		SessionIdle: ui.Verbatim(spanValue(e.Session.Idle)), SessionEnd: ui.Verbatim(spanValue(e.Session.Absolute))}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -174,7 +179,7 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // engagementFields are the form's fields for those of an engagement.
-var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust"})
+var engagementFields = fieldMap(map[string]string{"name": "name", "vendor": "vendor", "title": "title", "starts": "starts", "ends": "ends", "clusters": "clusters", "agreements": "agreements", "trust_provider_factor": "trust", "phishing_resistant": "factor", "access_tokens": "access_tokens", "session.idle": "session_idle", "session.absolute": "session_absolute"})
 
 func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	what := controls(with(f.text("title", "Title"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }))
@@ -199,6 +204,15 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
 		), trusting(d, f, f.Value("vendor"))...)},
+		{Title: "Second factor", Hint: "A code can be typed into a site that only looks like yours. A passkey or security key answers the true one alone.", Controls: controls(
+			f.boxes("factor", "What counts", []choice{
+				{Value: "key", Label: "Only a passkey or security key", Hint: "Codes and recovery codes open nothing under this engagement. Whoever has no key yet adds one while enrolling; for people who have enrolled, allow it on their page."},
+			}),
+		)},
+		sessionLimitGroup(f),
+		{Title: "Machines", Controls: controls(f.boxes("access_tokens", "Programs that nobody signs in", []choice{
+			{Value: "yes", Label: "Admit personal access tokens", Hint: "They last up to 90 days, within a scope and from named networks, and nobody gives a code when they are used."},
+		}))},
 	}
 }
 
@@ -242,6 +256,9 @@ func engagementFrom(d *directory.Directory, f *form, want *directory.Engagement)
 	want.TrustProviderFactor = f.Checked("trust", "yes")
 	want.Clusters = f.someOf("clusters", names(d.Clusters, clusterName))
 	want.Agreements = f.someOf("agreements", names(d.Agreements, agreementName))
+	want.PhishingResistant = len(f.someOf("factor", []string{"key"})) > 0
+	want.Session = sessionLimitsFrom(f)
+	want.AccessTokens = f.Checked("access_tokens", "yes")
 }
 
 func (c *Console) newEngagementForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -275,11 +292,22 @@ func (c *Console) editEngagementForm(w http.ResponseWriter, r *http.Request, v *
 		return ui.NotFound()
 	}
 	f := newForm(url.Values{"title": {e.Title}, "starts": {dateValue(e.Starts)}, "ends": {lastDayValue(e.Ends)},
-		"clusters": e.Clusters, "agreements": e.Agreements, "seen": {fingerprint(e)}})
+		"clusters": e.Clusters, "agreements": e.Agreements, "factor": factorBoxes(e), "session_idle": {spanValue(e.Session.Idle)}, "session_absolute": {spanValue(e.Session.Absolute)}, "seen": {fingerprint(e)}})
 	if e.TrustProviderFactor {
 		f.values.Set("trust", "yes")
 	}
+	if e.AccessTokens {
+		f.values.Set("access_tokens", "yes")
+	}
 	return c.showEditEngagement(w, r, v, e, f)
+}
+
+// factorBoxes ticks what the engagement demands.
+func factorBoxes(e *directory.Engagement) []string {
+	if e.PhishingResistant {
+		return []string{"key"}
+	}
+	return nil
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {

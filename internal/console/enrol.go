@@ -64,6 +64,7 @@ var passwordWords = map[string]ui.Text{
 	auth.PasswordCommon:   "This password is among the ones tried first: use several words that do not belong together.",
 	auth.PasswordPattern:  "This password is a repetition or a run of keys: use several words that do not belong together.",
 	auth.PasswordOwnWords: "This password is mostly your own name, address or company: use other words.",
+	auth.PasswordSame:     "This is the password that you have: choose another one.",
 }
 
 func inviteError(err error) error {
@@ -251,6 +252,7 @@ type recoveryPage struct {
 	Host      string
 	Fault     ui.Text
 	Date      time.Time
+	Keys      bool // a passkey or security key can be added next
 }
 
 func (c *Console) showRecovery(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -262,7 +264,7 @@ func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit,
 	if answered || err != nil {
 		return err
 	}
-	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now}
+	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now, Keys: c.Auth.KeysPossible()}
 	page.Person = nil
 	c.UI.Page(w, r, status, "recovery", page)
 	return nil
@@ -295,5 +297,9 @@ func (c *Console) finishEnrolment(w http.ResponseWriter, r *http.Request, v *vis
 	}
 	dropCookie(w, auth.EnrolCookie)
 	c.signIn(w, r, value, session)
+	if r.PostForm.Get("next") == "key" || c.Auth.KeysPossible() && v.Snapshot.PhishingResistant(session.Account, v.Now) {
+		http.Redirect(w, r, "/factors/keys/new", http.StatusSeeOther)
+		return nil
+	}
 	return c.proceed(w, r, v, session, returning{})
 }

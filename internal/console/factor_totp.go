@@ -74,9 +74,6 @@ func (c *Console) adding(r *http.Request, v *visit) (*auth.TOTPSetup, error) {
 }
 
 func (c *Console) showAddTOTP(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if err := v.fresh(totpPath); err != nil {
-		return err
-	}
 	setup, err := c.adding(r, v)
 	if err != nil {
 		return err
@@ -87,9 +84,6 @@ func (c *Console) showAddTOTP(w http.ResponseWriter, r *http.Request, v *visit) 
 
 // beginTOTP makes the secret. Its name is kept with it on the server.
 func (c *Console) beginTOTP(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if err := v.fresh(totpPath); err != nil {
-		return err
-	}
 	err := c.Auth.BeginTOTP(r.Context(), v.Origin, v.Session, r.PostForm.Get("name"))
 	return c.begunTOTP(w, r, err, c.totpForm(v, nil), func(note string) string {
 		if note == "" {
@@ -120,9 +114,6 @@ func (c *Console) begunTOTP(w http.ResponseWriter, r *http.Request, err error, p
 }
 
 func (c *Console) confirmAddedTOTP(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if err := v.fresh(totpPath); err != nil {
-		return err
-	}
 	value, _, err := c.Auth.ConfirmAddedTOTP(r.Context(), v.Origin, v.Session, r.PostForm.Get("code"))
 	switch {
 	case err == nil:

@@ -63,6 +63,13 @@ func (c *Console) apiFactors(ctx context.Context, account string) ([]apiFactor, 
 	if err != nil {
 		return nil, authError(err, "listing factors")
 	}
+	keys, err := c.Auth.SecurityKeys(ctx, account)
+	if err != nil {
+		return nil, authError(err, "listing keys")
+	}
+	for _, k := range keys {
+		list = append(list, k.Authenticator())
+	}
 	rows := make([]apiFactor, len(list))
 	for i, a := range list {
 		rows[i] = apiFactor{Kind: a.Kind, Name: a.Name, Added: a.Created.UTC(), LastUsed: a.LastUsed.UTC()}

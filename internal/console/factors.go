@@ -16,6 +16,7 @@ import (
 type factorsPage struct {
 	Base
 	TOTP   totpBlock
+	Keys   keysBlock
 	Others int // sessions besides this one, to end after a change; 0: not offered
 }
 
@@ -51,9 +52,9 @@ var factorNotes = map[string]ui.Flash{
 }
 
 func (c *Console) showFactors(w http.ResponseWriter, r *http.Request, v *visit) error {
-	page := &factorsPage{Base: v.Titled("My factors")}
+	page := &factorsPage{Base: v.page("My factors")}
 	// Each kind of factor fills its own block.
-	for _, fill := range []func(context.Context, *visit, *factorsPage) error{c.fillTOTP} {
+	for _, fill := range []func(context.Context, *visit, *factorsPage) error{c.fillTOTP, c.fillKeys} {
 		if err := fill(r.Context(), v, page); err != nil {
 			return err
 		}
@@ -117,9 +118,6 @@ func factorNameField(value string) ui.Field {
 
 func (c *Console) showFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}
@@ -140,9 +138,6 @@ func nameFault(err error) ui.Text {
 
 func (c *Console) renameFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}
@@ -165,9 +160,6 @@ func (c *Console) renameFactor(w http.ResponseWriter, r *http.Request, v *visit)
 
 func (c *Console) removeFactor(w http.ResponseWriter, r *http.Request, v *visit) error {
 	page, err := c.factorForm(r, v)
-	if err == nil {
-		err = v.fresh(page.Factor.URL)
-	}
 	if err != nil {
 		return err
 	}

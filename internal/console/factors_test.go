@@ -132,7 +132,14 @@ func TestFactors_OnlyOnesOwnAndOnlyFresh(t *testing.T) {
 	w.pass(16 * time.Minute)
 	mine, _ := w.Auth.Authenticators(t.Context(), "kim")
 	for _, path := range []string{"/factors/totp/new", "/factors/totp", "/factors/totp/cancel", "/factors/" + mine[0].ID + "/rename", "/factors/" + mine[0].ID + "/remove"} {
-		b.posts(path, url.Values{"name": {"x"}, "code": {"123456"}}).has(200, "Confirm that it is you")
+		if path == "/factors/totp/cancel" { // leads to the page that asks
+			b.posts(path, nil).has(200, "Confirm that it is you")
+			continue
+		}
+		b.posts(path, url.Values{"name": {"x"}}).has(map[bool]int{false: 200, true: 403}[path == "/factors/totp"])
+		if s := b.text(); !strings.Contains(s, "Confirm that it is you") && !strings.Contains(s, "Give a fresh code first") {
+			t.Errorf("%s does not ask for a code: %s", path, s)
+		}
 	}
 	if after, _ := w.Auth.Authenticators(t.Context(), "kim"); len(after) != 1 || after[0].Name != mine[0].Name {
 		t.Errorf("without a fresh code it became %+v", after)

@@ -50,6 +50,14 @@ func dropCookie(w http.ResponseWriter, name string) { setCookie(w, name, "", -1)
 // that this account uses, so that strangers who try passwords elsewhere do not
 // slow it down.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request, value string, s *auth.Session) {
+	// Whoever signs in from the start has no use for what the browser's last
+	// session waits for.
+	if old := c.Auth.IdleSession(r, c.gateHost); old != nil && old.ID != s.ID {
+		o := auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: w.Header().Get("X-Ringfence-Request-Id"), Host: c.gateHost}
+		if err := c.Auth.Logout(r.Context(), o, old); err != nil {
+			c.Logger.WarnContext(r.Context(), "ending the session before", "err", err)
+		}
+	}
 	setCookie(w, auth.SessionCookie, value, 0)
 	device, err := c.Auth.Device(s)
 	if err != nil {
@@ -173,14 +181,17 @@ func (c *Console) remember(uri string) returning {
 // and back to the page at back, unless the last code is recent: for acts that
 // somebody at an unlocked screen should not be able to do.
 func (v *visit) fresh(back string) error {
-	age, ok := v.Session.Subject(v.Now).CodeAge()
-	if ok && age <= int64(freshFor.Seconds()) {
+	if v.isFresh() {
 		return nil
 	}
 	return &needsCode{back: back}
 }
 
-// needsCode is the error of [visit.fresh].
-type needsCode struct{ back string }
+// needsCode is the error of [visit.fresh] and [visit.freshPost].
+type needsCode struct {
+	back string // the page to come back to
+	post bool   // come back to the form that was posted instead
+	key  bool   // a passkey or security key alone will do
+}
 
 func (e *needsCode) Error() string { return "a fresh code is needed" }

@@ -107,13 +107,6 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	if !a.Ends.IsZero() && !v.Now.Before(a.Ends) {
 		f.fault("ends", "This day is over.")
 	}
-	if f.OK() && beyondContractor(a.Roles) {
-		// Sent away for a code, the visitor comes back to what was typed.
-		typed := url.Values{"email": {a.Email}, "name": {a.Name}, "vendor": {a.Vendor}, "ends": {f.Value("ends")}, "roles": f.values["roles"], "pass_on": f.values["pass_on"]}
-		if err := v.fresh("/console/people/invite?" + typed.Encode()); err != nil {
-			return err
-		}
-	}
 	if f.OK() {
 		err := c.editForm(r, v, f, "account "+a.Email, personFields, func(d *directory.Directory) error {
 			if find(d.Accounts, accountWithEmail(a.Email)) != nil {
@@ -139,22 +132,10 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	return c.inviteAndReveal(w, r, v, made)
 }
 
-// freshToInvite demands a fresh code for letting somebody in who may do more than a
-// contractor.
-func (c *Console) freshToInvite(v *visit, a *directory.Account) error {
-	if !beyondContractor(a.Roles) {
-		return nil
-	}
-	return v.fresh(personURL(a.ID) + "/invite")
-}
-
 // askReinvite asks before a new link voids the old one.
 func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
 	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
-		return err
-	}
-	if err := c.freshToInvite(v, a); err != nil {
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
@@ -171,9 +152,6 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 func (c *Console) reinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
 	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
-		return err
-	}
-	if err := c.freshToInvite(v, a); err != nil {
 		return err
 	}
 	return c.inviteAndReveal(w, r, v, a)
@@ -224,12 +202,6 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 		// The last day stays as it is, to the second, unless it was changed.
 		if f.Value("ends") != lastDayValue(a.Ends) {
 			want.Ends = accountEnds(f, want.Roles)
-		}
-	}
-	gained := slices.ContainsFunc(want.Roles, func(role policy.Role) bool { return !slices.Contains(a.Roles, role) && role != policy.Contractor })
-	if f.OK() && gained {
-		if err := v.fresh(personURL(a.ID) + "/edit"); err != nil {
-			return err
 		}
 	}
 	return c.save(w, r, v, f, saving{

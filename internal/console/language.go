@@ -36,10 +36,10 @@ func (v *visit) here() string {
 
 // isPage reports whether u, without a host, is one that the gate answers.
 func (c *Console) isPage(u *url.URL) bool {
-	if c.gateMux == nil {
+	if c.mux == nil {
 		return false
 	}
-	_, pattern := c.gateMux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: u.Path}, Host: c.gateHost})
+	_, pattern := c.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: u.Path}, Host: c.gateHost})
 	return pattern != "" && pattern != "/"
 }
 

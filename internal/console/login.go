@@ -31,6 +31,10 @@ func (c *Console) showLogin(w http.ResponseWriter, r *http.Request, v *visit) er
 	if v.Session != nil {
 		return c.proceed(w, r, v, v.Session, back)
 	}
+	if q := r.URL.Query(); !q.Has(anew) && !q.Has("note") && c.resumable(r, v) != nil {
+		http.Redirect(w, r, back.to("/resume"), http.StatusSeeOther)
+		return nil
+	}
 	page := c.loginForm(v, back, "")
 	if n, ok := loginNotes[r.URL.Query().Get("note")]; ok {
 		page.Flash = &n
@@ -80,7 +84,8 @@ type codePage struct {
 	Action  string
 	Email   string // of the sign-in under way, which only its own browser sees
 	Code    ui.Field
-	Warning ui.Text // such as failed tries since the last sign-in
+	Warning ui.Text  // such as failed tries since the last sign-in
+	Key     *keyForm // nil: the account has no key
 }
 
 // failedWords warns of wrong codes since the last sign-in, unless they are few
@@ -105,6 +110,11 @@ func (c *Console) codeForm(r *http.Request, v *visit, back returning) (*codePage
 	p := &codePage{Base: v.Alone("Your code"), Action: back.to("/login/code"), Email: info.Email, Warning: failedWords(info.FailedCodes),
 		Code: codeField("Code")}
 	back.aim(c, &p.Base)
+	q, err := c.Auth.BeginKeyLogin(r.Context(), v.Origin, cookie(r, auth.LoginCookie))
+	if p.Key, err = keyQuestion(q, err, back.to("/login/key")); err != nil {
+		return nil, err
+	}
+	p.Code.Autofocus = p.Key == nil
 	return p, nil
 }
 
@@ -158,12 +168,17 @@ func (c *Console) loginCode(w http.ResponseWriter, r *http.Request, v *visit) er
 }
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if v.Session != nil {
+	s := v.Session
+	if s == nil {
+		s = c.Auth.IdleSession(r, c.gateHost) // a paused one ends for good as well
+	}
+	if s != nil {
 		// The cookie stays when the session cannot be ended: a person who is
 		// told "signed out" must be.
-		if err := c.Auth.Logout(r.Context(), v.Origin, v.Session); err != nil && !errors.Is(err, auth.ErrSessionEnded) {
+		if err := c.Auth.Logout(r.Context(), v.Origin, s); err != nil && !errors.Is(err, auth.ErrSessionEnded) {
 			return authError(err, "signing out")
 		}
+		c.kept.drop(s.ID)
 	}
 	dropCookie(w, auth.SessionCookie)
 	dropCookie(w, auth.LoginCookie)

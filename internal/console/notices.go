@@ -10,76 +10,70 @@ import (
 	"github.com/ringfence/ringfence/internal/ui"
 )
 
-// A noticeText is how a kind of notice is worded, on pages and in mails. In
-// the texts {name} stands for a detail of the notice; a sentence whose details
-// are not all there is left out.
+// A noticeText is how a kind of notice is worded, on pages and in mails.
 type noticeText struct {
-	Title ui.Text // what happened, short
-	Text  string  // what it means, in whole sentences
+	Title ui.Text          // what happened, short
+	Text  []noticeSentence // what it means
 	// Alarm is what to do if it was not the account's owner.
 	Alarm ui.Text
 	Grave bool // worth a second look even by whoever did it
 }
 
+// A noticeSentence is a whole sentence. Detail names the detail of the notice
+// that stands at {1}; the sentence is left out of a notice without it.
+type noticeSentence struct {
+	Text   ui.Text
+	Detail string
+}
+
 const (
-	alarmPassword = "If that was not you, change your password and end your other sessions at once, and tell your administrator."
-	alarmReset    = "If that was not you, somebody else holds your password or a factor of yours: end your sessions and ask your administrator for a reset at once."
+	alarmPassword ui.Text = "If that was not you, change your password and end your other sessions at once, and tell your administrator."
+	alarmReset    ui.Text = "If that was not you, somebody else holds your password or a factor of yours: end your sessions and ask your administrator for a reset at once."
 )
 
 // noticeTexts words every kind of notice. A kind that is not here is shown by
 // [unknownNotice].
 var noticeTexts = map[auth.NoticeKind]noticeText{
-	auth.NoticePasswordChanged: {Title: "Your password was changed", Alarm: alarmReset,
-		Text: "Only the new password is good from now on. Other sessions that were ended with it: {sessions}."},
-	auth.NoticeSignInReset: {Title: "Your sign-in was reset", Grave: true,
-		Text:  "An administrator took away your password, your factors and your recovery codes, and ended every session and token. You set up anew with the invitation that you were sent. It was done by {by}.",
-		Alarm: "If you did not ask for it, ask your administrator why it was done."},
-	auth.NoticeRecoveryUsed: {Title: "A recovery code was used", Grave: true, Alarm: alarmReset,
-		Text: "Somebody signed in or confirmed with a recovery code in place of your factor. That code is spent. Recovery codes that are left: {left}."},
-	auth.NoticeRecoveryReplaced: {Title: "Your recovery codes were replaced", Alarm: alarmReset,
-		Text: "None of the codes from before is good any longer."},
-	auth.NoticeWrongCodes: {Title: "Your password was right, but the code was wrong", Grave: true, Alarm: alarmPassword,
-		Text: "Somebody who knows your password tried to sign in and did not have your second factor. Wrong codes since your last sign-in: {codes}."},
-	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword,
-		Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."},
+	auth.NoticePasswordChanged: {Title: "Your password was changed", Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "Only the new password is good from now on."}, {"Other sessions that were ended with it: {1}.", "sessions"}}},
+	auth.NoticeSignInReset: {Title: "Your sign-in was reset", Grave: true, Alarm: "If you did not ask for it, ask your administrator why it was done.", Text: []noticeSentence{
+		{Text: "An administrator took away your password, your factors and your recovery codes, and ended every session and token. You set up anew with the invitation that you were sent."},
+		{"It was done by {1}.", "by"}}},
+	auth.NoticeRecoveryUsed: {Title: "A recovery code was used", Grave: true, Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "Somebody signed in or confirmed with a recovery code in place of your factor. That code is spent."}, {"Recovery codes that are left: {1}.", "left"}}},
+	auth.NoticeRecoveryReplaced: {Title: "Your recovery codes were replaced", Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "None of the codes from before is good any longer."}}},
+	auth.NoticeWrongCodes: {Title: "Your password was right, but the code was wrong", Grave: true, Alarm: alarmPassword, Text: []noticeSentence{
+		{Text: "Somebody who knows your password tried to sign in and did not have your second factor."}, {"Wrong codes since your last sign-in: {1}.", "codes"}}},
+	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword, Text: []noticeSentence{
+		{Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."}}},
 }
 
 // unknownNotice words a kind that this program does not know, such as one left
 // by a newer version.
-var unknownNotice = noticeText{Title: "Something about your sign-in changed", Alarm: alarmReset,
-	Text: "This version of Ringfence has no words for it. Your administrator can look it up in the access log."}
+var unknownNotice = noticeText{Title: "Something about your sign-in changed", Alarm: alarmReset, Text: []noticeSentence{
+	{Text: "This version of Ringfence has no words for it. Your administrator can look it up in the access log."}}}
 
-// wordsOf returns the words for a notice, its details filled in.
+// wordsOf returns the words for the kind of a notice.
 func wordsOf(n *auth.Notice) noticeText {
-	t, ok := noticeTexts[n.Kind]
-	if !ok {
-		t = unknownNotice
+	if t, ok := noticeTexts[n.Kind]; ok {
+		return t
 	}
-	t.Text = fillIn(t.Text, n.Detail)
-	return t
+	return unknownNotice
 }
 
-// fillIn puts details into the sentences of text. A sentence that asks for one
-// which is not there is left out.
-func fillIn(text string, detail map[string]string) string {
-	var kept []string
-	for sentence := range strings.SplitAfterSeq(text, ". ") {
-		pairs, lacking := []string{}, false
-		for rest := sentence; ; {
-			_, after, ok := strings.Cut(rest, "{")
-			if !ok {
-				break
-			}
-			name, after, _ := strings.Cut(after, "}")
-			value := plainLine(detail[name])
-			lacking = lacking || value == ""
-			pairs, rest = append(pairs, "{"+name+"}", value), after
-		}
-		if !lacking {
-			kept = append(kept, strings.NewReplacer(pairs...).Replace(sentence))
+// filled returns the sentences with the details of a notice. One that asks for
+// a detail which is not there is left out.
+func (t noticeText) filled(detail map[string]string) ui.Text {
+	var kept []ui.Text
+	for _, s := range t.Text {
+		if s.Detail == "" {
+			kept = append(kept, s.Text)
+		} else if value := plainLine(detail[s.Detail]); value != "" {
+			kept = append(kept, ui.Say(s.Text, value))
 		}
 	}
-	return strings.TrimSpace(strings.Join(kept, ""))
+	return ui.Join(kept, " ")
 }
 
 // plainLine makes a value that a person or client chose fit for the middle of
@@ -91,18 +85,17 @@ func plainLine(s string) string {
 
 // A shownNotice is a notice as the page lists it.
 type shownNotice struct {
-	Title, Alarm  ui.Text
-	Text          string
-	Grave, Unseen bool
-	At            time.Time
-	IP            string
-	Client        ui.Text
-	UserAgent     string
+	Title, Text, Alarm ui.Text
+	Grave, Unseen      bool
+	At                 time.Time
+	IP                 string
+	Client             ui.Text
+	UserAgent          string
 }
 
 func showNotice(n *auth.Notice) shownNotice {
 	t := wordsOf(n)
-	s := shownNotice{Title: t.Title, Text: t.Text, Alarm: t.Alarm, Grave: t.Grave, Unseen: n.Seen.IsZero(), At: n.At, IP: n.IP}
+	s := shownNotice{Title: t.Title, Text: t.filled(n.Detail), Alarm: t.Alarm, Grave: t.Grave, Unseen: n.Seen.IsZero(), At: n.At, IP: n.IP}
 	if n.UserAgent != "" {
 		s.Client, s.UserAgent = clientWords(n.UserAgent), clip(n.UserAgent, 160)
 	}

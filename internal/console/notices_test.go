@@ -101,26 +101,25 @@ func TestNotices_OddForms(t *testing.T) {
 // sentences all the same.
 func TestNotices_EveryKindIsWorded(t *testing.T) {
 	for kind, words := range noticeTexts {
-		if words.Title.String() == "" || words.Text == "" || words.Alarm == "" || strings.HasSuffix(words.Title.String(), ".") || !strings.HasSuffix(words.Text, ".") {
+		if words.Title.String() == "" || words.Text == nil || words.Alarm == "" || strings.HasSuffix(words.Title.String(), ".") || !strings.HasSuffix(words.Text[0].Text.String(), ".") {
 			t.Errorf("%s is worded %+v", kind, words)
 		}
 	}
 	got := wordsOf(&auth.Notice{Kind: "of_the_future"})
-	if got.Title != unknownNotice.Title || got.Text == "" {
+	if got.Title != unknownNotice.Title || got.Text == nil {
 		t.Errorf("an unknown kind is worded %+v", got)
 	}
 }
 
-func TestFillIn(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"It is done. It was done by {by}.", "It is done. It was done by Ada."},
-		{"It was done by {nobody}. It is done.", "It is done."},
-		{"{by} did {what}.", "Ada did {by}."},
-		{"Lines: {lines}.", "Lines: a b c."},
+// A sentence whose detail is missing is left out, and a detail is one line
+// that is not looked into.
+func TestNotices_Details(t *testing.T) {
+	for _, c := range []struct{ detail, want string }{
+		{"by", "It is done. It was done by Ada."}, {"nobody", "It is done."}, {"what", "It is done. It was done by {1}."}, {"lines", "It is done. It was done by a b c."},
 	} {
-		got := fillIn(c.text, map[string]string{"by": "Ada", "what": "{by}", "lines": "a\r\nb\u2028c\x1b"})
-		if got != c.want {
-			t.Errorf("%q became %q, want %q", c.text, got, c.want)
+		words := noticeText{Text: []noticeSentence{{Text: "It is done."}, {"It was done by {1}.", c.detail}}}
+		if got := words.filled(map[string]string{"by": "Ada", "what": "{1}", "lines": "a\r\nb\u2028c\x1b"}).String(); got != c.want {
+			t.Errorf("%s became %q, want %q", c.detail, got, c.want)
 		}
 	}
 }

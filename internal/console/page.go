@@ -25,8 +25,9 @@ type visit struct {
 	Now       time.Time           // UTC
 	RequestID string
 
-	c *Console
-	r *http.Request
+	c  *Console
+	r  *http.Request
+	rt route
 }
 
 // Titled returns the frame for a page of the given title, with the
@@ -90,8 +91,8 @@ var menu = []ui.NavGroup{
 	}},
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
-		{Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
-		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Access log", URL: "/console/log"},
+		{Label: "Sessions", URL: "/console/sessions"}, {Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
+		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Machines and tokens", URL: "/console/tokens"}, {Label: "Access log", URL: "/console/log"},
 	}},
 }
 

@@ -32,7 +32,9 @@ type personPage struct {
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
 	Factors     []personFactor
-	Sessions    []personSession
+	Sessions    sessionTable
+	Keys        personKeys
+	Grants      []grantRow // machines and tokens
 	Recent      []entryRow
 	RecentURL   string // empty when the log may not be read
 	Acts        []act
@@ -45,12 +47,6 @@ type personPage struct {
 }
 
 type roleLine struct{ Name, Text ui.Text }
-
-type personSession struct {
-	Client, Started, LastSeen, Ends ui.Text
-	IP, UserAgent                   string
-	EndURL                          string
-}
 
 // An act is something that can be done to an object: a link to a page that
 // asks first, or a button that does it.
@@ -100,14 +96,23 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	page.LastLogin = ago(v.Now, lastLogin(a, sessions))
-	for _, s := range sessions {
-		page.Sessions = append(page.Sessions, newPersonSession(a.ID, &s, v))
+	page.Sessions.MayEnd = v.mayChange()
+	for i := range sessions {
+		page.Sessions.Rows = append(page.Sessions.Rows, v.newSessionRow(&sessions[i], personURL(a.ID)+"/sessions/"+url.PathEscape(sessions[i].ID)+"/end"))
 	}
 	if page.Company, err = c.pinnedSince(r, a.ID); err != nil {
 		return err
 	}
 	if page.Company != "" && page.MayChange && !page.Self {
 		page.CompanyURL = page.URL + "/unpin"
+	}
+	if page.Keys, err = c.keysOfPerson(r, v, a); err != nil {
+		return err
+	}
+	if v.mayReview() {
+		if page.Grants, err = c.grants(r, v, a.ID, personURL(a.ID)); err != nil {
+			return err
+		}
 	}
 	if page.MayChange {
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))
@@ -140,19 +145,6 @@ func lastLogin(a *directory.Account, sessions []auth.Session) time.Time {
 		}
 	}
 	return last
-}
-
-func newPersonSession(account string, s *auth.Session, v *visit) personSession {
-	row := personSession{Client: clientWords(s.UserAgent), Started: clock(s.Created), LastSeen: ago(v.Now, s.LastSeen), IP: s.IP, UserAgent: clip(s.UserAgent, 160)}
-	ends := s.IdleEnds
-	if s.AbsoluteEnds.Before(ends) || ends.IsZero() {
-		ends = s.AbsoluteEnds
-	}
-	row.Ends = clock(ends)
-	if v.mayChange() {
-		row.EndURL = personURL(account) + "/sessions/" + url.PathEscape(s.ID) + "/end"
-	}
-	return row
 }
 
 // personActs are what an administrator may do to an account as it stands. One's
@@ -272,7 +264,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 		Base: v.page(ui.Say("Reset sign-in of {1}", a.Email)), Question: ui.Say("Reset the sign-in of {1}?", cmp.Or(a.Name, a.Email)),
 		About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
 		Effects: []ui.Text{
-			"Password, authenticator and recovery codes become void, and all sessions end.",
+			"Password, authenticator, keys and recovery codes become void, and all sessions end.",
 			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
 			"Assignments stay as they are.",
 		},
@@ -325,12 +317,6 @@ func (c *Console) endPersonSession(w http.ResponseWriter, r *http.Request, v *vi
 		return authError(err, "ending a session")
 	}
 	return c.seeOther(w, r, v, personURL(a.ID), "The session ended.")
-}
-
-// beyondContractor reports whether roles reach beyond a contractor's own
-// clusters. Giving them demands a fresh code.
-func beyondContractor(roles []policy.Role) bool {
-	return slices.ContainsFunc(roles, func(r policy.Role) bool { return r != policy.Contractor })
 }
 
 // nameOf is how a person is called in a sentence.

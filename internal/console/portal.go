@@ -14,7 +14,8 @@ import (
 type portalPage struct {
 	Base
 	Clusters  []clusterCard
-	Due       int // agreements that wait
+	Due       int  // agreements that wait
+	KeyDue    bool // an engagement demands a key, and there is none
 	Ask       *policy.Person
 	LastLogin time.Time // zero: this is the first
 	LastIP    string
@@ -25,6 +26,8 @@ type portalPage struct {
 	Vendor    string
 	Factors   factorSummary
 	Ends      time.Time // of the session
+	Pauses    time.Time // when it will be idle, unless it is used
+	Strange   bool      // another session began somewhere new
 }
 
 // A clusterCard is one cluster that is open to the visitor now.
@@ -57,8 +60,20 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, From: s.IP, Failed: s.FailedCodes,
 		Recovery: left, FewCodes: left <= fewCodes, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
+	sessions, err := c.Auth.SessionsOf(r.Context(), s.Account)
+	if err != nil {
+		return authError(err, "listing sessions")
+	}
+	page.Pauses, page.Strange = s.IdleEnds, strange(sessions, s.ID)
 	if owner, title := vendorOf(v.Snapshot, s.Vendor); title != "" {
 		page.Ask, page.Vendor = &owner, title
+	}
+	if v.Snapshot.PhishingResistant(s.Account, v.Now) {
+		keys, err := c.Auth.SecurityKeys(r.Context(), s.Account)
+		if err != nil {
+			return authError(err, "listing keys")
+		}
+		page.KeyDue = len(keys) == 0
 	}
 	for _, a := range open {
 		page.Clusters = append(page.Clusters, c.card(a, v.Now))

@@ -19,13 +19,13 @@ import (
 func (c *Console) providerRoutes() []route {
 	const at = "/console/vendors/{name}/provider"
 	return []route{
-		{pattern: "GET " + at, need: mayManage, handle: dangerous(c.providerForm)},
-		{pattern: "POST " + at, need: mayManage, handle: dangerous(c.saveProvider), maxBody: bodyOfForm},
-		{pattern: "GET " + at + "/remove", need: mayManage, handle: dangerous(c.askRemoveProvider)},
-		{pattern: "POST " + at + "/remove", need: mayManage, handle: dangerous(c.removeProvider)},
+		{pattern: "GET " + at, need: mayManage, handle: c.providerForm, fresh: true},
+		{pattern: "POST " + at, need: mayManage, handle: c.saveProvider, fresh: true, act: "Save the company's sign-in", secret: true, maxBody: bodyOfForm},
+		{pattern: "GET " + at + "/remove", need: mayManage, handle: c.askRemoveProvider, fresh: true},
+		{pattern: "POST " + at + "/remove", need: mayManage, handle: c.removeProvider, fresh: true, act: "Remove the company's sign-in"},
 		{pattern: "POST " + at + "/try", need: mayManage, handle: c.tryProvider},
-		{pattern: "GET /console/people/{id}/unpin", need: mayManage, handle: dangerous(c.askUnpin)},
-		{pattern: "POST /console/people/{id}/unpin", need: mayManage, handle: dangerous(c.unpin)},
+		{pattern: "GET /console/people/{id}/unpin", need: mayManage, handle: c.askUnpin, fresh: true},
+		{pattern: "POST /console/people/{id}/unpin", need: mayManage, handle: c.unpin, fresh: true, act: "Forget the company account"},
 	}
 }
 

@@ -61,9 +61,12 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, f policy.Refusa
 
 // steps are the pages of the gate on which a challenge is met.
 var steps = map[string]string{
-	policy.ReasonSignIn:           "/login",
-	policy.ReasonCodeStale:        "/confirm",
-	policy.ReasonSecondFactor:     "/confirm",
+	policy.ReasonSignIn:       "/login",
+	policy.ReasonCodeStale:    "/confirm",
+	policy.ReasonSecondFactor: "/confirm",
+
+	policy.ReasonPhishingResistant: "/confirm/key",
+
 	policy.ReasonAgreementMissing: "/agreements",
 }
 
@@ -131,7 +134,9 @@ func (c *Console) refuseProgram(w http.ResponseWriter, r *http.Request, f policy
 		e.SignIn = c.hostURL(c.gateHost) + first
 	}
 	if f.Status == http.StatusUnauthorized {
-		w.Header().Add("WWW-Authenticate", `Bearer realm="Ringfence"`)
+		for _, challenge := range tokenChallenges(f) {
+			w.Header().Add("WWW-Authenticate", challenge)
+		}
 		if r.Header.Get("Sec-Fetch-Mode") == "" {
 			// git and others offer their token only when asked for Basic; a
 			// browser would show a password prompt of its own.
@@ -175,7 +180,7 @@ func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.
 	c.UI.Page(w, r, f.Status, "refused", page)
 }
 
-var stepLabels = map[string]ui.Text{"/login": "Sign in", "/confirm": "Give a fresh code", "/agreements": "Read the agreement"}
+var stepLabels = map[string]ui.Text{"/login": "Sign in", "/confirm": "Give a fresh code", "/confirm/key": "Use your passkey or security key", "/agreements": "Read the agreement"}
 
 // headings say what happened, by the first reason's code; the rest follows from the status.
 var headings = map[string][2]ui.Text{
@@ -204,7 +209,7 @@ func refusalWords(f policy.Refusal, title, first string) (heading, lede ui.Text)
 	case f.Status == http.StatusMisdirectedRequest:
 		return "No cluster has this name", "The address leads to Ringfence, but no cluster of that name is behind it. Check the spelling, or start from your own list."
 	case first != "":
-		return "One thing first", ui.Say("What you sent was not passed on to {1}. Do this first, then send it again.", cluster)
+		return "One thing first", ui.Say("What you sent was not passed on to {1}, and it is not kept. Do this first: you come back to the page before, where you send it again.", cluster)
 	case f.Status >= 500:
 		return ui.Say("{1} cannot be opened right now", cluster), "That is a fault on this side. Please try again in a moment."
 	case f.Status == http.StatusForbidden || f.Status == http.StatusUnauthorized:

@@ -11,11 +11,11 @@ func (c *Console) agreementRoutes() []route {
 		{pattern: "GET /console/agreements/{name}", need: mayReview, handle: c.agreementRecord},
 		{pattern: "GET /console/agreements/{name}/versions/{version}", need: mayReview, handle: c.agreementVersion},
 		{pattern: "GET /console/agreements/{name}/statement.txt", need: mayReview, handle: c.agreementStatement},
-		{pattern: "GET /console/agreements/new", need: mayManage, handle: dangerous(c.newAgreementForm)},
-		{pattern: "POST /console/agreements/new", need: mayManage, handle: dangerous(c.newAgreement), maxBody: bodyOfAgreement},
-		{pattern: "GET /console/agreements/{name}/edit", need: mayManage, handle: dangerous(c.editAgreementForm)},
-		{pattern: "POST /console/agreements/{name}/edit", need: mayManage, handle: dangerous(c.editAgreement), maxBody: bodyOfAgreement},
-		{pattern: "GET /console/agreements/{name}/remove", need: mayManage, handle: dangerous(c.askRemoveAgreement)},
-		{pattern: "POST /console/agreements/{name}/remove", need: mayManage, handle: dangerous(c.removeAgreement)},
+		{pattern: "GET /console/agreements/new", need: mayManage, handle: c.newAgreementForm, fresh: true},
+		{pattern: "POST /console/agreements/new", need: mayManage, handle: c.newAgreement, fresh: true, act: "Write the agreement", maxBody: bodyOfAgreement},
+		{pattern: "GET /console/agreements/{name}/edit", need: mayManage, handle: c.editAgreementForm, fresh: true},
+		{pattern: "POST /console/agreements/{name}/edit", need: mayManage, handle: c.editAgreement, fresh: true, act: "Change the agreement", maxBody: bodyOfAgreement},
+		{pattern: "GET /console/agreements/{name}/remove", need: mayManage, handle: c.askRemoveAgreement, fresh: true},
+		{pattern: "POST /console/agreements/{name}/remove", need: mayManage, handle: c.removeAgreement, fresh: true, act: "Remove the agreement"},
 	}
 }

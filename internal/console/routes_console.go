@@ -1,6 +1,9 @@
 package console
 
-import "github.com/ringfence/ringfence/policy"
+import (
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
 
 // Who may use which part of the console.
 var (
@@ -20,7 +23,7 @@ func (c *Console) consoleRoutes() []route {
 
 		{pattern: "GET /console/people", need: mayLook, handle: c.people},
 		{pattern: "GET /console/people/{id}", need: mayLook, handle: c.person},
-		{pattern: "POST /console/people/{id}/enable", need: mayManage, handle: c.enable},
+		{pattern: "POST /console/people/{id}/enable", need: mayManage, handle: c.enable, fresh: true, act: "Enable the account"},
 		{pattern: "GET /console/people/{id}/invitation", need: mayManage, handle: c.invitation},
 		{pattern: "POST /console/people/{id}/sessions/end", need: mayManage, handle: c.endPersonSessions},
 		{pattern: "POST /console/people/{id}/sessions/{session}/end", need: mayManage, handle: c.endPersonSession},
@@ -34,35 +37,50 @@ func (c *Console) consoleRoutes() []route {
 		{pattern: "GET /console/assignments", need: mayReview, handle: c.assignments},
 		{pattern: "GET /console/assignments/{id}/{cluster}", need: mayReview, handle: c.assignment},
 
+		{pattern: "GET /console/sessions", need: mayReview, handle: c.allSessions},
+		{pattern: "POST /console/sessions/{session}/end", need: mayManage, handle: c.endAnySession},
+
+		{pattern: "GET /console/tokens", need: mayReview, handle: c.everyToken},
+		{pattern: "POST /console/tokens/revoke", need: mayManage, handle: c.revokeAny},
+
 		{pattern: "GET /console/log", need: mayReview, handle: c.log},
 		{pattern: "GET /console/log/{index}", need: mayReview, handle: c.entry},
 	}
-	// Each of these is a page that asks and the post that does it.
+	// Each of these is a page that asks and the post that does it. Whatever
+	// changes the directory, or ends what many people have open, is not for
+	// somebody who sits down at a screen that was left: the post needs a fresh
+	// code, and where there is nothing to fill in, so does the page.
 	for _, p := range []struct {
 		path      string
 		ask, done handler
+		act       ui.Text
+		freshAsk  bool
 	}{
-		{"/console/people/invite", c.newPersonForm, c.newPerson},
-		{"/console/people/{id}/edit", c.editPersonForm, c.editPerson},
-		{"/console/people/{id}/invite", c.askReinvite, c.reinvite},
-		{"/console/people/{id}/disable", dangerous(c.askDisable), dangerous(c.disable)},
-		{"/console/people/{id}/reset", dangerous(c.askReset), dangerous(c.reset)},
-		{"/console/vendors/new", c.newVendorForm, c.newVendor},
-		{"/console/vendors/{name}/edit", c.editVendorForm, c.editVendor},
-		{"/console/vendors/{name}/suspend", dangerous(c.askSuspend), dangerous(c.suspend)},
-		{"/console/vendors/{name}/resume", dangerous(c.askResume), dangerous(c.resume)},
-		{"/console/engagements/new", c.newEngagementForm, c.newEngagement},
-		{"/console/engagements/{name}/edit", c.editEngagementForm, c.editEngagement},
-		{"/console/engagements/{name}/close", dangerous(c.askClose), dangerous(c.closeEngagement)},
-		{"/console/clusters/new", c.newClusterForm, c.newCluster},
-		{"/console/clusters/{name}/edit", c.editClusterForm, c.editCluster},
-		{"/console/assignments/new", c.newAssignmentForm, c.newAssignment},
-		{"/console/assignments/{id}/{cluster}/edit", c.editAssignmentForm, c.editAssignment},
-		{"/console/assignments/{id}/{cluster}/end", c.askEnd, c.endAssignment},
+		{"/console/people/invite", c.newPersonForm, c.newPerson, "Invite somebody", false},
+		{"/console/people/{id}/edit", c.editPersonForm, c.editPerson, "Change the account", false},
+		{"/console/people/{id}/invite", c.askReinvite, c.reinvite, "Make a new invitation link", false},
+		{"/console/people/{id}/disable", c.askDisable, c.disable, "Disable the account", true},
+		{"/console/people/{id}/reset", c.askReset, c.reset, "Reset the sign-in", true},
+		{"/console/people/{id}/allow-key", c.askAllowKey, c.allowKey, "Allow a first key", true},
+		{"/console/people/{id}/keys/{key}/remove", c.askRemovePersonKey, c.removePersonKey, "Remove the key", true},
+		{"/console/vendors/new", c.newVendorForm, c.newVendor, "Add the vendor", false},
+		{"/console/vendors/{name}/edit", c.editVendorForm, c.editVendor, "Change the vendor", false},
+		{"/console/vendors/{name}/suspend", c.askSuspend, c.suspend, "Suspend the vendor", true},
+		{"/console/vendors/{name}/resume", c.askResume, c.resume, "Resume the vendor", true},
+		{"/console/vendors/{name}/sessions/end", c.askEndVendor, c.endVendor, "End all sessions of the vendor", true},
+		{"/console/sessions/end", c.askEndEverybody, c.endEverybody, "End everybody's sessions", true},
+		{"/console/engagements/new", c.newEngagementForm, c.newEngagement, "Add the engagement", false},
+		{"/console/engagements/{name}/edit", c.editEngagementForm, c.editEngagement, "Change the engagement", false},
+		{"/console/engagements/{name}/close", c.askClose, c.closeEngagement, "Close the engagement", true},
+		{"/console/clusters/new", c.newClusterForm, c.newCluster, "Add the cluster", false},
+		{"/console/clusters/{name}/edit", c.editClusterForm, c.editCluster, "Change the cluster", false},
+		{"/console/assignments/new", c.newAssignmentForm, c.newAssignment, "Give access", false},
+		{"/console/assignments/{id}/{cluster}/edit", c.editAssignmentForm, c.editAssignment, "Change the access", false},
+		{"/console/assignments/{id}/{cluster}/end", c.askEnd, c.endAssignment, "End the access", false},
 	} {
 		routes = append(routes,
-			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask},
-			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm})
+			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask, fresh: p.freshAsk},
+			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm, fresh: true, act: p.act})
 	}
 	routes = append(append(routes, c.providerRoutes()...), c.agreementRoutes()...)
 	return append(routes, c.apiRoutes()...)

@@ -63,6 +63,10 @@ func gateSamples(say sampleText) []sample {
 	refused := Base{ui.Frame{Title: "You cannot open this in Claims archive", Organisation: say("Northwind Mutual"), Narrow: true, Gate: "https://gate.localhost:8443",
 		RequestID: say("kq3v7m2xw5hbn4tz"), Person: &ui.Person{Name: say("kim.larsen@acme.example")}}}
 
+	asks := func(action string, fault ui.Text) *keyForm {
+		return &keyForm{Action: action, Question: say("q"), Options: say(`{"publicKey":{"challenge":"AAAA"}}`), Fault: fault}
+	}
+
 	return []sample{
 		{"login", "login", &loginPage{Base: alone("Sign in"), Action: "/login", Email: ui.Field{Name: "email", Label: "E-mail address", Type: "email", Autocomplete: "username", Required: true}, Password: password}},
 		{"login-full", "login", &loginPage{Base: flashed, Action: "/login?return=x", Email: email, Password: password, Headed: say("claims.localhost"), Authority: true}},
@@ -105,9 +109,7 @@ func gateSamples(say sampleText) []sample {
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead}), Engagement: say("Payroll audit"), Ask: owner}}}},
 		{"portal-warnings", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow, LastIP: "198.51.100.24", Failed: 4, Due: 2, FewCodes: true, Recovery: 2, Factors: factorSummary{Count: 1, Name: say("Work phone")}, Ask: &owner, Vendor: say("Acme Analytics")}},
 		{"portal-empty", "portal", &portalPage{Base: full("My clusters"), Recovery: 10}},
-		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 1, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Sessions: []sessionRow{
-			{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, Ends: sampleNow.Add(11 * time.Hour)},
-			{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), Ends: sampleNow.Add(9 * time.Hour)}}}},
+		{"sessions", "sessions", &sessionsPage{Base: full("My sessions"), Others: 2, Strange: true, LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Table: sampleSessions(say, false)}},
 		{"sessions-empty", "sessions", &sessionsPage{Base: full("My sessions")}},
 		{"password", "password", &passwordPage{Base: alone("Change your password"), Email: say("kim.larsen@acme.example"), Current: password, Next: chosen, Again: again, EndOthers: true}},
 		{"password-fault", "password", &passwordPage{Base: alone("Change your password"), Email: say("kim.larsen@acme.example"), Current: with(password, func(f *ui.Field) { f.Error = "That is not the password that you have." }), Next: chosen, Again: again}},
@@ -121,9 +123,29 @@ func gateSamples(say sampleText) []sample {
 		{"notices", "notices", noticesSample(full("My notices"), say)},
 		{"notices-empty", "notices", &noticesPage{Base: full("My notices")}},
 		{"portal-banner", "portal", &portalPage{Base: bannered(full("My clusters"), say), Recovery: 10}},
+		{"resume", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume", Email: say("kim.larsen@acme.example"), Anew: "/login?anew=1", LastSeen: sampleNow.Add(-time.Hour), Ends: sampleNow.Add(7 * time.Hour), Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"}}},
+		{"resume-full", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume?return=x", Email: say("kim.larsen@acme.example"), Headed: say("claims.localhost"), Anew: "/login?return=x&anew=1", LastSeen: sampleNow, Ends: sampleNow, Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Error: "The password is not right, or the account is not active."}}},
+		{"stepup", "stepup", &stepUpPage{Base: alone("Do it now?"), Act: "Suspend the vendor", Fields: []fact{{"reason", ui.Verbatim(say("Incident 4711: a laptop was lost on the train to Oslo."))}, {ui.Verbatim(say("name")), ui.Verbatim(say("acme"))}}, Action: "/step-up/x", Back: "/console/vendors/acme"}},
+		{"stepup-lost", "stepup", &stepUpPage{Base: alone("Give a fresh code first"), Confirm: "/confirm?return=x", Back: "/console/clusters/new"}},
+		{"confirm-kept", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Kept: true, Code: codeField("Fresh code")}},
 		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
+		{"code-key", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code, Key: asks("/login/key", "")}},
+		{"code-key-fault", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong, Key: asks("/login/key", ui.Verbatim(say("That key was not accepted.")))}},
+		{"confirm-key", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: codeField("Fresh code"), Key: asks("/confirm/key", "")}},
+		{"confirm-key-only", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Headed: say("claims.localhost"), Key: asks("/confirm/key", ui.Verbatim(say("That took too long."))), KeyOnly: true}},
+		{"factors-keys", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Demanded: true, Keys: []keyRow{
+			{ID: "key_1", Name: say("Firefox on Windows"), Created: sampleNow.Add(-900 * time.Hour), LastUsed: sampleNow, LastIP: say("198.51.100.24"), Synced: true, RemoveURL: "/factors/keys/key_1/remove"},
+			{ID: "key_2", Name: say("Blue key on the key ring"), Created: sampleNow, Cloned: true, ClonedAt: sampleNow, RemoveURL: "/factors/keys/key_2/remove"}}}}},
+		{"factors-keys-ask", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Demanded: true, Why: "ask"}}},
+		{"factors-keys-full", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "full"}}},
+		{"factors-keys-host", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "host"}}},
+		{"newkey", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", ""), Name: keyNameField(say("Firefox on Windows")), Back: "/factors/keys"}},
+		{"newkey-fault", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", ui.Verbatim(say("This key is in use already."))), Name: keyNameField(say("x")), Back: "/factors/keys"}},
+		{"newkey-ask", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "ask", Ask: &owner, Back: "/factors/keys"}},
+		{"newkey-wait", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "wait", Back: "/factors/keys"}},
+		{"portal-key", "portal", &portalPage{Base: full("My clusters"), KeyDue: true, Recovery: 10}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
 		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: ui.Verbatim(say("Your account does not hold the role that this page needs.")), Back: ui.Link{Label: ui.Verbatim(say("Back")), URL: "/"}}},
 		{"refused", "refused", refusedPage{Base: refused, Heading: ui.Verbatim(say("You cannot open this in Claims archive")), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
@@ -166,3 +188,18 @@ Each of your requests is recorded, with time, address and result. What you send 
 
 This agreement holds while your contract does, and for five years afterwards. See [the full terms](https://example.com/terms).
 `
+
+// sampleSessions are sessions in every state.
+func sampleSessions(say sampleText, people bool) sessionTable {
+	table := sessionTable{People: people, MayEnd: true, Rows: []sessionRow{
+		{ID: "s1", This: true, Client: ui.Verbatim("Firefox on Windows"), UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(30 * time.Minute), Ends: sampleNow.Add(11 * time.Hour),
+			Opened: []string{say("Claims archive"), "Flood maps"}, EndURL: "/sessions/end"},
+		{ID: say("s2"), Client: ui.Verbatim("Chrome on Android"), UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), IdleEnds: sampleNow.Add(-90 * time.Minute), Ends: sampleNow.Add(9 * time.Hour), Idle: true, EndURL: "/sessions/end"},
+		{ID: "s3", Client: ui.Verbatim("Safari on macOS"), UserAgent: say("Mozilla/5.0"), Created: sampleNow.Add(-2 * time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(20 * time.Minute), Ends: sampleNow.Add(10 * time.Hour), NewDevice: true, NewNetwork: true, EndURL: "/sessions/end"}}}
+	if people {
+		for i := range table.Rows {
+			table.Rows[i].Person = ui.Link{Label: ui.Verbatim(say("Kim Larsen")), URL: "/console/people/kim"}
+		}
+	}
+	return table
+}

@@ -68,7 +68,7 @@ func TestRoutes_RoleMatrix(t *testing.T) {
 		jars[id] = b.Jar
 	}
 	gate, _ := url.Parse(gateURL)
-	routes := append(w.gateRoutes(), w.consoleRoutes()...)
+	routes := slices.Concat(w.gateRoutes(), w.keyRoutes(), w.deviceRoutes(), w.tokenRoutes(), w.consoleRoutes())
 	for _, rt := range routes {
 		for who, role := range roles {
 			method, path := fill(rt.pattern)
@@ -112,7 +112,7 @@ func TestRoutes_OpenToStrangers(t *testing.T) {
 	w := newWorld(t)
 	known := []string{"GET /.well-known/jwks.json", "GET /ca.pem", "GET /enrol", "GET /enrol/authenticator", "GET /enrol/qr.png", "GET /enrol/recovery", "GET /enrol/recovery.txt",
 		"GET /login/oidc", "POST /login/oidc", "GET /login/oidc/{vendor}", "POST /login/oidc/start", "GET /login/oidc/callback/{vendor}", "POST /enrol/company",
-		"GET /login", "GET /login/code", "POST /enrol", "POST /enrol/authenticator", "POST /enrol/recovery", "GET /enrol/devices", "POST /enrol/devices", "POST /enrol/devices/new", "POST /enrol/devices/cancel", "POST /language", "POST /login", "POST /login/code", "POST /logout",
+		"GET /login", "GET /login/code", "GET /.well-known/oauth-authorization-server", "POST /device/code", "POST /device/token", "POST /device/clusters", "POST /device/revoke", "POST /enrol", "POST /enrol/authenticator", "POST /enrol/recovery", "GET /enrol/devices", "POST /enrol/devices", "POST /enrol/devices/new", "POST /enrol/devices/cancel", "POST /language", "POST /login", "POST /login/code", "POST /login/key", "POST /logout", "GET /resume", "POST /resume",
 		"/api/v1/" /* says that nothing is there */, "GET /api/v1/openapi.json"}
 	for pattern, n := range w.needs {
 		if n.level == levelAnyone && !slices.Contains(known, pattern) {
@@ -160,7 +160,7 @@ func TestCSRF_CrossOriginPostsAreRefused(t *testing.T) {
 		"an opaque origin":         {"Origin": {"null"}},
 		"a port beside the gate's": {"Origin": {"https://gate.test:9999"}},
 	} {
-		for _, path := range []string{"/logout", "/sessions/end", "/tokens", "/agreements", "/login", "/login/code", "/enrol", "/confirm"} {
+		for _, path := range []string{"/logout", "/sessions/end", "/tokens", "/agreements", "/login", "/login/code", "/enrol", "/confirm", "/resume", "/step-up/x", "/console/sessions/end", "/console/sessions/x/end", "/console/vendors/acme/sessions/end"} {
 			b.headers = headers.Clone()
 			b.headers.Set("Accept", "text/html")
 			res, err := b.PostForm(gateURL+path, url.Values{"id": {"others"}})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ringfence/ringfence/auth"
@@ -18,8 +19,7 @@ const maxForm = 64 << 10
 // gateHandler builds the mux from the tables.
 func (c *Console) gateHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	c.gateMux = mux
-	for _, rt := range append(c.gateRoutes(), c.consoleRoutes()...) {
+	for _, rt := range slices.Concat(c.gateRoutes(), c.keyRoutes(), c.deviceRoutes(), c.tokenRoutes(), c.consoleRoutes()) {
 		if rt.need.level == levelNobody {
 			return nil, fmt.Errorf("route %q names nobody who may use it", rt.pattern)
 		}
@@ -29,6 +29,7 @@ func (c *Console) gateHandler() (http.Handler, error) {
 		c.needs[rt.pattern] = rt.need
 		mux.Handle(rt.pattern, c.serve(rt))
 	}
+	c.mux = mux
 	mux.Handle("/assets/", c.UI.Assets())
 	mux.Handle("/", c.serve(route{need: anyone, handle: func(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return unmatched(mux, w, r)
@@ -67,7 +68,7 @@ func (c *Console) serve(rt route) http.Handler {
 		ui.SecureHeaders(w.Header())
 		id := requestID(r)
 		w.Header().Set("X-Ringfence-Request-Id", id)
-		v := &visit{c: c, r: r, RequestID: id, Now: c.Now().UTC(), Snapshot: c.Directory.Snapshot(),
+		v := &visit{c: c, r: r, rt: rt, RequestID: id, Now: c.Now().UTC(), Snapshot: c.Directory.Snapshot(),
 			Origin: auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: id, Host: c.gateHost, Device: cookie(r, auth.DeviceCookie)}}
 		err := c.enter(w, r, v, rt)
 		if err == nil {
@@ -94,14 +95,17 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request, v *visit, rt rou
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return nil
+		return v.demandCode()
 	}
 	limit := rt.maxBody
 	if limit == 0 {
 		limit = maxForm
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	return readBody(r, rt.json)
+	if err := readBody(r, rt.json); err != nil {
+		return err
+	}
+	return v.demandCode()
 }
 
 // readBody demands the one content type that the route takes: a form that a
@@ -145,7 +149,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, rt rout
 		return
 	}
 	if n, ok := errors.AsType[*needsCode](err); ok {
-		http.Redirect(w, r, c.remember(n.back).to("/confirm"), http.StatusSeeOther)
+		c.askCode(w, r, v, n)
 		return
 	}
 	frame := v.Titled(e.Title).Frame

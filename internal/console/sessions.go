@@ -12,20 +12,11 @@ import (
 // sessionsPage is the data of the page "sessions".
 type sessionsPage struct {
 	Base
-	Sessions  []sessionRow
-	Others    int // sessions besides this one
+	Table     sessionTable
+	Others    int  // sessions besides this one
+	Strange   bool // another of them began somewhere new
 	LastLogin time.Time
 	LastIP    string
-}
-
-type sessionRow struct {
-	ID            string
-	This          bool
-	Client        ui.Text // browser and system, in words
-	UserAgent     string
-	IP            string
-	Created, Seen time.Time
-	Ends          time.Time
 }
 
 func (c *Console) showSessions(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -33,12 +24,12 @@ func (c *Console) showSessions(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return authError(err, "listing sessions")
 	}
-	page := &sessionsPage{Base: v.Titled("My sessions"), LastLogin: v.Session.LastLogin, LastIP: v.Session.LastIP}
-	for _, s := range list {
-		page.Sessions = append(page.Sessions, sessionRow{ID: s.ID, This: s.ID == v.Session.ID, Client: clientWords(s.UserAgent), UserAgent: s.UserAgent,
-			IP: s.IP, Created: s.Created, Seen: s.LastSeen, Ends: s.AbsoluteEnds})
+	page := &sessionsPage{Base: v.Titled("My sessions"), Table: sessionTable{MayEnd: true}, Strange: strange(list, v.Session.ID),
+		LastLogin: v.Session.LastLogin, LastIP: v.Session.LastIP}
+	for i := range list {
+		page.Table.Rows = append(page.Table.Rows, v.newSessionRow(&list[i], "/sessions/end"))
 	}
-	slices.SortFunc(page.Sessions, func(a, b sessionRow) int {
+	slices.SortFunc(page.Table.Rows, func(a, b sessionRow) int {
 		if a.This != b.This {
 			if a.This {
 				return -1
@@ -53,6 +44,12 @@ func (c *Console) showSessions(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	c.UI.Page(w, r, http.StatusOK, "sessions", page)
 	return nil
+}
+
+// strange reports whether a session other than this one began on a device or
+// network that its account had not used before.
+func strange(list []auth.Session, this string) bool {
+	return slices.ContainsFunc(list, func(s auth.Session) bool { return s.ID != this && (s.NewDevice || s.NewNetwork) })
 }
 
 // endSession ends one of the visitor's own sessions, or with id "others" every
@@ -79,6 +76,7 @@ func (c *Console) endSession(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 	}
 	if slices.Contains(end, v.Session.ID) {
+		c.kept.drop(v.Session.ID)
 		dropCookie(w, auth.SessionCookie)
 		http.Redirect(w, r, "/login?note=out", http.StatusSeeOther)
 		return nil

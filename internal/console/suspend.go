@@ -22,24 +22,22 @@ func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, 
 	if have.Suspended {
 		return c.seeOther(w, r, v, vendorURL(have.Name), ui.Say("{1} is suspended already.", cmp.Or(have.Title, have.Name)))
 	}
-	people, sessions := 0, 0
+	people := 0
 	for _, a := range d.Accounts {
-		if a.Vendor != have.Name || a.Disabled {
-			continue
+		if a.Vendor == have.Name && !a.Disabled {
+			people++
 		}
-		people++
-		s, err := c.Auth.SessionsOf(r.Context(), a.ID)
-		if err != nil {
-			return authError(err, "listing sessions")
-		}
-		sessions += len(s)
+	}
+	sessions, err := c.Auth.SessionsOfVendor(r.Context(), have.Name)
+	if err != nil {
+		return authError(err, "listing sessions")
 	}
 	title := cmp.Or(have.Title, have.Name)
 	return c.show(w, r, f.status(), "ask", askPage{
 		Base: v.page(ui.Say("Suspend {1}", title)), Question: ui.Say("Suspend {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
 		Effects: []ui.Text{
 			ui.Count(people, "{1} person of this vendor will lose access to every cluster.", "{1} people of this vendor will lose access to every cluster."),
-			cut(sessions, "Nobody of this vendor is signed in at the moment."),
+			cut(len(sessions), "Nobody of this vendor is signed in at the moment."),
 			"Nothing is deleted: when the vendor is resumed, everybody has the access that stands then, after signing in again.",
 		},
 		Fields: []ui.Field{with(f.text("reason", "Reason"), func(u *ui.Field) {

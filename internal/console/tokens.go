@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,10 @@ import (
 type tokensPage struct {
 	Base
 	Tokens                 []tokenRow
+	Machines               []grantRow
+	Access                 []grantRow // personal access tokens
+	AccessPossible         bool
+	Gate                   string
 	Cluster, Name, Minutes ui.Field
 	Possible               bool // there is a cluster to make a token for
 	Made                   *madeToken
@@ -28,6 +31,9 @@ type tokensPage struct {
 type tokenRow struct {
 	ID, Name, Cluster string
 	Left              ui.Text
+	Bound             string // "key", "network" or empty
+	Used              time.Time
+	UsedIP            string
 	Created, Expires  time.Time
 }
 
@@ -48,6 +54,9 @@ func (c *Console) showTokens(w http.ResponseWriter, r *http.Request, v *visit) e
 	page, err := c.tokensForm(r, v, q.Get("cluster"), q.Get("name"), q.Get("minutes"))
 	if err != nil {
 		return err
+	}
+	if q.Get("note") == "machine" {
+		page.Flash = &ui.Flash{Kind: ui.Good, Text: "Signed out. Its tokens have ended with it."}
 	}
 	if q.Get("note") == "revoked" {
 		page.Flash = &ui.Flash{Kind: ui.Good, Text: "Revoked. Nothing can use that token any more."}
@@ -78,12 +87,25 @@ func (c *Console) tokensForm(r *http.Request, v *visit, cluster, name, minutes s
 	if owner, title := vendorOf(v.Snapshot, v.Session.Vendor); title != "" {
 		page.Ask = &owner
 	}
+	machines, err := c.Auth.MachinesOf(r.Context(), v.Session.Account)
+	if err != nil {
+		return nil, authError(err, "listing machines")
+	}
+	for i := range machines {
+		page.Machines = append(page.Machines, machineRow(&machines[i]))
+	}
+	page.AccessPossible, page.Gate = len(accessClusters(v)) > 0, strings.TrimSuffix(c.GateURL, "/")
 	for _, t := range list {
+		if t.Kind == auth.TokenAccess {
+			page.Access = append(page.Access, grantRowOf(v.Snapshot, &t))
+			continue
+		}
 		title := t.Cluster
 		if k, ok := v.Snapshot.Cluster(t.Cluster); ok {
 			title = orElse(k.Title, k.Name)
 		}
-		page.Tokens = append(page.Tokens, tokenRow{ID: t.ID, Name: t.Name, Cluster: title, Created: t.Created, Expires: t.Expires, Left: tokenLeft(t.Expires.Sub(v.Now))})
+		page.Tokens = append(page.Tokens, tokenRow{ID: t.ID, Name: t.Name, Cluster: title, Created: t.Created, Expires: t.Expires, Left: tokenLeft(t.Expires.Sub(v.Now)),
+			Bound: grantRowOf(v.Snapshot, &t).Bound, Used: t.LastUsed, UsedIP: t.LastIP})
 	}
 	slices.SortFunc(page.Tokens, func(a, b tokenRow) int { return b.Created.Compare(a.Created) })
 	return page, nil
@@ -100,9 +122,6 @@ func tokenLeft(d time.Duration) ui.Text {
 
 func (c *Console) createToken(w http.ResponseWriter, r *http.Request, v *visit) error {
 	cluster, name, minutes := r.PostForm.Get("cluster"), strings.TrimSpace(r.PostForm.Get("name")), r.PostForm.Get("minutes")
-	if err := v.fresh("/tokens?" + url.Values{"cluster": {cluster}, "name": {name}, "minutes": {minutes}}.Encode()); err != nil {
-		return err
-	}
 	page, err := c.tokensForm(r, v, cluster, name, minutes)
 	if err != nil {
 		return err

@@ -76,6 +76,10 @@ type vendorPage struct {
 	EngageURL   string
 	Provider    *providerView // nil: none is set up
 	ProviderURL string        // where one is set up, empty when that may not be
+	Sessions    sessionTable  // those used last
+	SessionsURL string        // all of them; empty when they may not be seen
+	SessionText ui.Text
+	EndSessions string // the page that asks whether to end them
 }
 
 func (c *Console) vendor(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -109,6 +113,9 @@ func (c *Console) showVendor(w http.ResponseWriter, r *http.Request, v *visit, t
 		}
 	}
 	slices.SortFunc(people, byName)
+	if err := c.vendorSessions(r, v, &page); err != nil {
+		return err
+	}
 	page.PeopleText = ui.Count(len(people), "{1} account of this vendor", "{1} accounts of this vendor")
 	for _, a := range people[:min(len(people), rowsAPage)] {
 		row, err := c.newPersonRow(r.Context(), d, &a, v.Now)

@@ -14,8 +14,8 @@ import (
 type openWarning struct {
 	ID     string
 	Who    ui.Link
-	Title  string
-	Help   string
+	Title  ui.Text
+	Help   ui.Text
 	At     time.Time
 	IP     string
 	Client ui.Text

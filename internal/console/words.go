@@ -83,14 +83,17 @@ func count(n int, noun string) ui.Text {
 }
 
 var nouns = map[string]func(n int) ui.Text{
+	"acceptance": func(n int) ui.Text { return ui.Count(n, "{1} acceptance", "{1} acceptances") },
 	"account":    func(n int) ui.Text { return ui.Count(n, "{1} account", "{1} accounts") },
 	"assignment": func(n int) ui.Text { return ui.Count(n, "{1} assignment", "{1} assignments") },
 	"byte":       func(n int) ui.Text { return ui.Count(n, "{1} byte", "{1} bytes") },
 	"cluster":    func(n int) ui.Text { return ui.Count(n, "{1} cluster", "{1} clusters") },
 	"engagement": func(n int) ui.Text { return ui.Count(n, "{1} engagement", "{1} engagements") },
 	"entry":      func(n int) ui.Text { return ui.Count(n, "{1} entry", "{1} entries") },
+	"mail":       func(n int) ui.Text { return ui.Count(n, "{1} mail", "{1} mails") },
 	"person":     func(n int) ui.Text { return ui.Count(n, "{1} person", "{1} people") },
 	"session":    func(n int) ui.Text { return ui.Count(n, "{1} session", "{1} sessions") },
+	"token":      func(n int) ui.Text { return ui.Count(n, "{1} machine or token", "{1} machines and tokens") },
 	"vendor":     func(n int) ui.Text { return ui.Count(n, "{1} vendor", "{1} vendors") },
 }
 
@@ -168,9 +171,12 @@ var roleWords = map[policy.Role]ui.Text{
 // readable as they are.
 var actionNames = map[string]ui.Text{
 	"session.start":      "signed in",
-	"session.confirm":    "confirmed with a fresh code",
+	"session.confirm":    "confirmed with a fresh factor",
 	"session.end":        "session ended",
 	"session.expire":     "session ran out",
+	"session.idle":       "session paused, unused",
+	"session.resume":     "session resumed with the password",
+	"clock.back":         "the clock was set back",
 	"password.set":       "set a password",
 	"password.failed":    "wrong password",
 	"password.throttled": "too many wrong passwords",
@@ -185,10 +191,23 @@ var actionNames = map[string]ui.Text{
 	"password.change":    "changed the password",
 	"invite.failed":      "wrong number for the invitation",
 	"notice.pass_on":     "passed a warning on",
+	"webauthn.add":       "added a passkey or security key",
+	"webauthn.remove":    "passkey or security key removed",
+	"webauthn.rename":    "renamed a passkey or security key",
+	"webauthn.used":      "used a passkey or security key",
+	"webauthn.failed":    "passkey or security key refused",
+	"webauthn.cloned":    "passkey or security key refused as a copy",
+	"webauthn.allow":     "may add a passkey or security key",
 	"invite.create":      "was invited",
 	"invite.accept":      "accepted the invitation",
 	"factor.reset":       "sign-in was reset",
 	"token.create":       "made a token",
+	"device.ask":         "asked to sign a program in",
+	"device.failed":      "typed a program's code that is not right",
+	"device.approve":     "approved a program's sign-in",
+	"device.deny":        "refused a program's sign-in",
+	"device.start":       "signed a program in",
+	"device.end":         "signed a program out",
 	"token.revoke":       "token revoked",
 	"agreement.accept":   "accepted an agreement",
 	"log.query":          "searched the access log",
@@ -208,6 +227,7 @@ var factorNames = map[string]ui.Text{
 	policy.FactorRecovery: "recovery code",
 	policy.FactorExternal: "company account",
 	policy.FactorProvider: "second factor at the company",
+	policy.FactorWebAuthn: "passkey or security key",
 }
 
 // typeWords names the types of entries.
@@ -227,6 +247,7 @@ var reasonWords = map[string]ui.Text{
 	policy.ReasonCodeStale:          "The last code was too old for this cluster.",
 	policy.ReasonAgreementMissing:   "An agreement that the engagement demands was not accepted.",
 	policy.ReasonSecondFactor:       "The session had no second factor.",
+	policy.ReasonPhishingResistant:  "The engagement demands a passkey or security key, and the session had none or had used it too long ago.",
 	policy.ReasonAccountNotActive:   "The account was not active.",
 	policy.ReasonAccountEnded:       "The account had ended.",
 	policy.ReasonVendorNotActive:    "The vendor was suspended.",

@@ -159,8 +159,9 @@ func newWorld(t *testing.T) *world {
 	}
 	s, err := auth.New(auth.Config{Store: w.store,
 		Recorder: w.recorder, RootKey: bytes.Repeat([]byte{7}, 32), Issuer: gateURL, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: w.clock,
-		ProviderNetworks: authtest.Loopback(),
-		KnownHost:        func(h string) bool { return h == "claims.test" || h == "maps.test" }})
+		ProviderNetworks:  authtest.Loopback(),
+		PhishingResistant: func(id string) bool { return w.dir.Snapshot().PhishingResistant(id, w.clock()) },
+		KnownHost:         func(h string) bool { return h == "claims.test" || h == "maps.test" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,6 +354,27 @@ func (b *browser) submit(fields map[string]string) *browser {
 		}
 	}
 	b.w.t.Fatalf("no form with %v at %s:\n%s", fields, b.at, b.body)
+	return b
+}
+
+// press posts the form whose button says label, as it stands.
+func (b *browser) press(label string) *browser {
+	b.w.t.Helper()
+	for form := range elements(b.page, "form") {
+		for button := range elements(form, "button") {
+			if strings.Contains(textOf(button), label) {
+				values := url.Values{}
+				for in := range elements(form, "input") {
+					if name := attr(in, "name"); name != "" {
+						values.Set(name, attr(in, "value"))
+					}
+				}
+				b.trail = nil
+				return b.take(b.Client.PostForm(b.absolute(attr(form, "action")), values))
+			}
+		}
+	}
+	b.w.t.Fatalf("no button %q at %s:\n%s", label, b.at, b.text())
 	return b
 }
 

@@ -147,6 +147,7 @@ func (c *checker) oneEngagement(o object, e *Engagement) {
 	}
 	o.each("clusters", e.Clusters, func(string, string) {})
 	o.each("agreements", e.Agreements, func(string, string) {})
+	o.session(e.Session)
 }
 
 func (c *checker) oneCluster(o object, k *Cluster, hosts map[string]string) {

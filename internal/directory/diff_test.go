@@ -134,6 +134,8 @@ func touch(v reflect.Value) bool {
 		v.Set(reflect.ValueOf([]Route{}))
 	case *IdentityProvider:
 		v.Set(reflect.ValueOf(&IdentityProvider{Issuer: "https://x.example"}))
+	case SessionLimits:
+		v.Set(reflect.ValueOf(SessionLimits{Idle: time.Hour}))
 	case policy.Person:
 		v.Set(reflect.ValueOf(policy.Person{Name: "x"}))
 	default:

@@ -60,8 +60,16 @@ type Engagement struct {
 	// TrustProviderFactor says that a second factor which people give at their
 	// vendor's identity provider counts on this engagement's clusters.
 	TrustProviderFactor bool
+	// PhishingResistant demands a passkey or security key of whoever works
+	// under it: codes do not count.
+	PhishingResistant bool
+	Session           SessionLimits
+	// AccessTokens admits personal access tokens, which last for weeks and for
+	// which nobody gives a code when they are used.
+	AccessTokens bool
 
-	unsaid bool // the file said nothing about Closed
+	unsaid       bool // the file said nothing about Closed
+	unsaidFactor bool // nor about PhishingResistant
 }
 
 // An Account is a person's login.

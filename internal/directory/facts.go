@@ -130,6 +130,8 @@ func engagementFacts(e *Engagement) *policy.EngagementFacts {
 		Name: e.Name, Status: policy.StatusActive,
 		StartsNS: e.Starts.UnixNano(), EndsNS: e.Ends.UnixNano(), Clusters: []string{},
 		TrustProviderFactor: e.TrustProviderFactor,
+		PhishingResistant:   e.PhishingResistant,
+		AccessTokens:        e.AccessTokens,
 	}
 	f.Clusters = append(f.Clusters, e.Clusters...)
 	if e.Closed {
@@ -247,6 +249,22 @@ func (s *Snapshot) assignments(account int32) iter.Seq[*Assignment] {
 			}
 		}
 	}
+}
+
+// PhishingResistant reports whether an account, by id, has an assignment under
+// an engagement that demands a passkey or security key and that has not ended
+// at the time now. It reads the snapshot only.
+func (s *Snapshot) PhishingResistant(accountID string, now time.Time) bool {
+	i, ok := s.byID[accountID]
+	if !ok {
+		return false
+	}
+	for a := range s.assignments(i) {
+		if e := s.engagements[a.Engagement]; e != nil && e.PhishingResistant && !e.Closed && now.Before(e.Ends) && now.Before(a.Ends) {
+			return true
+		}
+	}
+	return false
 }
 
 func sortAccess(all []Access) {

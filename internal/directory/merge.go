@@ -24,6 +24,9 @@ func Merge(have, file *Directory, prune bool) *Directory {
 			if f.unsaid {
 				f.Closed = h.Closed
 			}
+			if f.unsaidFactor {
+				f.PhishingResistant = h.PhishingResistant
+			}
 		}),
 		Clusters: merge(have.Clusters, file.Clusters, prune, clusterKey, func(_, _ *Cluster) {}),
 		Accounts: merge(have.Accounts, file.Accounts, prune, func(a *Account) string { return a.Email }, func(h, f *Account) {

@@ -41,7 +41,7 @@ func sameEngagement(a, b *Engagement) bool {
 	return a.Name == b.Name && a.Vendor == b.Vendor && a.Title == b.Title &&
 		a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends) && a.Closed == b.Closed &&
 		slices.Equal(a.Clusters, b.Clusters) && slices.Equal(a.Agreements, b.Agreements) &&
-		a.TrustProviderFactor == b.TrustProviderFactor
+		a.TrustProviderFactor == b.TrustProviderFactor && a.PhishingResistant == b.PhishingResistant && a.Session == b.Session && a.AccessTokens == b.AccessTokens
 }
 
 func engagementFields(e *Engagement) []field {
@@ -49,6 +49,9 @@ func engagementFields(e *Engagement) []field {
 		{"vendor", e.Vendor}, {"title", e.Title}, {"starts", instant(e.Starts)}, {"ends", instant(e.Ends)},
 		{"closed", flag(e.Closed)}, {"clusters", list(e.Clusters)}, {"agreements", list(e.Agreements)},
 		{"trust_provider_factor", flag(e.TrustProviderFactor)},
+		{"phishing_resistant", flag(e.PhishingResistant)},
+		{"session", e.Session.String()},
+		{"access_tokens", flag(e.AccessTokens)},
 	}
 }
 

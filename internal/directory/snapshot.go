@@ -39,6 +39,8 @@ type Snapshot struct {
 	// One place for each zone (and none) of each assignment, in the order of
 	// assigned, then of each account without an assignment. Filled at first use.
 	documents []atomic.Pointer[policy.Document]
+
+	limited []bool // by account: an engagement of its limits sessions; nil: none does
 }
 
 // NewSnapshot indexes a directory with its acceptances. Both belong to the
@@ -74,6 +76,7 @@ func NewSnapshot(d *Directory, a []Acceptance, zones []Zone) (*Snapshot, error) 
 		n, ok := s.byID[a[i].Account]
 		return n, ok
 	})
+	s.indexSessionLimits()
 	s.documents = make([]atomic.Pointer[policy.Document], (len(s.assigned)+len(d.Accounts))*(len(zones)+1))
 	return s, nil
 }

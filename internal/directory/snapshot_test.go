@@ -34,7 +34,7 @@ func TestSnapshot_Facts(t *testing.T) {
 	got := s.Facts(kim, "claims", netip.MustParseAddr("10.9.1.1"))
 	want := `{"account":{"id":"id-d","email":"kim@northwind.example","status":"active","roles":["contractor"],"ends_ns":1806537599000000000},` +
 		`"vendor":{"name":"northwind","title":"Northwind Development Ltd","status":"active","owner":{"name":"Ines Okafor","email":"ines.okafor@example.com"}},` +
-		`"engagement":{"name":"claims-2026","status":"active","starts_ns":1790812800000000000,"ends_ns":1806537599000000000,"clusters":["claims","source"]},` +
+		`"engagement":{"name":"claims-2026","status":"active","starts_ns":1790812800000000000,"ends_ns":1806537599000000000,"clusters":["claims","source"],"phishing_resistant":false},` +
 		`"assignment":{"starts_ns":1791158400000000000,"ends_ns":1806537599000000000,"access":"write","methods":[],"paths":[["api"],["reports"]],"reason":"Builds the new claims intake (CLAIMS-214)"},` +
 		`"agreements":[{"name":"nda","version":2,"accepted_version":1,"accepted_ns":1795348800000000000},{"name":"data-access","version":1,"accepted_version":1,"accepted_ns":1795348800000000000}],"zone":"lab"}`
 	if string(got.JSON()) != want {

@@ -15,7 +15,7 @@ var (
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
-	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "trust_provider_factor"}
+	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "session", "trust_provider_factor", "phishing_resistant", "access_tokens"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
@@ -166,8 +166,9 @@ func (r *reader) route(n ast.Node, at string, to *Route) ([]fieldLine, bool) {
 }
 
 func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine, bool) {
-	to.unsaid = true
-	return r.mapping(n, at, engagementFieldNames, func(key, at string, v ast.Node) bool {
+	to.unsaid, to.unsaidFactor = true, true
+	var more []fieldLine
+	fields, ok := r.mapping(n, at, engagementFieldNames, func(key, at string, v ast.Node) (ok bool) {
 		switch key {
 		case "name":
 			return r.text(v, at, &to.Name)
@@ -186,10 +187,21 @@ func (r *reader) engagement(n ast.Node, at string, to *Engagement) ([]fieldLine,
 			return r.list(v, at, &to.Clusters)
 		case "trust_provider_factor":
 			return r.bool(v, at, &to.TrustProviderFactor)
+		case "phishing_resistant":
+			to.unsaidFactor = false
+			return r.bool(v, at, &to.PhishingResistant)
+		case "session":
+			var limits []fieldLine
+			limits, ok = r.session(v, at, &to.Session)
+			more = append(more, below("session", limits)...)
+			return ok
+		case "access_tokens":
+			return r.bool(v, at, &to.AccessTokens)
 		default:
 			return r.list(v, at, &to.Agreements)
 		}
 	})
+	return append(fields, more...), ok
 }
 
 func (r *reader) account(n ast.Node, at string, to *Account) ([]fieldLine, bool) {

@@ -246,7 +246,10 @@ func (w *writer) engagement(e *Engagement) {
 	w.flag(4, "closed", e.Closed)
 	w.list(4, "clusters", e.Clusters)
 	w.list(4, "agreements", e.Agreements)
+	w.session(4, e.Session)
 	w.flag(4, "trust_provider_factor", e.TrustProviderFactor)
+	w.flag(4, "phishing_resistant", e.PhishingResistant)
+	w.flag(4, "access_tokens", e.AccessTokens)
 }
 
 func (w *writer) account(a *Account) {

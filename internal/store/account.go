@@ -33,10 +33,10 @@ func (db *DB) account(ctx context.Context, where string, arg string) (auth.Accou
 	return a, nil
 }
 
-// SignedIn returns every account that has a session or a token.
+// SignedIn returns every account that has a session, a token or a machine.
 func (db *DB) SignedIn(ctx context.Context) ([]auth.Account, error) {
 	return list(ctx, db, scanAccount, selectAccount+
-		`WHERE a.id IN (SELECT account FROM session UNION SELECT account FROM token)`)
+		`WHERE a.id IN (SELECT account FROM session UNION SELECT account FROM token UNION SELECT account FROM machine)`)
 }
 
 // A scanner is a row or the current one of several.

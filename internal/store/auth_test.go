@@ -269,7 +269,7 @@ func TestAuth_AccountDeleted(t *testing.T) {
 	if _, err := db.writer.Exec(`DELETE FROM account WHERE id = ?`, p.ID); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"credential", "totp_device", "totp_pending", "totp_mark", "recovery_code", "invitation", "enrolment", "login_flow", "code_failure", "session", "token", "last_login"} {
+	for _, table := range []string{"credential", "totp_device", "totp_pending", "totp_mark", "recovery_code", "invitation", "enrolment", "login_flow", "code_failure", "session", "token", "last_login", "security_key", "key_ceremony", "key_allowance"} {
 		var n int
 		if err := db.read().QueryRow(`SELECT count(*) FROM ` + table + ` WHERE account = '` + p.ID + `'`).Scan(&n); err != nil || n != 0 {
 			t.Errorf("%s keeps %d rows, %v", table, n, err)
@@ -280,5 +280,43 @@ func TestAuth_AccountDeleted(t *testing.T) {
 	}
 	if who := e.Who(t, cookie, authtest.GateHost); !who.IsAnonymous() {
 		t.Errorf("a deleted account: %+v", who)
+	}
+}
+
+// Secrets at rest, for keys: somebody who can write to the database puts a key
+// of their own into another's row, or into a row of another's, and gains nothing.
+func TestAuth_MovedKey(t *testing.T) {
+	e, db, _ := signInEnv(t)
+	mallory, victim := e.Enrol(t, authtest.Kim), e.Enrol(t, authtest.Ada)
+	add := func(p *authtest.Person) (*authtest.SoftKey, auth.SecurityKey) {
+		_, sess := e.SignIn(t, p)
+		q, err := e.BeginKeyRegistration(t.Context(), p.Origin, sess)
+		if err != nil {
+			t.Fatal(err)
+		}
+		soft := authtest.NewSoftKey(t)
+		_, row, err := e.FinishKeyRegistration(t.Context(), p.Origin, sess, q.ID, "k", soft.Create(t, q.Options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return soft, row
+	}
+	soft, mine := add(mallory)
+	_, hers := add(victim)
+	soft.UserHandle = nil
+	for name, q := range map[string]string{
+		"the record alone": `UPDATE security_key SET sealed_record = (SELECT sealed_record FROM security_key WHERE id = ?1) WHERE id = ?2`,
+		"the whole row":    `UPDATE security_key SET account = (SELECT account FROM security_key WHERE id = ?2) WHERE id = ?1`,
+	} {
+		if _, err := db.writer.Exec(q, mine.ID, hers.ID); err != nil {
+			t.Fatal(err)
+		}
+		flow, err := e.Login(t.Context(), victim.Origin, victim.Email, victim.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.BeginKeyLogin(t.Context(), victim.Origin, flow); err == nil || errors.Is(err, auth.ErrNoKeys) {
+			t.Errorf("%s: a key from another row is asked for: %v", name, err)
+		}
 	}
 }

@@ -77,6 +77,9 @@ func (db *DB) ResetCredential(ctx context.Context, account string) error {
 			`DELETE FROM totp_mark WHERE account = ?`,
 			`DELETE FROM last_login WHERE account = ?`,
 			`DELETE FROM recovery_code WHERE account = ?`,
+			`DELETE FROM security_key WHERE account = ?`,
+			`DELETE FROM key_ceremony WHERE account = ?`,
+			`DELETE FROM key_allowance WHERE account = ?`,
 			`DELETE FROM invitation WHERE account = ?`,
 			`DELETE FROM enrolment WHERE account = ?`,
 			`DELETE FROM code_failure WHERE account = ?`,
@@ -99,6 +102,8 @@ func (db *DB) endAccount(ctx context.Context, tx *sql.Tx, account string) error 
 		`DELETE FROM session WHERE account = ?`,
 		`DELETE FROM token WHERE account = ?`,
 		`DELETE FROM login_flow WHERE account = ?`,
+		`DELETE FROM machine WHERE account = ?`,
+		`DELETE FROM device_grant WHERE account = ?`,
 	}, account)
 	if err != nil {
 		return err

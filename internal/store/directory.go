@@ -105,9 +105,10 @@ func (x *loader) agreements(d *directory.Directory) {
 
 func (x *loader) engagements(d *directory.Directory) {
 	d.Engagements = nil
-	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor FROM engagement`, func(r *sql.Rows) error {
+	x.rows(`SELECT name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor, phishing_resistant, session_idle, session_absolute, access_tokens FROM engagement`, func(r *sql.Rows) error {
 		var e directory.Engagement
-		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements), &e.TrustProviderFactor)
+		err := r.Scan(&e.Name, &e.Vendor, &e.Title, (*instant)(&e.Starts), (*instant)(&e.Ends), &e.Closed, scanJSON(&e.Clusters), scanJSON(&e.Agreements), &e.TrustProviderFactor, &e.PhishingResistant,
+			(*int64)(&e.Session.Idle), (*int64)(&e.Session.Absolute), &e.AccessTokens)
 		d.Engagements = append(d.Engagements, e)
 		return err
 	})

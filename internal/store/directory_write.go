@@ -181,10 +181,11 @@ func (w *rowWriter) put(c *directory.Change) {
 		w.exec(`INSERT INTO agreement (name, title, version) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, version = excluded.version`, o.Name, o.Title, o.Version)
 	case *directory.Engagement:
-		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		w.exec(`INSERT INTO engagement (name, vendor, title, starts, ends, closed, clusters, agreements, trust_provider_factor, phishing_resistant, session_idle, session_absolute, access_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET vendor = excluded.vendor, title = excluded.title, starts = excluded.starts, ends = excluded.ends,
-			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements, trust_provider_factor = excluded.trust_provider_factor`,
-			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements), o.TrustProviderFactor)
+			closed = excluded.closed, clusters = excluded.clusters, agreements = excluded.agreements, trust_provider_factor = excluded.trust_provider_factor, phishing_resistant = excluded.phishing_resistant,
+			session_idle = excluded.session_idle, session_absolute = excluded.session_absolute, access_tokens = excluded.access_tokens`,
+			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements), o.TrustProviderFactor, o.PhishingResistant, int64(o.Session.Idle), int64(o.Session.Absolute), o.AccessTokens)
 	case *directory.Cluster:
 		w.exec(`INSERT INTO cluster (name, title, classification, owner_name, owner_email, hosts, routes) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, classification = excluded.classification,

@@ -29,6 +29,8 @@ var sealedColumns = []sealedColumn{
 	{"totp_pending", "sealed", "account || '/' || id", "totp_device", "sealed", "true"},
 	{"enrolment", "sealed_totp", "account", "credential", "totp", "true"},
 	{"enrolment", "sealed_recovery", "hash", "enrolment", "recovery", "true"},
+	{"security_key", "sealed_record", "account || '/' || id", "security_key", "record", "true"},
+	{"key_ceremony", "sealed_state", "hash || '/' || purpose || '/' || bound", "key_ceremony", "state", "true"},
 	{"mail", "sealed_text", "id", "mail", "text", "true"},
 	{"identity_provider", "sealed_client_secret", "vendor", "identity_provider", "client_secret", "sealed_client_secret IS NOT NULL"},
 }

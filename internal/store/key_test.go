@@ -87,7 +87,7 @@ func fillSealed(t *testing.T, db *DB, root []byte) []auth.SealedValue {
 				case "INTEGER":
 					values = append(values, i)
 				case "BLOB":
-					values = append(values, []byte("00000000"+table+c[0]))
+					values = append(values, fmt.Appendf(nil, "00000000%s%s%d", table, c[0], i))
 				default:
 					values = append(values, fmt.Sprintf("%s-%d", c[0], i))
 				}

@@ -46,7 +46,8 @@ func (db *DB) Expire(ctx context.Context, now time.Time) error {
 	const late = `SELECT l.account FROM last_login l JOIN account a ON a.id = l.account WHERE a.last_login IS NOT l.at`
 	var some bool
 	err := db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM login_flow WHERE expires < ?1) OR EXISTS (SELECT 1 FROM invitation WHERE expires < ?1)
-		OR EXISTS (SELECT 1 FROM enrolment WHERE expires < ?1) OR EXISTS (SELECT 1 FROM totp_pending WHERE expires < ?1) OR EXISTS (`+late+`)`, now.UnixNano()).Scan(&some)
+		OR EXISTS (SELECT 1 FROM enrolment WHERE expires < ?1) OR EXISTS (SELECT 1 FROM totp_pending WHERE expires < ?1) 
+		OR EXISTS (SELECT 1 FROM key_ceremony WHERE expires < ?1) OR EXISTS (SELECT 1 FROM key_allowance WHERE expires < ?1) OR EXISTS (`+late+`)`, now.UnixNano()).Scan(&some)
 	if err != nil || !some {
 		return busy(err)
 	}
@@ -68,6 +69,8 @@ func (db *DB) Expire(ctx context.Context, now time.Time) error {
 			`DELETE FROM login_flow WHERE expires < ?`,
 			`DELETE FROM invitation WHERE expires < ?`,
 			`DELETE FROM enrolment WHERE expires < ?`,
+			`DELETE FROM key_ceremony WHERE expires < ?`,
+			`DELETE FROM key_allowance WHERE expires < ?`,
 			`DELETE FROM totp_pending WHERE expires < ?`,
 		}, now.UnixNano())
 	})

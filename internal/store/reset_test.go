@@ -16,6 +16,8 @@ var keptByReset = map[string]string{
 	"notice":        "the owner is told of the reset itself",
 	"warning":       "it was not passed on yet",
 	"mail":          "the owner is told of the reset itself",
+	"device_try":    "guesses at the codes of machines stay counted",
+	"known_network": "where somebody has signed in from stays known, and opens nothing",
 	"phone_invited": "the next invitation is at least as strong",
 }
 

@@ -14,38 +14,60 @@ func (db *DB) PutSession(ctx context.Context, s auth.StoredSession) error {
 		if err := ensureAccount(ctx, tx, s.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO session (id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor,
-			ip, user_agent, last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.ID, s.Account, s.Epoch, column(s.Created), column(s.LastSeen), column(s.Ends), column(s.PasswordAt), column(s.CodeAt), s.CodeFactor,
-			s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft, column(s.External.At), column(s.External.FactorAt))
-		if err != nil {
+		if err := insertSession(ctx, tx, s); err != nil {
+			return err
+		}
+		if err := seeNetwork(ctx, tx, s.Account, s.Network, s.Created); err != nil {
 			return err
 		}
 		// The directory learns of it in Expire: one change for many sign-ins.
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO last_login (account, at, ip) VALUES (?, ?, ?)`, s.Account, column(s.Created), s.IP)
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO last_login (account, at, ip) VALUES (?, ?, ?)`, s.Account, column(s.Created), s.IP)
 		return err
 	})
 }
 
+func insertSession(ctx context.Context, tx *sql.Tx, s auth.StoredSession) error {
+	opened, err := asJSON(s.Opened)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO session (id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor,
+		ip, user_agent, last_login, last_ip, failed_codes, recovery_left, device, network, new_device, new_network, idle_since, opened,
+		external_at, external_factor_at, key_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		s.ID, s.Account, s.Epoch, column(s.Created), column(s.LastSeen), column(s.Ends), column(s.PasswordAt), column(s.CodeAt), s.CodeFactor,
+		s.IP, s.UserAgent, column(s.LastLogin), s.LastIP, s.FailedCodes, s.RecoveryLeft, s.Device, s.Network, s.NewDevice, s.NewNetwork, column(s.IdleSince), opened,
+		column(s.External.At), column(s.External.FactorAt), column(s.KeyAt))
+	return err
+}
+
+const sessionColumns = `SELECT id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor, ip, user_agent,
+	last_login, last_ip, failed_codes, recovery_left, device, network, new_device, new_network, idle_since, opened,
+	external_at, external_factor_at, key_at FROM session`
+
+func scanSession(r scanner) (s auth.StoredSession, err error) {
+	err = r.Scan(&s.ID, &s.Account, &s.Epoch, (*instant)(&s.Created), (*instant)(&s.LastSeen), (*instant)(&s.Ends),
+		(*instant)(&s.PasswordAt), (*instant)(&s.CodeAt), &s.CodeFactor, &s.IP, &s.UserAgent,
+		(*instant)(&s.LastLogin), &s.LastIP, &s.FailedCodes, &s.RecoveryLeft,
+		&s.Device, &s.Network, &s.NewDevice, &s.NewNetwork, (*instant)(&s.IdleSince), scanJSON(&s.Opened),
+		(*instant)(&s.External.At), (*instant)(&s.External.FactorAt), (*instant)(&s.KeyAt))
+	if len(s.Opened) == 0 {
+		s.Opened = nil
+	}
+	return s, err
+}
+
 // Sessions returns every session.
 func (db *DB) Sessions(ctx context.Context) ([]auth.StoredSession, error) {
-	return list(ctx, db, func(r scanner) (auth.StoredSession, error) {
-		var s auth.StoredSession
-		err := r.Scan(&s.ID, &s.Account, &s.Epoch, (*instant)(&s.Created), (*instant)(&s.LastSeen), (*instant)(&s.Ends),
-			(*instant)(&s.PasswordAt), (*instant)(&s.CodeAt), &s.CodeFactor, &s.IP, &s.UserAgent,
-			(*instant)(&s.LastLogin), &s.LastIP, &s.FailedCodes, &s.RecoveryLeft,
-			(*instant)(&s.External.At), (*instant)(&s.External.FactorAt))
-		return s, err
-	}, `SELECT id, account, epoch, created, last_seen, ends, password_at, code_at, code_factor, ip, user_agent,
-		last_login, last_ip, failed_codes, recovery_left, external_at, external_factor_at FROM session`)
+	return list(ctx, db, scanSession, sessionColumns)
 }
 
 // RotateSession gives a session a new epoch and code if its epoch still is
 // from, and returns [auth.ErrNotFound] otherwise.
 func (db *DB) RotateSession(ctx context.Context, s auth.StoredSession, from int64) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, code_at = ?, code_factor = ?, recovery_left = ? WHERE id = ? AND epoch = ?`,
-			s.Epoch, column(s.CodeAt), s.CodeFactor, s.RecoveryLeft, s.ID, from)
+		won, err := execOne(ctx, tx, `UPDATE session SET epoch = ?, code_at = ?, code_factor = ?, recovery_left = ?, key_at = ? WHERE id = ? AND epoch = ?`,
+			s.Epoch, column(s.CodeAt), s.CodeFactor, s.RecoveryLeft, column(s.KeyAt), s.ID, from)
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,17 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/policy"
 )
+
+const tokenColumns = `id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor, kind, machine, key, networks, scope, last_used, last_ip, key_at`
 
 // PutToken stores a token.
 func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
@@ -14,9 +21,13 @@ func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
 		if err := ensureAccount(ctx, tx, t.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.Account, t.Hash, t.Cluster, t.Name, t.Session, column(t.Created), column(t.Expires), column(t.PasswordAt), column(t.CodeAt), t.CodeFactor)
+		scope, err := encodeScope(t.Scope)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO token (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, t.Account, t.Hash, t.Cluster, t.Name, t.Session, column(t.Created), column(t.Expires), column(t.PasswordAt), column(t.CodeAt), t.CodeFactor,
+			string(t.Kind), t.Machine, t.Key, encodeNetworks(t.Networks), scope, column(t.LastUsed), t.LastIP, column(t.KeyAt))
 		return err
 	})
 }
@@ -25,10 +36,52 @@ func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
 func (db *DB) AllTokens(ctx context.Context) ([]auth.Token, error) {
 	return list(ctx, db, func(r scanner) (auth.Token, error) {
 		var t auth.Token
+		var networks, scope string
 		err := r.Scan(&t.ID, &t.Account, &t.Hash, &t.Cluster, &t.Name, &t.Session, (*instant)(&t.Created), (*instant)(&t.Expires),
-			(*instant)(&t.PasswordAt), (*instant)(&t.CodeAt), &t.CodeFactor)
+			(*instant)(&t.PasswordAt), (*instant)(&t.CodeAt), &t.CodeFactor,
+			(*string)(&t.Kind), &t.Machine, &t.Key, &networks, &scope, (*instant)(&t.LastUsed), &t.LastIP, (*instant)(&t.KeyAt))
+		if err == nil {
+			err = decodeBounds(&t, networks, scope)
+		}
 		return t, err
-	}, `SELECT id, account, hash, cluster, name, session, created, expires, password_at, code_at, code_factor FROM token`)
+	}, `SELECT `+tokenColumns+` FROM token`)
+}
+
+// encodeScope writes a scope; a token without one has the empty text.
+func encodeScope(s *policy.TokenScope) (string, error) {
+	if s == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(s)
+	return string(b), err
+}
+
+func encodeNetworks(all []netip.Prefix) string {
+	words := make([]string, len(all))
+	for i, p := range all {
+		words[i] = p.String()
+	}
+	return strings.Join(words, " ")
+}
+
+// decodeBounds reads what a token is limited to. What cannot be read is an
+// error: the token must not come back wider than it was.
+func decodeBounds(t *auth.Token, networks, scope string) error {
+	for word := range strings.FieldsSeq(networks) {
+		p, err := netip.ParsePrefix(word)
+		if err != nil {
+			return fmt.Errorf("reading the networks of token %s: %w", t.ID, err)
+		}
+		t.Networks = append(t.Networks, p)
+	}
+	if scope == "" {
+		return nil
+	}
+	t.Scope = new(policy.TokenScope)
+	if err := json.Unmarshal([]byte(scope), t.Scope); err != nil {
+		return fmt.Errorf("reading the scope of token %s: %w", t.ID, err)
+	}
+	return nil
 }
 
 // DeleteTokens ends tokens.

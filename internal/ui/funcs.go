@@ -26,6 +26,7 @@ func functions(a *assets, l tongue, others []Language) template.FuncMap {
 		"otpauth":  otpauth,
 		"date":     func(t time.Time) string { return l.stamp(t, 'l') },
 		"datetime": func(t time.Time) string { return l.stamp(t, 'm') },
+		"hour":     func(t time.Time) string { return l.stamp(t, 'h') },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"badge":    func(kind string, text Text) Badge { return Badge{kind, text} },
 		"hash":     func(v string) Hash { return Hash{Value: v} },

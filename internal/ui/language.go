@@ -86,6 +86,12 @@ func (u *Renderer) HasLanguage(tag string) bool {
 	return false
 }
 
+// Say returns t in the language in which r is answered: for what a page fills
+// into a field. Everything else that pages say, they are given as a Text.
+func (u *Renderer) Say(r *http.Request, t Text) string {
+	return u.languages.tongues[u.languages.of(r)].word(t)
+}
+
 // others returns the languages that a page in t offers instead.
 func (l *languages) others(t tongue) []Language {
 	var out []Language
@@ -101,6 +107,7 @@ func (l *languages) others(t tongue) []Language {
 var layouts = map[byte]Text{
 	'd': "2 Jan 2006",
 	'l': "2 January 2006",
+	'h': "15:04 UTC",
 	'm': "2 Jan 2006, 15:04 UTC",
 	'i': "2 Jan 2006, 15:04:05.000 UTC",
 }

@@ -22,6 +22,7 @@ permitted if {
 # Nothing is left for the person to do first.
 cleared if {
 	second_factor_given
+	factor_of_engagement_given
 	agreements_accepted
 }
 
@@ -81,7 +82,60 @@ credential_in_order if {
 	input.subject.token_cluster == input.resource.cluster
 }
 
+# A personal access token is good for one cluster, below what it was narrowed
+# to, and only where the engagement admits such tokens.
+credential_in_order if {
+	input.subject.credential == "access_token"
+	input.subject.token_cluster == input.resource.cluster
+	access_tokens_admitted
+	token_in_scope
+}
+
+access_tokens_admitted if input.facts.engagement.access_tokens == true
+
+token_in_scope if {
+	token_method_in_scope
+	some prefix in input.subject.token_scope.paths
+	array.slice(input.request.path, 0, count(prefix)) == prefix
+}
+
+token_method_in_scope if {
+	token_method_of_access
+	input.subject.token_scope.methods == []
+}
+
+token_method_in_scope if {
+	token_method_of_access
+	input.request.method in input.subject.token_scope.methods
+}
+
+token_method_of_access if {
+	input.subject.token_scope.access == "write"
+	is_string(input.request.method)
+	input.request.protocol in {"http", "websocket", "grpc"}
+}
+
+# As with assignments, a WebSocket is no reading.
+token_method_of_access if {
+	input.subject.token_scope.access == "read"
+	input.request.method in {"GET", "HEAD", "OPTIONS"}
+	input.request.protocol in {"http", "grpc"}
+}
+
 second_factor_given if {
+	factor_proved
+	input.subject.credential in {"session", "token"}
+}
+
+# Nobody gives a factor when a machine shows its token: the one that made the
+# token stands for it, and only where the engagement admits that.
+second_factor_given if {
+	factor_proved
+	input.subject.credential == "access_token"
+	access_tokens_admitted
+}
+
+factor_proved if {
 	some factor, age in input.subject.factors
 	not factor in {"password", "external", "provider"}
 	is_number(age)
@@ -95,6 +149,17 @@ second_factor_given if {
 	age := input.subject.factors.provider
 	is_number(age)
 	age >= 0
+}
+
+# An engagement says whether codes count under it. One that does not say
+# counts none.
+factor_of_engagement_given if input.facts.engagement.phishing_resistant == false
+
+# Only a passkey or security key cannot be given to the wrong site.
+factor_of_engagement_given if {
+	input.facts.engagement.phishing_resistant == true
+	is_number(input.subject.factors.webauthn)
+	input.subject.factors.webauthn >= 0
 }
 
 agreements_accepted if {
@@ -115,6 +180,15 @@ challenge contains {
 	"message": "You have not given a second factor in this session.",
 	"help": "Sign in again and give a code from your authenticator app.",
 } if not second_factor_given
+
+challenge contains {
+	"code": "phishing_resistant_factor",
+	"message": "The engagement behind your assignment demands a passkey or security key.",
+	"help": "Confirm with your passkey or security key, or add one first.",
+} if {
+	second_factor_given
+	not factor_of_engagement_given
+}
 
 challenge contains {
 	"code": "agreement_missing",
@@ -218,6 +292,24 @@ deny contains {
 	"message": "This token is not good for this cluster.",
 	"help": "Create a token for this cluster on your page of tokens.",
 } if {
-	input.subject.credential == "token"
-	not credential_in_order
+	input.subject.credential in {"token", "access_token"}
+	not input.subject.token_cluster == input.resource.cluster
+}
+
+deny contains {
+	"code": "token_not_allowed",
+	"message": "The engagement behind your assignment admits no personal access tokens.",
+	"help": "Sign in with 'ringfence login', or ask the owner of your vendor inside the customer to have them admitted.",
+} if {
+	input.subject.credential == "access_token"
+	not access_tokens_admitted
+}
+
+deny contains {
+	"code": "token_out_of_scope",
+	"message": "This token does not include this kind of request or this path.",
+	"help": "Make a token with the scope that is needed on your page of tokens.",
+} if {
+	input.subject.credential == "access_token"
+	not token_in_scope
 }

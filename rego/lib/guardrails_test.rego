@@ -89,6 +89,49 @@ test_token_of_another_cluster if {
 	codes == {"token_other_cluster"} with input as token("payroll")
 }
 
+access_token(scope) := json.patch(token("claims"), [
+	{"op": "replace", "path": "/subject/credential", "value": "access_token"},
+	{"op": "add", "path": "/subject/token_scope", "value": scope},
+	{"op": "add", "path": "/facts/engagement/access_tokens", "value": true},
+])
+
+read_claims := {"access": "read", "methods": [], "paths": [["v1", "claims"]]}
+
+test_access_token if {
+	guardrails.permitted with input as access_token(read_claims)
+	guardrails.cleared with input as access_token(read_claims)
+}
+
+test_access_token_must_be_admitted if {
+	i := json.remove(access_token(read_claims), ["facts/engagement/access_tokens"])
+	not guardrails.permitted with input as i
+	not guardrails.cleared with input as i
+	codes == {"token_not_allowed"} with input as i
+}
+
+test_access_token_of_another_cluster if {
+	i := json.patch(access_token(read_claims), [{"op": "replace", "path": "/subject/token_cluster", "value": "payroll"}])
+	codes == {"token_other_cluster"} with input as i
+}
+
+test_access_token_scope[name] if {
+	some name, scope in {
+		"another path": {"access": "read", "methods": [], "paths": [["v2"]]},
+		"half a segment": {"access": "read", "methods": [], "paths": [["v1", "claim"]]},
+		"no path": {"access": "read", "methods": [], "paths": []},
+		"another method": {"access": "write", "methods": ["POST"], "paths": [[]]},
+		"no access": {"access": "", "methods": [], "paths": [[]]},
+		"nothing": {},
+	}
+	not guardrails.permitted with input as access_token(scope)
+	codes == {"token_out_of_scope"} with input as access_token(scope)
+}
+
+test_access_token_for_reading_opens_no_websocket if {
+	i := json.patch(access_token(read_claims), [{"op": "replace", "path": "/request/protocol", "value": "websocket"}])
+	codes == {"token_out_of_scope"} with input as i
+}
+
 test_unknown_credential if {
 	not guardrails.permitted with input as sample.replaced("/subject/credential", "basic")
 }
@@ -103,7 +146,7 @@ test_second_factor[name] if {
 }
 
 test_any_second_factor if {
-	every factor in ["totp", "recovery", "passkey"] {
+	every factor in ["totp", "recovery", "webauthn"] {
 		guardrails.cleared with input as sample.replaced("/subject/factors", {"password": 1, factor: 1})
 	}
 }
@@ -149,4 +192,48 @@ test_agreements[name] if {
 
 test_no_agreement_demanded if {
 	guardrails.cleared with input as sample.replaced("/facts/agreements", [])
+}
+
+resistant(factors) := sample.with_values([
+	{"op": "replace", "path": "/facts/engagement/phishing_resistant", "value": true},
+	{"op": "replace", "path": "/subject/factors", "value": factors},
+])
+
+test_key_demanded[name] if {
+	some name, factors in {
+		"code": {"password": 1, "totp": 1},
+		"recovery code": {"password": 1, "recovery": 1},
+		"both": {"password": 1, "totp": 1, "recovery": 1},
+		"key in the future": {"password": 1, "totp": 1, "webauthn": -1},
+		"key unreadable": {"password": 1, "totp": 1, "webauthn": "1"},
+		"another key": {"password": 1, "totp": 1, "passkey": 1},
+	}
+	i := resistant(factors)
+	not guardrails.cleared with input as i
+	challenged == {"phishing_resistant_factor"} with input as i
+}
+
+test_key_demanded_and_given if {
+	every factors in [{"password": 1, "webauthn": 0}, {"password": 1, "totp": 9, "webauthn": 3600}] {
+		guardrails.cleared with input as resistant(factors)
+		challenged == set() with input as resistant(factors)
+	}
+}
+
+test_no_factor_is_said_once if {
+	i := resistant({"password": 1})
+	not guardrails.cleared with input as i
+	challenged == {"second_factor"} with input as i
+}
+
+# Where it cannot be read whether codes count, nothing does.
+test_demand_unreadable[name] if {
+	some name, i in {
+		"absent": sample.removed("/facts/engagement/phishing_resistant"),
+		"null": sample.replaced("/facts/engagement/phishing_resistant", null),
+		"text": sample.replaced("/facts/engagement/phishing_resistant", "false"),
+		"number": sample.replaced("/facts/engagement/phishing_resistant", 0),
+	}
+	not guardrails.cleared with input as i
+	challenged == {"phishing_resistant_factor"} with input as i
 }

@@ -18,7 +18,7 @@ request := {
 	"facts": {
 		"account": {"id": "a1", "status": "active", "roles": ["contractor"], "ends_ns": now + day},
 		"vendor": {"name": "northwind", "status": "active"},
-		"engagement": {"status": "active", "starts_ns": now - day, "ends_ns": now + day, "clusters": ["claims"]},
+		"engagement": {"status": "active", "starts_ns": now - day, "ends_ns": now + day, "clusters": ["claims"], "phishing_resistant": false},
 		"assignment": {"starts_ns": now - day, "ends_ns": now + day, "access": "write", "methods": [], "paths": [["v1", "claims"]]},
 		"agreements": [{"name": "confidentiality", "version": 2, "accepted_version": 2}],
 	},
