@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -275,10 +274,4 @@ func (p *replays) spend(id string, now time.Time) (why string) {
 	}
 	p.young[key] = struct{}{}
 	return ""
-}
-
-// validThumbprint reports whether s can be a key's thumbprint, as tokens name it.
-func validThumbprint(s string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil && len(b) == sha256.Size && !bytes.ContainsAny([]byte(s), "\r\n")
 }

@@ -154,7 +154,11 @@ func TestTokenConfusion_Proofs(t *testing.T) {
 	}
 	okp := map[string]any{"kty": "OKP", "crv": "Ed25519", "x": b64(other.Public().(ed25519.PublicKey))}
 	private := d.jwk(t)
-	private["d"] = b64(d.key.D.FillBytes(make([]byte, 32)))
+	d32, err := d.key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private["d"] = b64(d32)
 	c := func(name string, v any) forged { return forged{claims: jwt.MapClaims{name: v}} }
 	for name, row := range map[string]struct {
 		f    forged

@@ -344,13 +344,13 @@ func TestNewDevice(t *testing.T) {
 		t.Errorf("told %v", got)
 	}
 	p.Origin.IP = authtest.From("203.0.113.9").IP
-	sess = signIn("from elsewhere", false, true)
+	signIn("from elsewhere", false, true)
 	signIn("from elsewhere again", false, false)
 	if !slices.Equal(kinds(), []auth.NoticeKind{auth.NoticeNewNetwork}) {
 		t.Errorf("told %v", kinds())
 	}
 	p.Origin.Device = ""
-	sess = signIn("another browser", true, false)
+	signIn("another browser", true, false)
 	p.Origin.IP = authtest.From("203.0.113.77").IP
 	sess = signIn("all new", true, true)
 	if got := kinds(); len(got) != 3 || got[0] != auth.NoticeNewDevice || got[1] != auth.NoticeNewDevice {

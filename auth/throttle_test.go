@@ -105,9 +105,9 @@ func TestCodeGuessing_Month(t *testing.T) {
 func guessForAMonth(t *testing.T, devices int) {
 	e, _ := newEnv(t, nil)
 	p := e.Enrol(t, authtest.Kim)
-	cookie, sess := e.SignIn(t, p) // the owner's network is known before the attack
+	_, sess := e.SignIn(t, p) // the owner's network is known before the attack
 	for i := 1; i < devices; i++ {
-		_, _, cookie = e.AddDevice(t, p, sess, "")
+		_, _, cookie := e.AddDevice(t, p, sess, "")
 		sess = e.Session(t, cookie)
 	}
 	flows := func(o auth.Origin) string {

@@ -128,7 +128,7 @@ func TestKey_AddedWhileEnrolling(t *testing.T) {
 	if row, _, _ := addKey(t, e, p, first, authtest.NewSoftKey(t), "k"); row.Bound != auth.BoundEnrolment {
 		t.Errorf("bound by %q", row.Bound)
 	}
-	e, p, first = enrol()
+	e, _, first = enrol()
 	e.Clock.Advance(time.Hour)
 	if _, err := e.MayAddKey(t.Context(), first); !errors.Is(err, auth.ErrKeyNotAllowed) && !errors.Is(err, auth.ErrSessionEnded) {
 		t.Errorf("an hour later: %v", err)
@@ -152,12 +152,13 @@ func TestKey_Remove(t *testing.T) {
 	if _, err := k.RemoveKey(ctx, k.p.Origin, current(t, k.Env, byCode), k.row.ID); !errors.Is(err, auth.ErrCodeStale) {
 		t.Fatalf("with an old code: %v", err)
 	}
-	here, sess := k.SignIn(t, k.p)
+	_, sess := k.SignIn(t, k.p)
 	q, err := k.BeginKeyConfirm(ctx, k.p.Origin, sess)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if here, err = k.FinishKeyConfirm(ctx, k.p.Origin, sess, q.ID, k.key.Get(t, q.Options)); err != nil {
+	here, err := k.FinishKeyConfirm(ctx, k.p.Origin, sess, q.ID, k.key.Get(t, q.Options))
+	if err != nil {
 		t.Fatal(err)
 	}
 	flow := k.password(t)

@@ -47,7 +47,7 @@ var (
 
 // decisionDeadline bounds one decision. A warm one takes a tenth of a
 // millisecond: this leaves room for a machine that is busy with other things.
-const decisionDeadline = 250 * time.Millisecond
+const decisionDeadline = 500 * time.Millisecond
 
 // A gateway is all running parts, joined.
 type gateway struct {

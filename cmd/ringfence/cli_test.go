@@ -320,9 +320,7 @@ func keptSecrets(t testing.TB, home string) (out []string) {
 			return nil
 		}
 		b, err := os.ReadFile(path)
-		for _, s := range regexp.MustCompile(`rf[tmp]_[0-9A-Za-z]+`).FindAllString(string(b), -1) {
-			out = append(out, s)
-		}
+		out = append(out, regexp.MustCompile(`rf[tmp]_[0-9A-Za-z]+`).FindAllString(string(b), -1)...)
 		return err
 	})
 	if err != nil {

@@ -148,7 +148,7 @@ func (w *window) colleagueWithoutKey(p *process) {
 	ada.press(`[...document.querySelectorAll('main a')].find(a => a.textContent.includes('Lee'))`)
 	ada.press(`document.querySelector('main a[href$="/allow-key"]')`)
 	ada.shoot("allow-key")
-	ada.press(`document.querySelector('main form button')`)
+	ada.press(`document.querySelector('main form[action$="/allow-key"] button')`)
 
 	lee.open(p.cluster(w.t, "claims") + "/")
 	lee.useKey()

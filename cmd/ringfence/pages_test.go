@@ -110,7 +110,7 @@ func TestBrowser_AdministratorsPages(t *testing.T) {
 	} {
 		w.visit(page.name, console+page.path)
 	}
-	w.everyItemOnAPhone(8 + 1)
+	w.everyItemOnAPhone(14)
 	w.open(console + "/assignments")
 	at := w.href(`a.textContent.startsWith("Details")`)
 	w.visit("assignment", at)

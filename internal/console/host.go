@@ -187,7 +187,7 @@ func (v *visit) fresh(back string) error {
 	return &needsCode{back: back}
 }
 
-// needsCode is the error of [visit.fresh] and [visit.freshPost].
+// needsCode is the error of [visit.fresh] and of routes that demand a fresh code.
 type needsCode struct {
 	back string // the page to come back to
 	post bool   // come back to the form that was posted instead

@@ -30,7 +30,7 @@ func (b *tab) looks(name string) {
 		if _, err := chromedp.Call(b.Context, emulation.SetEmulatedMedia, media); err != nil {
 			b.fatal(err)
 		}
-		b.do(chromedp.EmulateViewport(v.width, 900), chromedp.WaitVisible("main"))
+		b.do(chromedp.EmulateViewport(v.width, 900), chromedp.WaitVisible(chromedp.CSS("main")))
 		// Colours fade from one scheme to the other.
 		if _, err := chromedp.Run(b.Context, chromedp.Poll[bool](`document.getAnimations().length === 0`)); err != nil {
 			b.fatal(err)

@@ -114,17 +114,6 @@ func (v *visit) isFresh() bool {
 	return ok && age <= int64(freshFor.Seconds())
 }
 
-// freshPost returns an error that has the visitor give a fresh code first,
-// unless the last one is recent. The form that was posted is kept meanwhile,
-// and can then be sent with one button. Routes whose every use is dangerous
-// say fresh in their table instead.
-func (v *visit) freshPost() error {
-	if v.isFresh() {
-		return nil
-	}
-	return &needsCode{post: true}
-}
-
 // demandCode holds the need for a fresh code of a route that has it.
 func (v *visit) demandCode() error {
 	if !v.rt.fresh || v.isFresh() {
