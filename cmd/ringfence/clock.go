@@ -41,7 +41,7 @@ func (g *gateway) clockWarnings(ctx context.Context) []drift.Warning {
 func clockSentences(warnings []drift.Warning) []string {
 	out := make([]string, len(warnings))
 	for i, w := range warnings {
-		out[i] = console.ClockWords(w)
+		out[i] = console.ClockWords(w).String()
 	}
 	return out
 }

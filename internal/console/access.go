@@ -39,7 +39,7 @@ func (c *Console) newAccessForm(w http.ResponseWriter, r *http.Request, v *visit
 func (c *Console) showNewAccess(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
 	var clusters []ui.Option
 	for _, a := range accessClusters(v) {
-		clusters = append(clusters, ui.Option{Value: a.Cluster.Name, Label: orElse(a.Cluster.Title, a.Cluster.Name)})
+		clusters = append(clusters, ui.Option{Value: a.Cluster.Name, Label: ui.Verbatim(orElse(a.Cluster.Title, a.Cluster.Name))})
 	}
 	if clusters == nil {
 		return &ui.Error{Status: http.StatusConflict, Code: "not_admitted", Title: "Not admitted",
@@ -63,7 +63,7 @@ func (c *Console) showNewAccess(w http.ResponseWriter, r *http.Request, v *visit
 				with(f.area("networks", "Networks that it may be used from", 3), func(u *ui.Field) {
 					u.Required, u.Hint, u.Mono = true, "One a line: an address, or a network such as 192.0.2.0/24. Where you are now is filled in.", true
 				}),
-				with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required, u.Hint = true, "At most "+itoa(days)+" days from now." }))},
+				with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required, u.Hint = true, ui.Say("At most {1} days from now.", days) }))},
 		},
 		Submit: "Make token", URL: "/tokens/access", Back: "/tokens"})
 }
@@ -85,7 +85,7 @@ func (c *Console) newAccess(w http.ResponseWriter, r *http.Request, v *visit) er
 			q.Ends = latest // the last day that can be named ends with the longest life
 		}
 		if q.Ends.After(latest) {
-			f.fault("ends", "At most %d days from now.", int(c.Auth.AccessTokenLife().Hours()/24))
+			f.fault("ends", "At most {1} days from now.", int(c.Auth.AccessTokenLife().Hours()/24))
 		}
 	}
 	if !f.OK() {
@@ -120,7 +120,7 @@ func (f *form) scopePaths(name string) [][]string {
 	out := [][]string{}
 	for _, p := range f.lines(name) {
 		if !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "%?#\\;") || strings.Contains(p, "//") || len(p) > 500 {
-			f.fault(name, "%q is no path such as /reports.", clip(p, 80))
+			f.fault(name, "“{1}” is no path such as /reports.", clip(p, 80))
 			continue
 		}
 		segments := []string{}
@@ -150,11 +150,11 @@ func (f *form) networks(name string) (out []netip.Prefix) {
 			p, err = netip.PrefixFrom(a, a.BitLen()), nil
 		}
 		if err != nil {
-			f.fault(name, "%q is no network: write 192.0.2.0/24, 2001:db8::/48 or one address.", clip(line, 80))
+			f.fault(name, "“{1}” is no network: write 192.0.2.0/24, 2001:db8::/48 or one address.", clip(line, 80))
 			continue
 		}
 		if p = p.Masked(); !auth.ValidNetwork(p) {
-			f.fault(name, "%s is too wide: at most a /16, or a /32 of IPv6.", p)
+			f.fault(name, "{1} is too wide: at most a /16, or a /32 of IPv6.", p)
 		}
 		out = append(out, p)
 	}

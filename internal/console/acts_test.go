@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
-	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -82,7 +81,7 @@ func TestInvite_Faults(t *testing.T) {
 		"no name":           {plus(good, "name", " "), "Give a name"},
 		"control in name":   {plus(good, "name", "a\x07b"), "cannot be shown"},
 		"long name":         {plus(good, "name", strings.Repeat("n", 121)), "At most 120 characters"},
-		"unknown vendor":    {plus(good, "vendor", "nowhere"), "There is no vendor named"},
+		"unknown vendor":    {plus(good, "vendor", "nowhere"), "is not among the choices."},
 		"no vendor":         {plus(good, "vendor", ""), "A contractor belongs to a vendor"},
 		"no end":            {plus(good, "ends", ""), "Give a date"},
 		"odd end":           {plus(good, "ends", "31.05.2026"), "Give a date as year-month-day"},
@@ -360,7 +359,7 @@ func TestAssignment_GiveEditEnd(t *testing.T) {
 		"odd path":         {plus(fields, "paths", "reports"), "does not begin with a slash"},
 		"no reason":        {plus(fields, "reason", ""), "Say why"},
 		"has access":       {plus(fields, "account", "kim@example.com"), "has access to this cluster already"},
-		"unknown cluster":  {plus(fields, "cluster", "moon"), "There is no cluster named"},
+		"unknown cluster":  {plus(fields, "cluster", "moon"), "is not among the choices."},
 		"ends before":      {plus(fields, "ends", "2026-03-01"), "The last day is before the first"},
 		"ambiguous prefix": {plus(fields, "paths", "/a/../b"), `id="e-paths"`},
 	} {
@@ -399,7 +398,7 @@ func TestPaged(t *testing.T) {
 			t.Errorf("page %d: %d rows, %+v", number, len(got), pager)
 		}
 	}
-	if _, pager := paged(rows[:2], 1, "/l", nil, "entry"); pager != (ui.Pager{Text: "2 entries"}) {
+	if _, pager := paged(rows[:2], 1, "/l", nil, "entry"); pager.Text.String() != "2 entries" || pager.Newer+pager.Older != "" {
 		t.Errorf("one page: %+v", pager)
 	}
 }
@@ -408,7 +407,7 @@ func TestFaults_StandBesideTheirField(t *testing.T) {
 	f := newForm(nil)
 	f.place(directory.Fault{Object: "vendor acme", Field: "owner.email", Message: "is missing"}, "vendor acme", vendorFields)
 	f.place(directory.Fault{Object: "cluster claims", Field: "hosts[0]", Message: `"x" is a host of cluster y already`}, "vendor acme", vendorFields)
-	if f.Fault("owner_email") != "This is missing." || len(f.Notes) != 1 || f.Notes[0] != `cluster claims, hosts[0]: "x" is a host of cluster y already.` || f.OK() {
+	if f.Fault("owner_email") != "This is missing." || len(f.Notes) != 1 || f.Notes[0].String() != `cluster claims, hosts[0]: "x" is a host of cluster y already.` || f.OK() {
 		t.Errorf("%v %q", f.faults, f.Notes)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +22,7 @@ type agreementFormPage struct {
 	Base
 	About   ui.Link // the agreement; empty for a new one
 	Faulty  int
-	Faults  []string
+	Faults  []ui.Text
 	Name    *ui.Field // only for a new one
 	Heading ui.Field
 	Text    ui.Field
@@ -52,7 +51,7 @@ func (f *form) body(name string) string {
 	case strings.TrimSpace(s) == "":
 		f.fault(name, "Write the text that is to be accepted.")
 	case len(s) > maxAgreement:
-		f.fault(name, "The text is longer than %d KiB.", maxAgreement>>10)
+		f.fault(name, "The text is longer than {1} KiB.", maxAgreement>>10)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, hidden):
 		f.fault(name, "The text holds characters that cannot be seen. Type those places again.")
 	}
@@ -95,7 +94,7 @@ func (c *Console) showAgreementForm(w http.ResponseWriter, r *http.Request, v *v
 		page.URL, page.Back = "/console/agreements/new", "/console/agreements"
 		return c.show(w, r, f.status(), "console-agreement-edit", page)
 	}
-	page.Base, page.About = v.page("Edit "+cmp.Or(have.Title, have.Name)), ui.Link{Label: have.Name, URL: agreementURL(have.Name)}
+	page.Base, page.About = v.page(ui.Say("Edit {1}", cmp.Or(have.Title, have.Name))), ui.Link{Label: ui.Verbatim(have.Name), URL: agreementURL(have.Name)}
 	page.Seen, page.Before, page.URL, page.Back = f.Value("seen"), have.Version, agreementURL(have.Name)+"/edit", agreementURL(have.Name)
 	if settled(text) != settled(have.Text) {
 		page.Next = have.Version + 1
@@ -128,7 +127,7 @@ func (c *Console) newAgreement(w http.ResponseWriter, r *http.Request, v *visit)
 		object: "agreement " + want.Name, field: agreementFields,
 		change: func(d *directory.Directory) error { return add(&d.Agreements, agreementNamed(want.Name), want) },
 		again:  func() error { return c.showAgreementForm(w, r, v, f, nil) },
-		to:     agreementURL(want.Name), said: want.Title + " is written. Now choose it in the engagements that shall demand it.",
+		to:     agreementURL(want.Name), said: ui.Say("{1} is written. Now choose it in the engagements that shall demand it.", want.Title),
 	})
 }
 
@@ -143,10 +142,10 @@ func (c *Console) editAgreement(w http.ResponseWriter, r *http.Request, v *visit
 	}
 	want := *have
 	want.Title = f.line("title", "a title", 120, true)
-	said := want.Title + " is saved. The text is as it was, so nobody is asked again."
+	said := ui.Say("{1} is saved. The text is as it was, so nobody is asked again.", want.Title)
 	if text := f.body("text"); text != settled(have.Text) {
 		want.Text, want.Version = text, have.Version+1
-		said = "Version " + strconv.Itoa(want.Version) + " of " + want.Title + " is in force. Everybody of whom it is demanded is asked before their next request."
+		said = ui.Say("Version {1} of {2} is in force. Everybody of whom it is demanded is asked before their next request.", want.Version, want.Title)
 	}
 	return c.save(w, r, v, f, saving{
 		object: "agreement " + have.Name, field: agreementFields,
@@ -171,8 +170,8 @@ func (c *Console) askRemoveAgreement(w http.ResponseWriter, r *http.Request, v *
 	}
 	title := cmp.Or(have.Title, have.Name)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Remove " + title), Question: "Remove " + title + "?", About: ui.Link{Label: have.Name, URL: agreementURL(have.Name)},
-		Effects: []string{
+		Base: v.page(ui.Say("Remove {1}", title)), Question: ui.Say("Remove {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: agreementURL(have.Name)},
+		Effects: []ui.Text{
 			"No engagement can demand it any more. None does now.",
 			"Every version and every acceptance is kept, and statements of them can still be made.",
 		},
@@ -185,7 +184,7 @@ var errDemanded = errors.New("the agreement is demanded")
 // stillDemanded refuses to remove an agreement that engagements demand, and
 // names them.
 func stillDemanded(d *directory.Directory, name string) error {
-	var by []string
+	var by []ui.Text
 	for _, l := range demandedBy(d, name) {
 		by = append(by, l.Label)
 	}
@@ -193,7 +192,7 @@ func stillDemanded(d *directory.Directory, name string) error {
 		return nil
 	}
 	return &ui.Error{Status: http.StatusConflict, Code: "demanded", Title: "It is still demanded", Err: errDemanded,
-		Detail: "This agreement is demanded by " + listWords(by) + ". Take it out of there first; then nobody is let in without it by accident."}
+		Detail: ui.Say("This agreement is demanded by {1}. Take it out of there first; then nobody is let in without it by accident.", andTexts(by))}
 }
 
 // listWords joins names as a sentence has them.

@@ -33,7 +33,7 @@ type dueAgreement struct {
 	Version, Before   int    // Before: the version accepted earlier, 0: none
 	Hash              string // of Text: what is accepted is what was shown
 	TypedName         ui.Field
-	Fault             string // of the box
+	Fault             ui.Text // of the box
 }
 
 type acceptedAgreement struct {
@@ -87,7 +87,7 @@ func (c *Console) agreementsForm(v *visit, back returning, name string) *agreeme
 		Version: shown.Agreement.Version, Before: shown.AcceptedVersion,
 		TypedName: ui.Field{Name: "name", Label: "Type your full name", Autocomplete: "name", Required: true, MaxLength: 200}}
 	if v.Session.Name != "" {
-		p.Due.TypedName.Hint = "As it stands in your account: " + v.Session.Name
+		p.Due.TypedName.Hint = ui.Say("As it stands in your account: {1}", v.Session.Name)
 	}
 	back.aim(c, &p.Base)
 	return p
@@ -204,7 +204,7 @@ type agreementPage struct {
 func (c *Console) showAgreement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	for _, a := range v.Snapshot.Demanded(v.Session.Account) {
 		if a.Agreement.Name == r.PathValue("name") {
-			page := agreementPage{Base: v.Titled(a.Agreement.Title), Agreement: *a.Agreement}
+			page := agreementPage{Base: v.Titled(ui.Verbatim(a.Agreement.Title)), Agreement: *a.Agreement}
 			if a.AcceptedVersion > 0 {
 				page.Accepted = acceptedAgreement{Name: a.Agreement.Name, Version: a.AcceptedVersion, At: a.AcceptedAt}
 			}
@@ -239,7 +239,7 @@ func (c *Console) showAccepted(w http.ResponseWriter, r *http.Request, v *visit)
 		if text.Version == a.Version {
 			page := agreementPage{Agreement: directory.Agreement{Name: text.Agreement, Title: cmp.Or(text.Title, text.Agreement), Version: text.Version, Text: text.Text},
 				Accepted: acceptedAgreement{Name: a.Agreement, Version: a.Version, At: a.At}}
-			page.Base = v.Titled(page.Agreement.Title)
+			page.Base = v.Titled(ui.Verbatim(page.Agreement.Title))
 			c.UI.Page(w, r, http.StatusOK, "agreement", page)
 			return nil
 		}

@@ -38,10 +38,10 @@ func demandedBy(d *directory.Directory, name string) []ui.Link {
 	var out []ui.Link
 	for _, e := range d.Engagements {
 		if slices.Contains(e.Agreements, name) {
-			out = append(out, ui.Link{Label: cmp.Or(e.Title, e.Name), URL: engagementURL(e.Name)})
+			out = append(out, ui.Link{Label: ui.Verbatim(cmp.Or(e.Title, e.Name)), URL: engagementURL(e.Name)})
 		}
 	}
-	slices.SortFunc(out, byTitle(func(l *ui.Link) string { return l.Label }))
+	slices.SortFunc(out, byTitle(func(l *ui.Link) string { return l.Label.String() }))
 	return out
 }
 
@@ -76,14 +76,14 @@ type agreementRecordPage struct {
 	Pager                   ui.Pager
 	StatementURL            string // of all acceptances; empty when there are none
 	Acts                    []act
-	Faults                  []string
+	Faults                  []ui.Text
 }
 
 type versionRow struct {
 	URL      string
 	Version  int
 	Created  time.Time
-	Author   string
+	Author   ui.Text
 	Accepted int
 	InForce  bool
 }
@@ -116,7 +116,7 @@ func (c *Console) agreementRecord(w http.ResponseWriter, r *http.Request, v *vis
 	if a := find(d.Agreements, agreementNamed(name)); a != nil {
 		page.Removed, page.Label, page.Text, page.Version, page.Hash = false, cmp.Or(a.Title, name), a.Text, a.Version, directory.TextHash(a.Text)
 	}
-	page.Base = v.page(page.Label)
+	page.Base = v.page(ui.Verbatim(page.Label))
 	tally := v.Snapshot.AgreementTallies(v.Now)[name]
 	page.Accepted, page.Outstanding = tally.Accepted, tally.Outstanding
 	page.missing(v)
@@ -144,7 +144,7 @@ func (p *agreementRecordPage) missing(v *visit) {
 			p.MissingMore++
 			continue
 		}
-		p.Missing = append(p.Missing, ui.Link{Label: cmp.Or(a.Name, a.Email), URL: personURL(a.ID)})
+		p.Missing = append(p.Missing, ui.Link{Label: ui.Verbatim(cmp.Or(a.Name, a.Email)), URL: personURL(a.ID)})
 	}
 }
 
@@ -176,24 +176,25 @@ func versionURL(name string, version int) string {
 }
 
 // authorWords names who wrote a version.
-func authorWords(v *visit, id string) string {
+func authorWords(v *visit, id string) ui.Text {
 	if id == directory.Operator {
 		return "the operator"
 	}
 	if a, ok := v.Snapshot.Account(id); ok {
-		return cmp.Or(a.Name, a.Email)
+		return ui.Verbatim(cmp.Or(a.Name, a.Email))
 	}
-	return id
+	return ui.Verbatim(id)
 }
 
 // agreementVersionPage shows one version, with how it differs from the one before.
 type agreementVersionPage struct {
 	Base
-	Name, Label, Text, Hash, Author string
-	Version, Before                 int // Before: the version that Changes compares with, 0: none
-	Created                         time.Time
-	InForce                         bool
-	Changes                         []changeLine
+	Name, Label, Text, Hash string
+	Author                  ui.Text
+	Version, Before         int // Before: the version that Changes compares with, 0: none
+	Created                 time.Time
+	InForce                 bool
+	Changes                 []changeLine
 }
 
 func (c *Console) agreementVersion(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -207,7 +208,7 @@ func (c *Console) agreementVersion(w http.ResponseWriter, r *http.Request, v *vi
 	}
 	x := versions[at]
 	page := agreementVersionPage{Name: x.Agreement, Label: cmp.Or(x.Title, x.Agreement), Text: x.Text, Hash: x.Hash, Author: authorWords(v, x.Author), Version: x.Version, Created: x.Created}
-	page.Base = v.page(fmt.Sprintf("%s, version %d", page.Label, x.Version))
+	page.Base = v.page(ui.Say("{1}, version {2}", page.Label, x.Version))
 	if a, ok := v.Snapshot.Agreement(x.Agreement); ok {
 		page.InForce = a.Version == x.Version
 	}
@@ -225,7 +226,7 @@ func (c *Console) agreementStatement(w http.ResponseWriter, r *http.Request, v *
 	about := Stated{Agreement: r.PathValue("name"), Account: f.Value("account")}
 	if s := f.Value("version"); s != "" {
 		if _, err := fmt.Sscan(s, &about.Version); err != nil || about.Version < 1 || itoa(about.Version) != s {
-			f.note("There is no version %q.", clip(s, 20))
+			f.note("There is no version “{1}”.", clip(s, 20))
 		}
 	}
 	if err := f.asError(); err != nil {

@@ -63,10 +63,10 @@ func (c *Console) apiDescription(w http.ResponseWriter, r *http.Request, v *visi
 func (c *Console) apiFaults(w http.ResponseWriter, v *visit, f *form) error {
 	var reasons []policy.Reason
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
-		reasons = append(reasons, policy.Reason{Code: "invalid_" + name, Message: f.faults[name]})
+		reasons = append(reasons, policy.Reason{Code: "invalid_" + name, Message: f.faults[name].String()})
 	}
 	for _, n := range f.Notes {
-		reasons = append(reasons, policy.Reason{Code: "unknown_field", Message: n})
+		reasons = append(reasons, policy.Reason{Code: "unknown_field", Message: n.String()})
 	}
 	e := c.jsonError(&ui.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "The request cannot be understood as it is."}, v.RequestID)
 	e["reasons"] = reasons
@@ -217,7 +217,7 @@ func (c *Console) apiCreateToken(w http.ResponseWriter, r *http.Request, v *visi
 		f.fault("cluster", "Name one of the clusters that are open to you.")
 	}
 	if want.Name = strings.TrimSpace(want.Name); want.Name == "" || len(want.Name) > tokenNameLimit {
-		f.fault("name", "Give a name of at most %d characters.", tokenNameLimit)
+		f.fault("name", "Give a name of at most {1} characters.", tokenNameLimit)
 	}
 	if want.Minutes < 1 || want.Minutes > 60 {
 		f.fault("minutes", "A token lasts from 1 to 60 minutes.")

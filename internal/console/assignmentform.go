@@ -24,7 +24,7 @@ func assignmentGroups(d *directory.Directory, f *form, isNew bool, vendor string
 		if e.Closed || vendor != "" && e.Vendor != vendor {
 			continue
 		}
-		engagements = append(engagements, ui.Option{Value: e.Name, Label: cmp.Or(e.Title, e.Name) + " (" + vendorLink(d, e.Vendor).Label + ", until " + lastDay(e.Ends) + ")"})
+		engagements = append(engagements, ui.Option{Value: e.Name, Label: ui.Say("{1} ({2}, until {3})", cmp.Or(e.Title, e.Name), vendorLink(d, e.Vendor).Label, lastDay(e.Ends))})
 	}
 	who := controls(with(f.choice("engagement", "Engagement", "Choose the contract this stands under", engagements), func(u *ui.Field) {
 		u.Required, u.Hint = true, "It must be the vendor's own and cover the cluster."
@@ -61,7 +61,7 @@ func assignmentGroups(d *directory.Directory, f *form, isNew bool, vendor string
 func choicesOf(values []string) []choice {
 	var out []choice
 	for _, v := range values {
-		out = append(out, choice{Value: v, Label: v})
+		out = append(out, choice{Value: v, Label: ui.Verbatim(v)})
 	}
 	return out
 }
@@ -88,14 +88,14 @@ func assignmentFrom(d *directory.Directory, f *form, want *directory.Assignment)
 	if want.Access == policy.AccessRead {
 		for _, m := range want.Methods {
 			if !slices.Contains(methodChoices[:3], m) {
-				f.fault("methods", "%s is not reading.", m)
+				f.fault("methods", "{1} is not reading.", m)
 			}
 		}
 	}
 	want.Paths = f.lines("paths")
 	for _, p := range want.Paths {
 		if !strings.HasPrefix(p, "/") {
-			f.fault("paths", "%q does not begin with a slash.", clip(p, 80))
+			f.fault("paths", "“{1}” does not begin with a slash.", clip(p, 80))
 		}
 	}
 	want.Reason = strings.Join(f.lines("reason"), " ")
@@ -187,7 +187,7 @@ func (c *Console) newAssignment(w http.ResponseWriter, r *http.Request, v *visit
 			f.fault("account", "This person has access to this cluster already. Edit that assignment instead.")
 		},
 		again: func() error { return c.showNewAssignment(w, r, v, f) },
-		to:    assignmentURL(account.ID, want.Cluster), said: nameOf(account) + " has access.",
+		to:    assignmentURL(account.ID, want.Cluster), said: ui.Say("{1} has access.", nameOf(account)),
 	})
 }
 
@@ -215,7 +215,7 @@ func (c *Console) othersAssignment(r *http.Request, v *visit) (*directory.Accoun
 
 func (c *Console) showEditAssignment(w http.ResponseWriter, r *http.Request, v *visit, account *directory.Account, a *directory.Assignment, f *form) error {
 	at := assignmentURL(account.ID, a.Cluster)
-	return c.showEdit(w, r, f, editPage{Base: v.page("Edit access"), About: ui.Link{Label: nameOf(account) + " on " + a.Cluster, URL: at},
+	return c.showEdit(w, r, f, editPage{Base: v.page("Edit access"), About: ui.Link{Label: ui.Say("{1} on {2}", nameOf(account), a.Cluster), URL: at},
 		Lede: "A change is in force at once, for open connections too.", Groups: assignmentGroups(v.Snapshot.Directory(), f, false, account.Vendor),
 		Seen: f.Value("seen"), Submit: "Save", URL: at + "/edit", Back: at})
 }
@@ -233,6 +233,6 @@ func (c *Console) editAssignment(w http.ResponseWriter, r *http.Request, v *visi
 			return replace(find(d.Assignments, assignmentOf(a.Account, a.Cluster)), f.Value("seen"), want)
 		},
 		again: func() error { return c.showEditAssignment(w, r, v, account, a, f) },
-		to:    assignmentURL(account.ID, a.Cluster), said: "The access of " + nameOf(account) + " is saved.",
+		to:    assignmentURL(account.ID, a.Cluster), said: ui.Say("The access of {1} is saved.", nameOf(account)),
 	})
 }

@@ -18,7 +18,7 @@ import (
 type assignmentsPage struct {
 	Base
 	Search    []ui.Field
-	Faults    []string
+	Faults    []ui.Text
 	Rows      []assignmentRow
 	Pager     ui.Pager
 	Empty     ui.Empty
@@ -32,8 +32,7 @@ type assignmentRow struct {
 	Cluster             ui.Link
 	Engagement          ui.Link
 	State               ui.Badge
-	Starts, Ends        string
-	Scope               string
+	Starts, Ends, Scope ui.Text
 	sortPerson, sortKey string
 	over                bool
 }
@@ -71,10 +70,10 @@ func assignmentState(d *directory.Directory, a *directory.Assignment, now time.T
 }
 
 func newAssignmentRow(d *directory.Directory, a *directory.Assignment, v *visit) assignmentRow {
-	row := assignmentRow{Person: ui.Link{Label: a.Account}, Email: a.Account, Cluster: clusterLink(d, a.Cluster), Engagement: ui.Link{Label: a.Engagement},
+	row := assignmentRow{Person: ui.Link{Label: ui.Verbatim(a.Account)}, Email: a.Account, Cluster: clusterLink(d, a.Cluster), Engagement: ui.Link{Label: ui.Verbatim(a.Engagement)},
 		State: assignmentState(d, a, v.Now), Starts: day(a.Starts), Ends: lastDay(a.Ends), Scope: accessInWords(a.Access, a.Methods, a.Paths), sortKey: a.Cluster}
 	if account := find(d.Accounts, accountWithEmail(a.Account)); account != nil {
-		row.Person = ui.Link{Label: nameOf(account), URL: personURL(account.ID)}
+		row.Person = ui.Link{Label: ui.Verbatim(nameOf(account)), URL: personURL(account.ID)}
 		if v.mayReview() {
 			row.URL = assignmentURL(account.ID, a.Cluster)
 		}
@@ -83,9 +82,9 @@ func newAssignmentRow(d *directory.Directory, a *directory.Assignment, v *visit)
 		row.Engagement.URL = engagementURL(a.Engagement)
 	}
 	if e := find(d.Engagements, engagementNamed(a.Engagement)); e != nil {
-		row.Engagement.Label = cmp.Or(e.Title, e.Name)
+		row.Engagement.Label = ui.Verbatim(cmp.Or(e.Title, e.Name))
 	}
-	row.sortPerson, row.over = strings.ToLower(row.Person.Label), row.State.Text == assignmentEnded
+	row.sortPerson, row.over = strings.ToLower(row.Person.Label.String()), row.State.Text == assignmentEnded
 	return row
 }
 
@@ -122,7 +121,7 @@ func (c *Console) assignments(w http.ResponseWriter, r *http.Request, v *visit) 
 		page.Rows, page.Pager = paged(c.searchAssignments(d, v, text, cluster, vendor, state), number, "/console/assignments", q, "assignment")
 		switch {
 		case len(d.Assignments) == 0:
-			action, to := "Give the first access", "/console/assignments/new"
+			action, to := ui.Text("Give the first access"), "/console/assignments/new"
 			if len(d.Engagements) == 0 {
 				action, to = "Add an engagement first", "/console/engagements/new"
 			}
@@ -142,7 +141,7 @@ func (c *Console) searchAssignments(d *directory.Directory, v *visit, text, clus
 			continue
 		}
 		row := newAssignmentRow(d, &a, v)
-		if state != "" && row.State.Text != state || text != "" && !strings.Contains(row.sortPerson+" "+a.Account, text) {
+		if state != "" && row.State.Text.String() != state || text != "" && !strings.Contains(row.sortPerson+" "+a.Account, text) {
 			continue
 		}
 		rows = append(rows, row)
@@ -157,8 +156,8 @@ type assignmentPage struct {
 	Who, Cluster, Engagement ui.Link
 	Email                    string
 	State                    ui.Badge
-	Starts, Ends             string
-	Methods, Paths           string
+	Starts, Ends             ui.Text
+	Methods, Paths           ui.Text
 	Reason, GivenBy          string
 	Known                    []knownFact
 	Acts                     []act
@@ -186,8 +185,8 @@ func (c *Console) assignment(w http.ResponseWriter, r *http.Request, v *visit) e
 		return err
 	}
 	row := newAssignmentRow(d, a, v)
-	page := assignmentPage{Base: v.page(row.Person.Label + " on " + row.Cluster.Label), Who: row.Person, Email: a.Account, Cluster: row.Cluster, Engagement: row.Engagement,
-		State: row.State, Starts: row.Starts, Ends: row.Ends, Methods: methodsInWords(a.Access, a.Methods), Paths: sentence(pathsInWords(a.Paths)), Reason: a.Reason, GivenBy: a.GivenBy,
+	page := assignmentPage{Base: v.page(ui.Say("{1} on {2}", row.Person.Label, row.Cluster.Label)), Who: row.Person, Email: a.Account, Cluster: row.Cluster, Engagement: row.Engagement,
+		State: row.State, Starts: row.Starts, Ends: row.Ends, Methods: methodsInWords(a.Access, a.Methods), Paths: pathsInWords(a.Paths), Reason: a.Reason, GivenBy: a.GivenBy,
 		Own: account.ID == v.Session.Account}
 	if doc := v.Snapshot.Facts(account.ID, a.Cluster, netip.Addr{}); doc != nil {
 		page.Known = factsInWords(doc.Facts(), a.Cluster, v.Now)
@@ -213,8 +212,8 @@ func (c *Console) askEnd(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	row := newAssignmentRow(d, a, v)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("End access"), Question: "End the access of " + row.Person.Label + " to " + row.Cluster.Label + "?", About: ui.Link{Label: a.Account, URL: row.URL},
-		Effects: []string{
+		Base: v.page("End access"), Question: ui.Say("End the access of {1} to {2}?", row.Person.Label, row.Cluster.Label), About: ui.Link{Label: ui.Verbatim(a.Account), URL: row.URL},
+		Effects: []ui.Text{
 			"Requests are denied from now on, and open connections to this cluster are cut.",
 			"The assignment stays in the list as ended, with its reason.",
 		},
@@ -242,14 +241,14 @@ func (c *Console) endAssignment(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	return c.seeOther(w, r, v, personURL(account.ID), "The access of "+nameOf(account)+" to "+a.Cluster+" has ended.")
+	return c.seeOther(w, r, v, personURL(account.ID), ui.Say("The access of {1} to {2} has ended.", nameOf(account), a.Cluster))
 }
 
 // A knownFact is one thing that Ringfence knows about an account on a cluster, in
 // words, and whether it stands in the way of access.
 type knownFact struct {
 	OK   bool
-	Text string
+	Text ui.Text
 }
 
 // factsInWords explains facts as they are at now. Everything must be OK for a
@@ -259,39 +258,39 @@ func factsInWords(f *policy.Facts, cluster string, now time.Time) []knownFact {
 		return nil
 	}
 	var out []knownFact
-	add := func(ok bool, text string) { out = append(out, knownFact{ok, text}) }
+	add := func(ok bool, text ui.Text) { out = append(out, knownFact{ok, text}) }
 	at := func(ns int64) time.Time { return time.Unix(0, ns).UTC() }
 	switch a := f.Account; {
 	case a == nil:
 		add(false, "Nothing is known about the account.")
 	case a.Status != policy.StatusActive:
-		add(false, "The account "+a.Email+" is "+a.Status+".")
+		add(false, ui.Say("The account {1} is {2}.", a.Email, ui.Known(a.Status)))
 	case a.EndsNS != 0 && !now.Before(at(a.EndsNS)):
-		add(false, "The account "+a.Email+" ended after "+lastDay(at(a.EndsNS))+".")
+		add(false, ui.Say("The account {1} ended after {2}.", a.Email, lastDay(at(a.EndsNS))))
 	case a.EndsNS != 0:
-		add(true, "The account "+a.Email+" is active until "+lastDay(at(a.EndsNS))+".")
+		add(true, ui.Say("The account {1} is active until {2}.", a.Email, lastDay(at(a.EndsNS))))
 	default:
-		add(true, "The account "+a.Email+" is active.")
+		add(true, ui.Say("The account {1} is active.", a.Email))
 	}
 	if vendor := f.Vendor; vendor == nil {
 		add(f.Account != nil && !slices.Contains(f.Account.Roles, policy.Contractor), "The account belongs to no vendor.")
 	} else {
-		add(vendor.Status == policy.StatusActive, "The vendor "+cmp.Or(vendor.Title, vendor.Name)+" is "+vendor.Status+".")
+		add(vendor.Status == policy.StatusActive, ui.Say("The vendor {1} is {2}.", cmp.Or(vendor.Title, vendor.Name), ui.Known(vendor.Status)))
 	}
 	out = append(out, engagementFacts(f.Engagement, cluster, now)...)
 	out = append(out, assignmentFacts(f.Assignment, now)...)
 	for _, a := range f.Agreements {
 		switch {
 		case a.AcceptedVersion == a.Version:
-			add(true, "The agreement "+a.Name+" is accepted in its version in force.")
+			add(true, ui.Say("The agreement {1} is accepted in its version in force.", a.Name))
 		case a.AcceptedVersion == 0:
-			add(false, "The agreement "+a.Name+" is not accepted yet.")
+			add(false, ui.Say("The agreement {1} is not accepted yet.", a.Name))
 		default:
-			add(false, "The agreement "+a.Name+" is accepted in an older version only.")
+			add(false, ui.Say("The agreement {1} is accepted in an older version only.", a.Name))
 		}
 	}
 	if f.Zone != "" {
-		add(true, "The address lies in the zone "+f.Zone+".")
+		add(true, ui.Say("The address lies in the zone {1}.", f.Zone))
 	}
 	return out
 }
@@ -301,18 +300,18 @@ func engagementFacts(e *policy.EngagementFacts, cluster string, now time.Time) [
 		return []knownFact{{false, "No engagement is known."}}
 	}
 	starts, ends := time.Unix(0, e.StartsNS).UTC(), time.Unix(0, e.EndsNS).UTC()
-	first := knownFact{true, "The engagement " + e.Name + " is in force until " + lastDay(ends) + "."}
+	first := knownFact{true, ui.Say("The engagement {1} is in force until {2}.", e.Name, lastDay(ends))}
 	switch {
 	case e.Status != policy.StatusActive:
-		first = knownFact{false, "The engagement " + e.Name + " is " + e.Status + "."}
+		first = knownFact{false, ui.Say("The engagement {1} is {2}.", e.Name, ui.Known(e.Status))}
 	case now.Before(starts):
-		first = knownFact{false, "The engagement " + e.Name + " begins on " + day(starts) + "."}
+		first = knownFact{false, ui.Say("The engagement {1} begins on {2}.", e.Name, day(starts))}
 	case !now.Before(ends):
-		first = knownFact{false, "The engagement " + e.Name + " ended after " + lastDay(ends) + "."}
+		first = knownFact{false, ui.Say("The engagement {1} ended after {2}.", e.Name, lastDay(ends))}
 	}
-	covers := knownFact{true, "It covers " + cluster + "."}
+	covers := knownFact{true, ui.Say("It covers {1}.", cluster)}
 	if !slices.Contains(e.Clusters, cluster) {
-		covers = knownFact{false, "It does not cover " + cluster + "."}
+		covers = knownFact{false, ui.Say("It does not cover {1}.", cluster)}
 	}
 	return []knownFact{first, covers}
 }
@@ -322,12 +321,12 @@ func assignmentFacts(a *policy.AssignmentFacts, now time.Time) []knownFact {
 		return []knownFact{{false, "The cluster is not assigned to the account."}}
 	}
 	starts, ends := time.Unix(0, a.StartsNS).UTC(), time.Unix(0, a.EndsNS).UTC()
-	first := knownFact{true, "The assignment is in force until " + lastDay(ends) + "."}
+	first := knownFact{true, ui.Say("The assignment is in force until {1}.", lastDay(ends))}
 	switch {
 	case now.Before(starts):
-		first = knownFact{false, "The assignment begins on " + day(starts) + "."}
+		first = knownFact{false, ui.Say("The assignment begins on {1}.", day(starts))}
 	case !now.Before(ends):
-		first = knownFact{false, "The assignment ended on " + clock(ends) + "."}
+		first = knownFact{false, ui.Say("The assignment ended on {1}.", clock(ends))}
 	}
 	var paths []string
 	for _, p := range a.Paths {

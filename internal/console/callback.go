@@ -52,7 +52,7 @@ func (c *Console) onCluster(f func(http.ResponseWriter, *http.Request) error) ht
 }
 
 // clusterFrame is the frame of our pages on a cluster's host.
-func (c *Console) clusterFrame(title string) ui.Frame {
+func (c *Console) clusterFrame(title ui.Text) ui.Frame {
 	return ui.Frame{Title: title, Organisation: c.Organisation, Prefix: reservedPrefix, Gate: c.hostURL(c.gateHost), Narrow: true}
 }
 

@@ -1,10 +1,14 @@
 package console
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/ringfence/ringfence/internal/ui"
+)
 
 var browsers = []struct{ token, name string }{
 	{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
-	{"curl/", "curl"}, {"git/", "git"}, {"Go-http-client/", "A Go program"}, {"python-requests/", "A Python program"},
+	{"curl/", "curl"}, {"git/", "git"}, {"Go-http-client/", "Go"}, {"python-requests/", "Python"},
 }
 
 var systems = []struct{ token, name string }{
@@ -13,7 +17,7 @@ var systems = []struct{ token, name string }{
 
 // clientWords guesses from a user agent what a person would call the client.
 // The header is whatever the client says, so the words are for recognition only.
-func clientWords(agent string) string {
+func clientWords(agent string) ui.Text {
 	var name, system string
 	for _, b := range browsers {
 		if strings.Contains(agent, b.token) {
@@ -29,11 +33,22 @@ func clientWords(agent string) string {
 	}
 	switch {
 	case name != "" && system != "":
-		return name + " on " + system
+		return ui.Say("{1} on {2}", program(name), system)
 	case name != "":
-		return name
+		return program(name)
 	case system != "":
-		return "A program on " + system
+		return ui.Say("A program on {1}", system)
 	}
 	return "An unknown program"
+}
+
+// program names what is no browser.
+func program(name string) ui.Text {
+	switch name {
+	case "Go":
+		return "A Go program"
+	case "Python":
+		return "A Python program"
+	}
+	return ui.Verbatim(name)
 }

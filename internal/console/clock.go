@@ -11,36 +11,36 @@ import (
 
 // ClockWords words a warning about the gateway's clock, for pages and
 // commands alike.
-func ClockWords(w drift.Warning) string {
+func ClockWords(w drift.Warning) ui.Text {
 	switch w.Kind {
 	case drift.Drifted:
 		if w.Drift > 0 {
-			return fmt.Sprintf("This machine's clock is %s fast, says %s. Codes of authenticator apps are refused when it gets worse, and the access log's times are wrong. Let a time service keep it.", spanWords(w.Drift), w.Server)
+			return ui.Say("This machine's clock is {1} fast, says {2}. Codes of authenticator apps are refused when it gets worse, and the access log's times are wrong. Let a time service keep it.", spanWords(w.Drift), w.Server)
 		}
-		return fmt.Sprintf("This machine's clock is %s slow, says %s. Codes of authenticator apps are refused when it gets worse, and the access log's times are wrong. Let a time service keep it.", spanWords(w.Drift), w.Server)
+		return ui.Say("This machine's clock is {1} slow, says {2}. Codes of authenticator apps are refused when it gets worse, and the access log's times are wrong. Let a time service keep it.", spanWords(w.Drift), w.Server)
 	case drift.Unkept:
 		return "Nothing keeps this machine's clock right. It will be off sooner or later, and codes of authenticator apps are refused then. Run a time service such as chrony, or name time servers under clock.servers to have it measured."
 	case drift.Silent:
-		return fmt.Sprintf("None of the time servers under clock.servers answers (%d asked), so nobody knows how far this machine's clock is off.", w.Asked)
+		return ui.Say("None of the time servers under clock.servers answers ({1} asked), so nobody knows how far this machine's clock is off.", w.Asked)
 	case drift.OffCodes:
 		if w.Drift > 0 {
-			return fmt.Sprintf("Of %d people who signed in within a day, the codes of %d were %s behind this machine's clock: it is probably fast.", w.Of, w.Same, spanWords(w.Drift))
+			return ui.Say("Of {1} people who signed in within a day, the codes of {2} were {3} behind this machine's clock: it is probably fast.", w.Of, w.Same, spanWords(w.Drift))
 		}
-		return fmt.Sprintf("Of %d people who signed in within a day, the codes of %d were %s ahead of this machine's clock: it is probably slow.", w.Of, w.Same, spanWords(w.Drift))
+		return ui.Say("Of {1} people who signed in within a day, the codes of {2} were {3} ahead of this machine's clock: it is probably slow.", w.Of, w.Same, spanWords(w.Drift))
 	}
 	return ""
 }
 
 // spanWords says a duration without its sign, to a tenth where that matters.
-func spanWords(d time.Duration) string {
+func spanWords(d time.Duration) ui.Text {
 	d = d.Abs()
 	if d < 10*time.Second {
-		return fmt.Sprintf("%.1f seconds", d.Seconds())
+		return ui.Say("{1} seconds", fmt.Sprintf("%.1f", d.Seconds()))
 	}
 	if d < 2*time.Minute {
-		return fmt.Sprintf("%.0f seconds", d.Seconds())
+		return ui.Say("{1} seconds", fmt.Sprintf("%.0f", d.Seconds()))
 	}
-	return d.Round(time.Second).String()
+	return ui.Verbatim(d.Round(time.Second).String())
 }
 
 // clockAttentions lists what is wrong with the clock, for administrators: only

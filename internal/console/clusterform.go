@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -66,7 +65,7 @@ func clusterGroups(f *form, isNew bool) []group {
 			u.Required, u.Mono, u.Hint, u.Placeholder = true, true, "One a line, of this cluster alone.", "claims.example.com"
 		}),
 	)...)
-	groups := []group{{Title: "The cluster", Controls: what}, ownerGroup(f, "the cluster")}
+	groups := []group{{Title: "The cluster", Controls: what}, ownerGroup(f, "Who is accountable for the cluster inside your organisation. Contractors are told whom to ask.")}
 	for i := range routeCount(f) {
 		groups = append(groups, routeGroup(f, i))
 	}
@@ -75,7 +74,7 @@ func clusterGroups(f *form, isNew bool) []group {
 
 func routeGroup(f *form, i int) group {
 	field := func(name string) string { return routeField(name, i) }
-	g := group{Title: fmt.Sprintf("Route %d", i+1), Controls: controls(
+	g := group{Title: ui.Say("Route {1}", i+1), Controls: controls(
 		with(f.text(field("route_name"), "Route name"), func(u *ui.Field) { u.Mono, u.MaxLength, u.Placeholder = true, 63, "web" }),
 		with(f.text(field("path"), "Path prefix"), func(u *ui.Field) {
 			u.Mono, u.MaxLength, u.Placeholder, u.Hint = true, 1024, "/", "The longest prefix that fits a request wins."
@@ -204,7 +203,7 @@ func (c *Console) newCluster(w http.ResponseWriter, r *http.Request, v *visit) e
 		object: "cluster " + want.Name, field: clusterFields(f),
 		change: func(d *directory.Directory) error { return add(&d.Clusters, clusterNamed(want.Name), want) },
 		again:  func() error { return c.showNewCluster(w, r, v, f) },
-		to:     clusterURL(want.Name), said: want.Title + " is added.",
+		to:     clusterURL(want.Name), said: ui.Say("{1} is added.", want.Title),
 	})
 }
 
@@ -217,7 +216,7 @@ func (c *Console) editClusterForm(w http.ResponseWriter, r *http.Request, v *vis
 }
 
 func (c *Console) showEditCluster(w http.ResponseWriter, r *http.Request, v *visit, cl *directory.Cluster, f *form) error {
-	return c.showEdit(w, r, f, editPage{Base: v.page("Edit " + cmp.Or(cl.Title, cl.Name)), About: ui.Link{Label: cl.Name, URL: clusterURL(cl.Name)},
+	return c.showEdit(w, r, f, editPage{Base: v.page(ui.Say("Edit {1}", cmp.Or(cl.Title, cl.Name))), About: ui.Link{Label: ui.Verbatim(cl.Name), URL: clusterURL(cl.Name)},
 		Lede: "A change is in force at once. Open connections go on where their upstream stays.", Groups: clusterGroups(f, false), Routes: routeCount(f),
 		Seen: f.Value("seen"), Submit: "Save", More: "Add another route", URL: clusterURL(cl.Name) + "/edit", Back: clusterURL(cl.Name)})
 }
@@ -239,6 +238,6 @@ func (c *Console) editCluster(w http.ResponseWriter, r *http.Request, v *visit) 
 			return replace(find(d.Clusters, clusterNamed(cl.Name)), f.Value("seen"), want)
 		},
 		again: func() error { return c.showEditCluster(w, r, v, cl, f) },
-		to:    clusterURL(cl.Name), said: want.Title + " is saved.",
+		to:    clusterURL(cl.Name), said: ui.Say("{1} is saved.", want.Title),
 	})
 }

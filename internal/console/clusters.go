@@ -32,9 +32,9 @@ type clusterRow struct {
 func clusterURL(name string) string { return "/console/clusters/" + url.PathEscape(name) }
 
 func clusterLink(d *directory.Directory, name string) ui.Link {
-	l := ui.Link{Label: name, URL: clusterURL(name)}
+	l := ui.Link{Label: ui.Verbatim(name), URL: clusterURL(name)}
 	if cl := find(d.Clusters, clusterNamed(name)); cl != nil {
-		l.Label = cmp.Or(cl.Title, cl.Name)
+		l.Label = ui.Verbatim(cmp.Or(cl.Title, cl.Name))
 	}
 	return l
 }
@@ -64,7 +64,7 @@ func health(list []ClusterStatus) ui.Badge {
 	case healthy == 0:
 		return ui.Badge{Kind: ui.Bad, Text: "unreachable"}
 	case healthy < len(list):
-		return ui.Badge{Kind: ui.Warn, Text: count(len(list)-healthy, "upstream") + " down"}
+		return ui.Badge{Kind: ui.Warn, Text: ui.Count(len(list)-healthy, "{1} upstream down", "{1} upstreams down")}
 	default:
 		return ui.Badge{Kind: ui.Good, Text: "healthy"}
 	}
@@ -111,13 +111,13 @@ type clusterPage struct {
 type routeLine struct {
 	Name, Path string
 	Upstreams  []upstreamLine
-	Notes      []string
+	Notes      []ui.Text
 }
 
 type upstreamLine struct {
 	URL    string
 	Health ui.Badge
-	Since  string
+	Since  ui.Text
 	Error  string
 }
 
@@ -132,7 +132,7 @@ func newUpstreamLine(target string, list []ClusterStatus) upstreamLine {
 			line.Health, line.Error = ui.Badge{Kind: ui.Bad, Text: "unreachable"}, clip(s.Error, 300)
 		}
 		if !s.Since.IsZero() {
-			line.Since = "since " + clock(s.Since)
+			line.Since = ui.Say("since {1}", clock(s.Since))
 		}
 	}
 	return line
@@ -144,10 +144,10 @@ func newRouteLine(rt *directory.Route, list []ClusterStatus) routeLine {
 		line.Upstreams = append(line.Upstreams, newUpstreamLine(u, list))
 	}
 	if rt.HealthPath != "" {
-		line.Notes = append(line.Notes, "Health is checked at "+rt.HealthPath+".")
+		line.Notes = append(line.Notes, ui.Say("Health is checked at {1}.", rt.HealthPath))
 	}
 	if rt.Timeout > 0 {
-		line.Notes = append(line.Notes, "The first byte must come within "+span(rt.Timeout)+".")
+		line.Notes = append(line.Notes, ui.Say("The first byte must come within {1}.", span(rt.Timeout)))
 	}
 	if rt.PreserveHost {
 		line.Notes = append(line.Notes, "The upstream is given the cluster's own host name.")
@@ -168,10 +168,10 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 		return ui.NotFound()
 	}
 	list := c.upstreams()[cl.Name]
-	page := clusterPage{Base: v.page(cmp.Or(cl.Title, cl.Name)), Name: cl.Name, Label: cmp.Or(cl.Title, cl.Name), Class: classBadge(cl.Classification),
+	page := clusterPage{Base: v.page(ui.Verbatim(cmp.Or(cl.Title, cl.Name))), Name: cl.Name, Label: cmp.Or(cl.Title, cl.Name), Class: classBadge(cl.Classification),
 		Owner: cl.Owner, Health: health(list)}
 	for _, h := range cl.Hosts {
-		page.Hosts = append(page.Hosts, ui.Link{Label: h, URL: c.hostURL(h) + "/"})
+		page.Hosts = append(page.Hosts, ui.Link{Label: ui.Verbatim(h), URL: c.hostURL(h) + "/"})
 	}
 	for _, rt := range cl.Routes {
 		page.Routes = append(page.Routes, newRouteLine(&rt, list))

@@ -144,7 +144,7 @@ type route struct {
 	// the route. A form that was posted without waits for the code: see stepup.go.
 	fresh bool
 	// act says in words what the form does, for the page that shows it again.
-	act string
+	act ui.Text
 	// secret marks forms that hold a secret, which is never kept.
 	secret bool
 }
@@ -235,6 +235,8 @@ func (c *Console) gateRoutes() []route {
 		{pattern: "GET /tokens", need: signedIn, handle: c.showTokens},
 		{pattern: "POST /tokens", need: signedIn, handle: c.createToken, fresh: true, act: "Make a token"},
 		{pattern: "POST /tokens/revoke", need: signedIn, handle: c.revokeToken},
+
+		{pattern: "POST /language", need: anyone, handle: c.chooseLanguage},
 
 		{pattern: "GET /notices", need: signedIn, handle: c.showNotices},
 		{pattern: "POST /notices/seen", need: signedIn, handle: c.seeNotices},

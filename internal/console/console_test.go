@@ -337,7 +337,7 @@ func TestEntry_ShowsEveryField(t *testing.T) {
 	var all strings.Builder
 	for _, g := range entryGroups(e) {
 		for _, l := range g.Lines {
-			all.WriteString(l.Label + ": " + l.Value + "\n")
+			all.WriteString(l.Label.String() + ": " + l.Value.String() + "\n")
 		}
 	}
 	for _, l := range reasonLines(e.Reasons) {

@@ -10,7 +10,7 @@ import (
 
 // desk is what the administrators' pages keep in memory between requests.
 type desk struct {
-	flashes waiting[string]   // what the last act says, by session
+	flashes waiting[ui.Text]  // what the last act says, by session
 	reveals waiting[revealed] // invitation links, by session and account
 	tallies tallies
 }
@@ -25,7 +25,7 @@ func (v *visit) mayReview() bool { return mayReview.met(v.Session) }
 
 // page returns the frame for a page of the console, with the message that the
 // last act left for it.
-func (v *visit) page(title string) Base {
+func (v *visit) page(title ui.Text) Base {
 	b := v.Titled(title)
 	if v.r.Method == http.MethodGet && v.Session != nil {
 		if text := v.c.desk.flashes.take(v.Session.ID, v.Now); text != "" {
@@ -36,7 +36,7 @@ func (v *visit) page(title string) Base {
 }
 
 // seeOther sends the visitor to a page after an act, which shows text.
-func (c *Console) seeOther(w http.ResponseWriter, r *http.Request, v *visit, to, text string) error {
+func (c *Console) seeOther(w http.ResponseWriter, r *http.Request, v *visit, to string, text ui.Text) error {
 	if text != "" {
 		c.desk.flashes.put(v.Session.ID, text, v.Now)
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -15,22 +14,22 @@ import (
 // editPage is a form that makes or changes one object.
 type editPage struct {
 	Base
-	Lede   string
+	Lede   ui.Text
 	About  ui.Link // what is changed; empty for something new
 	Faulty int     // how many faults the form shows
-	Faults []string
+	Faults []ui.Text
 	Groups []group
 	Seen   string // which state of the object the form was made from
-	Submit string
-	Routes int    // how many routes the form of a cluster has fields for
-	More   string // a second button that only adds empty fields; empty for none
+	Submit ui.Text
+	Routes int     // how many routes the form of a cluster has fields for
+	More   ui.Text // a second button that only adds empty fields; empty for none
 	URL    string
 	Back   string
 }
 
 // A group is some controls under a title.
 type group struct {
-	Title, Hint string
+	Title, Hint ui.Text
 	Controls    []control
 }
 
@@ -42,15 +41,17 @@ type control struct {
 
 // choices are boxes to tick, of which several may be.
 type choices struct {
-	Name, Label, Hint, Error string
-	One                      bool // exactly one may be chosen
-	Short                    bool // the labels are short: several stand beside one another
-	Items                    []choice
+	Name               string
+	Label, Hint, Error ui.Text
+	One                bool // exactly one may be chosen
+	Short              bool // the labels are short: several stand beside one another
+	Items              []choice
 }
 
 type choice struct {
-	Value, Label, Hint string
-	Checked            bool
+	Value       string
+	Label, Hint ui.Text
+	Checked     bool
 }
 
 // controls makes controls of fields and choices.
@@ -68,7 +69,7 @@ func controls(items ...any) []control {
 }
 
 // boxes returns boxes for a field, ticked as the form has them.
-func (f *form) boxes(name, label string, items []choice) choices {
+func (f *form) boxes(name string, label ui.Text, items []choice) choices {
 	for i := range items {
 		items[i].Checked = f.Checked(name, items[i].Value)
 	}
@@ -108,7 +109,7 @@ func (f *form) asError() error {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		words = append(words, f.faults[name])
 	}
-	return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "refused", Title: "Not possible", Detail: strings.Join(words, " ")}
+	return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "refused", Title: "Not possible", Detail: ui.Join(words, " ")}
 }
 
 // editForm changes the directory in the name of who is signed in. What the
@@ -150,7 +151,7 @@ type saving struct {
 	taken  func()       // notes that the object exists; nil puts it beside the name
 	again  func() error // shows the form once more, with its faults
 	to     string       // the page to go to afterwards
-	said   string       // what that page says
+	said   ui.Text      // what that page says
 }
 
 // save makes the change of a form, or shows the form again with its faults.

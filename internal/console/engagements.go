@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,15 +23,15 @@ type engagementsPage struct {
 	Pager     ui.Pager
 	Empty     ui.Empty
 	MayChange bool
-	Faults    []string
+	Faults    []ui.Text
 }
 
 type engagementRow struct {
 	URL, Name, Title string
 	Vendor           ui.Link
 	State            ui.Badge
-	Starts, Ends     string
-	Left             string
+	Starts, Ends     ui.Text
+	Left             ui.Text
 	Clusters, People int
 	ends             time.Time
 	over             bool
@@ -104,7 +103,7 @@ func (c *Console) engagements(w http.ResponseWriter, r *http.Request, v *visit) 
 	}
 	page.Rows, page.Pager = paged(sortEngagements(rows), number, "/console/engagements", nil, "engagement")
 	if len(rows) == 0 {
-		action, to := "Add the first engagement", "/console/engagements/new"
+		action, to := ui.Text("Add the first engagement"), "/console/engagements/new"
 		if len(d.Vendors) == 0 {
 			action, to = "Add a vendor first", "/console/vendors/new"
 		}
@@ -120,10 +119,10 @@ type engagementPage struct {
 	Name, Label   string
 	Vendor        ui.Link
 	State         ui.Badge
-	Starts, Ends  string
-	Left          string
-	SessionIdle   string // empty: as everywhere
-	SessionEnd    string
+	Starts, Ends  ui.Text
+	Left          ui.Text
+	SessionIdle   ui.Text // empty: as everywhere
+	SessionEnd    ui.Text
 	Clusters      []ui.Link
 	Agreements    []agreementLine
 	KeyDemanded   bool // codes do not count
@@ -148,8 +147,8 @@ func (c *Console) engagement(w http.ResponseWriter, r *http.Request, v *visit) e
 		return ui.NotFound()
 	}
 	row := newEngagementRow(d, e, v)
-	page := engagementPage{Base: v.page(row.Title), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant, AccessTokens: e.AccessTokens,
-		SessionIdle: spanValue(e.Session.Idle), SessionEnd: spanValue(e.Session.Absolute)}
+	page := engagementPage{Base: v.page(ui.Verbatim(row.Title)), Name: e.Name, Label: row.Title, Vendor: row.Vendor, State: row.State, Starts: row.Starts, Ends: row.Ends, Left: row.Left, TrustsFactor: e.TrustProviderFactor, KeyDemanded: e.PhishingResistant, AccessTokens: e.AccessTokens,
+		SessionIdle: ui.Verbatim(spanValue(e.Session.Idle)), SessionEnd: ui.Verbatim(spanValue(e.Session.Absolute))}
 	if vendor := find(d.Vendors, vendorNamed(e.Vendor)); vendor != nil {
 		page.VendorSuspend = vendor.Suspended
 	}
@@ -190,10 +189,10 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 	}
 	var clusters, agreements []choice
 	for _, cl := range d.Clusters {
-		clusters = append(clusters, choice{Value: cl.Name, Label: cmp.Or(cl.Title, cl.Name), Hint: cl.Classification})
+		clusters = append(clusters, choice{Value: cl.Name, Label: ui.Verbatim(cmp.Or(cl.Title, cl.Name)), Hint: classBadge(cl.Classification).Text})
 	}
 	for _, a := range d.Agreements {
-		agreements = append(agreements, choice{Value: a.Name, Label: cmp.Or(a.Title, a.Name), Hint: fmt.Sprintf("version %d", a.Version)})
+		agreements = append(agreements, choice{Value: a.Name, Label: ui.Verbatim(cmp.Or(a.Title, a.Name)), Hint: ui.Say("version {1}", a.Version)})
 	}
 	return []group{
 		{Title: "The contract", Controls: what},
@@ -283,7 +282,7 @@ func (c *Console) newEngagement(w http.ResponseWriter, r *http.Request, v *visit
 		object: "engagement " + want.Name, field: engagementFields,
 		change: func(d *directory.Directory) error { return add(&d.Engagements, engagementNamed(want.Name), want) },
 		again:  func() error { return c.showNewEngagement(w, r, v, f) },
-		to:     engagementURL(want.Name), said: want.Title + " is added.",
+		to:     engagementURL(want.Name), said: ui.Say("{1} is added.", want.Title),
 	})
 }
 
@@ -313,7 +312,7 @@ func factorBoxes(e *directory.Engagement) []string {
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {
 	f.values.Set("vendor", e.Vendor) // it does not change, and what can be chosen depends on it
-	page := editPage{Base: v.page("Edit " + cmp.Or(e.Title, e.Name)), About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
+	page := editPage{Base: v.page(ui.Say("Edit {1}", cmp.Or(e.Title, e.Name))), About: ui.Link{Label: ui.Verbatim(e.Name), URL: engagementURL(e.Name)},
 		Groups: engagementGroups(v.Snapshot.Directory(), f, false), Seen: f.Value("seen"), Submit: "Save", URL: engagementURL(e.Name) + "/edit", Back: engagementURL(e.Name)}
 	if e.Closed {
 		page.Lede = "This engagement is closed. Saving does not open it again."
@@ -341,7 +340,7 @@ func (c *Console) editEngagement(w http.ResponseWriter, r *http.Request, v *visi
 			return nil
 		},
 		again: func() error { return c.showEditEngagement(w, r, v, e, f) },
-		to:    engagementURL(e.Name), said: want.Title + " is saved.",
+		to:    engagementURL(e.Name), said: ui.Say("{1} is saved.", want.Title),
 	})
 }
 
@@ -354,9 +353,9 @@ func (c *Console) askClose(w http.ResponseWriter, r *http.Request, v *visit) err
 	}
 	row := newEngagementRow(d, e, v)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Close " + row.Title), Question: "Close " + row.Title + "?", About: ui.Link{Label: e.Name, URL: engagementURL(e.Name)},
-		Effects: []string{
-			count(row.People, "person") + " working under it will lose access to " + count(row.Clusters, "cluster") + " at once, unless another engagement gives it.",
+		Base: v.page(ui.Say("Close {1}", row.Title)), Question: ui.Say("Close {1}?", row.Title), About: ui.Link{Label: ui.Verbatim(e.Name), URL: engagementURL(e.Name)},
+		Effects: []ui.Text{
+			ui.Count(row.People, "{1} person working under it will lose access to {2} at once, unless another engagement gives it.", "{1} people working under it will lose access to {2} at once, unless another engagement gives it.", count(row.Clusters, "cluster")),
 			"A closed engagement cannot be opened again here; make a new one instead.",
 		},
 		Action: "Close engagement", URL: engagementURL(e.Name) + "/close", Back: engagementURL(e.Name), Danger: true,

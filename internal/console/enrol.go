@@ -56,6 +56,17 @@ func (c *Console) inviteForm(r *http.Request, v *visit, token string) (*invitePa
 	return p, nil
 }
 
+// passwordWords say why a password is refused.
+var passwordWords = map[string]ui.Text{
+	auth.PasswordTooShort: "Use at least 12 characters.",
+	auth.PasswordTooLong:  "Use at most 256 characters.",
+	auth.PasswordNotText:  "Use letters, digits, spaces and signs only.",
+	auth.PasswordCommon:   "This password is among the ones tried first: use several words that do not belong together.",
+	auth.PasswordPattern:  "This password is a repetition or a run of keys: use several words that do not belong together.",
+	auth.PasswordOwnWords: "This password is mostly your own name, address or company: use other words.",
+	auth.PasswordSame:     "This is the password that you have: choose another one.",
+}
+
 func inviteError(err error) error {
 	if errors.Is(err, auth.ErrInviteInvalid) {
 		return &ui.Error{Status: http.StatusGone, Code: "invite_invalid", Title: "This invitation is no longer good",
@@ -66,7 +77,7 @@ func inviteError(err error) error {
 
 func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit) error {
 	token, password := r.PostForm.Get("invite"), r.PostForm.Get("password")
-	refuse := func(field, text string) error {
+	refuse := func(field string, text ui.Text) error {
 		page, err := c.inviteForm(r, v, token)
 		if err != nil {
 			return inviteError(err)
@@ -87,7 +98,7 @@ func (c *Console) acceptInvite(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	enrol, err := c.Auth.AcceptInviteWith(r.Context(), v.Origin, token, password, r.PostForm.Get("phone"))
 	if p, ok := errors.AsType[*auth.PasswordError](err); ok {
-		return refuse("password", sentence(p.Error()))
+		return refuse("password", passwordWords[p.Reason])
 	}
 	if errors.Is(err, auth.ErrPasswordClosed) {
 		return refuse("password", "Your company's people use their company's account in place of a password.")
@@ -248,7 +259,7 @@ func (c *Console) showRecovery(w http.ResponseWriter, r *http.Request, v *visit)
 	return c.recoveryForm(w, r, v, http.StatusOK, "")
 }
 
-func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault string) error {
+func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault ui.Text) error {
 	info, answered, err := c.at(w, r, auth.StepRecovery)
 	if answered || err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -24,12 +23,12 @@ import (
 type entryPage struct {
 	Base
 	Index     uint64
-	Sentence  string
+	Sentence  ui.Text
 	Kind      ui.Badge
 	Groups    []entryGroup
 	Reasons   []reasonLine
 	Partner   *entryRow // the outcome of a request, or the request of an outcome
-	PartnerIs string
+	PartnerIs ui.Text
 	Facts     []knownFact // the facts document in words
 	FactsJSON string
 	FactsHash ui.Hash
@@ -40,20 +39,23 @@ type entryPage struct {
 
 // An entryGroup is some fields of an entry under a title.
 type entryGroup struct {
-	Title string
+	Title ui.Text
 	Lines []entryLine
 }
 
 // An entryLine is one field of an entry in words.
 type entryLine struct {
-	Label string
-	Value string
+	Label ui.Text
+	Value ui.Text
 	Mono  bool
 	URL   string // a search for the same value
 	Hash  *ui.Hash
 }
 
-type reasonLine struct{ Code, Text string }
+type reasonLine struct {
+	Code string
+	Text ui.Text
+}
 
 // entry shows one entry with its other half and its facts.
 func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -73,7 +75,7 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err := c.recordRead(r, v, "log.entry", "entry:"+strconv.FormatUint(index, 10), map[string]string{"index": strconv.FormatUint(index, 10)}); err != nil {
 		return err
 	}
-	page := entryPage{Base: v.page(fmt.Sprintf("Entry %d", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
+	page := entryPage{Base: v.page(ui.Say("Entry {1}", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
 		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Payload)}
 	if err := c.addPartner(ctx, &page, e); err != nil {
 		return err
@@ -173,49 +175,81 @@ func reasonLines(codes []string) []reasonLine {
 }
 
 // entrySentence says in one sentence what an entry records.
-func entrySentence(e *accesslog.Entry) string {
-	who := cmp.Or(e.Email, e.Account, e.Actor, "Nobody that is signed in")
+func entrySentence(e *accesslog.Entry) ui.Text {
+	who := cmp.Or(ui.Verbatim(cmp.Or(e.Email, e.Account, e.Actor)), "Nobody that is signed in")
+	what := e.Method + " " + clip(e.Path, 200)
 	switch e.Type {
 	case policy.RecordRequest:
-		s := who + " asked for " + e.Method + " " + clip(e.Path, 200)
-		if e.Cluster != "" {
-			s += " on " + e.Cluster
+		if e.Cluster == "" {
+			return cmp.Or(effectAlone(e.Effect, who, what), ui.Say("{1} asked for {2}.", who, what))
 		}
-		if words := effectWords[e.Effect]; words != "" {
-			s += " and was " + words
-		}
-		return s + "."
+		return cmp.Or(effectOn(e.Effect, who, what, e.Cluster), ui.Say("{1} asked for {2} on {3}.", who, what, e.Cluster))
 	case policy.RecordOutcome:
-		s := "The request " + e.Method + " " + clip(e.Path, 200) + " of " + who + " was answered"
-		if e.Status != 0 {
-			s += " with status " + strconv.Itoa(e.Status)
-		}
-		if e.Duration != nil {
-			s += " after " + millis(*e.Duration)
-		}
-		if e.Ended != "" {
-			s += " and was cut short"
-		}
-		return s + "."
+		return outcomeSentence(e, who, what)
 	}
-	s := who + ": " + actionWords(e.Action)
+	s := ui.Say("{1}: {2}", who, actionWords(e.Action))
 	if e.Object != "" {
-		s += ", " + e.Object
+		s = ui.Say("{1}, {2}", s, e.Object)
 	}
 	if e.Result != "" && e.Result != "ok" {
-		s += " (not done: " + e.Result + ")"
+		return ui.Say("{1} (not done: {2}).", s, ui.Known(e.Result))
 	}
-	return s + "."
+	return ui.Say("{1}.", s)
+}
+
+// effectOn says what became of a request to a cluster, empty for an unknown effect.
+func effectOn(effect string, who ui.Text, what, cluster string) ui.Text {
+	switch effect {
+	case policy.Allow.String():
+		return ui.Say("{1} asked for {2} on {3} and was allowed.", who, what, cluster)
+	case policy.Challenge.String():
+		return ui.Say("{1} asked for {2} on {3} and was challenged.", who, what, cluster)
+	case policy.Deny.String():
+		return ui.Say("{1} asked for {2} on {3} and was denied.", who, what, cluster)
+	}
+	return ""
+}
+
+// effectAlone says what became of a request to no cluster.
+func effectAlone(effect string, who ui.Text, what string) ui.Text {
+	switch effect {
+	case policy.Allow.String():
+		return ui.Say("{1} asked for {2} and was allowed.", who, what)
+	case policy.Challenge.String():
+		return ui.Say("{1} asked for {2} and was challenged.", who, what)
+	case policy.Deny.String():
+		return ui.Say("{1} asked for {2} and was denied.", who, what)
+	}
+	return ""
+}
+
+// outcomeSentence says how a request was answered.
+func outcomeSentence(e *accesslog.Entry, who ui.Text, what string) ui.Text {
+	var s ui.Text
+	switch {
+	case e.Status != 0 && e.Duration != nil:
+		s = ui.Say("The request {1} of {2} was answered with status {3} after {4}.", what, who, e.Status, millis(*e.Duration))
+	case e.Status != 0:
+		s = ui.Say("The request {1} of {2} was answered with status {3}.", what, who, e.Status)
+	case e.Duration != nil:
+		s = ui.Say("The request {1} of {2} was answered after {3}.", what, who, millis(*e.Duration))
+	default:
+		s = ui.Say("The request {1} of {2} was answered.", what, who)
+	}
+	if e.Ended != "" {
+		return ui.Say("{1} It was cut short.", s)
+	}
+	return s
 }
 
 // actionWords makes words of an action such as account.end_sessions.
-func actionWords(action string) string {
-	return cmp.Or(actionNames[action], strings.Map(func(r rune) rune {
+func actionWords(action string) ui.Text {
+	return cmp.Or(actionNames[action], ui.Verbatim(strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' {
 			return ' '
 		}
 		return r
-	}, action), "something")
+	}, action)), "something")
 }
 
 // entryGroups puts every field of an entry in words. A field that the entry
@@ -224,49 +258,50 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 	search := func(name, value string) string {
 		return "/console/log?" + url.Values{name: {value}}.Encode()
 	}
-	text := func(label, value string) entryLine { return entryLine{Label: label, Value: value} }
-	mono := func(label, value string) entryLine { return entryLine{Label: label, Value: value, Mono: true} }
-	link := func(label, value, field string) entryLine {
-		return entryLine{Label: label, Value: value, Mono: true, URL: search(field, value)}
+	text := func(label, value ui.Text) entryLine { return entryLine{Label: label, Value: value} }
+	mono := func(label ui.Text, value string) entryLine {
+		return entryLine{Label: label, Value: ui.Verbatim(value), Mono: true}
 	}
-	hash := func(label, value string) entryLine {
-		return entryLine{Label: label, Value: value, Hash: &ui.Hash{Value: value, Short: 24}}
+	link := func(label ui.Text, value, field string) entryLine {
+		return entryLine{Label: label, Value: ui.Verbatim(value), Mono: true, URL: search(field, value)}
 	}
-	number := func(label string, n *int64, words func(int64) string) entryLine {
+	hash := func(label ui.Text, value string) entryLine {
+		return entryLine{Label: label, Value: ui.Verbatim(value), Hash: &ui.Hash{Value: value, Short: 24}}
+	}
+	number := func(label ui.Text, n *int64, words func(int64) ui.Text) entryLine {
 		if n == nil {
 			return entryLine{}
 		}
 		return text(label, words(*n))
 	}
-	own := ""
+	var own, status ui.Text
 	if !e.Clock.IsZero() {
-		own = e.Clock.UTC().Format("2 Jan 2006, 15:04:05.000 UTC") + ", as the clock stood"
+		own = ui.Say("{1}, as the clock stood", ui.Instant(e.Clock))
 	}
-	status := ""
 	if e.Status != 0 {
-		status = strings.TrimSpace(strconv.Itoa(e.Status) + " " + http.StatusText(e.Status))
+		status = ui.Verbatim(strings.TrimSpace(strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)))
 	}
 	groups := []entryGroup{
 		{"When and what", []entryLine{
-			text("Time", e.Time.UTC().Format("2 Jan 2006, 15:04:05.000 UTC")), text("Own time", own), text("Type", typeInWords(e.Type)),
-			link("Action", e.Action, searchAction), text("Result", e.Result), link("Request id", e.RequestID, searchRequestID), mono("Node", e.Node),
+			text("Time", ui.Instant(e.Time)), text("Own time", own), text("Type", typeInWords(e.Type)),
+			link("Action", e.Action, searchAction), text("Result", ui.Known(e.Result)), link("Request id", e.RequestID, searchRequestID), mono("Node", e.Node),
 			mono("Object", e.Object), link("Done by", e.Actor, searchAccount),
 		}},
 		{"Who", []entryLine{
 			link("E-mail", e.Email, searchAccount), link("Account", e.Account, searchAccount), link("Vendor", e.Vendor, searchVendor), mono("Engagement", e.Engagement),
-			link("Session", e.Session, searchSession), text("Credential", e.Credential), text("Factors", factorsInWords(e.Factors)),
+			link("Session", e.Session, searchSession), text("Credential", ui.Known(e.Credential)), text("Factors", factorsInWords(e.Factors)),
 			number("Age of the code", e.CodeAge, seconds), mono("Address", e.SourceIP), mono("User agent", e.UserAgent),
 		}},
 		{"Request", []entryLine{
-			link("Cluster", e.Cluster, searchCluster), text("Classification", e.Classification), mono("Route", e.Route), text("Protocol", e.Protocol), mono("Method", e.Method),
+			link("Cluster", e.Cluster, searchCluster), text("Classification", classBadge(e.Classification).Text), mono("Route", e.Route), text("Protocol", ui.Verbatim(e.Protocol)), mono("Method", e.Method),
 			mono("Host", e.Host), link("Path", e.Path, searchPath), mono("Query fields", strings.Join(e.QueryNames, ", ")),
 		}},
 		{"Decision", []entryLine{
-			text("Effect", e.Effect), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts), mono("Agreements accepted", strings.Join(e.Agreements, ", ")),
+			text("Effect", ui.Known(e.Effect)), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts), mono("Agreements accepted", strings.Join(e.Agreements, ", ")),
 		}},
 		{"Outcome", []entryLine{
 			text("Status", status), number("Received", e.BytesIn, size), number("Sent", e.BytesOut, size), number("First byte after", e.FirstByte, millis),
-			number("Duration", e.Duration, millis), mono("Upstream", e.Upstream), text("Cut short because", e.Ended),
+			number("Duration", e.Duration, millis), mono("Upstream", e.Upstream), text("Cut short because", ui.Known(e.Ended)),
 		}},
 		{"Detail", detailLines(e.Detail)},
 	}
@@ -283,13 +318,13 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 func detailLines(detail map[string]string) []entryLine {
 	var out []entryLine
 	for _, k := range slices.Sorted(maps.Keys(detail)) {
-		out = append(out, entryLine{Label: k, Value: detail[k], Mono: true})
+		out = append(out, entryLine{Label: ui.Verbatim(k), Value: ui.Verbatim(detail[k]), Mono: true})
 	}
 	return out
 }
 
-func typeInWords(t policy.RecordType) string {
-	words := map[policy.RecordType]string{
+func typeInWords(t policy.RecordType) ui.Text {
+	words := map[policy.RecordType]ui.Text{
 		policy.RecordRequest: "A decision, recorded before the request was served",
 		policy.RecordOutcome: "What became of an allowed request",
 		policy.RecordLogin:   "Signing in and out, factors, sessions, tokens",
@@ -297,48 +332,49 @@ func typeInWords(t policy.RecordType) string {
 		policy.RecordPolicy:  "A change to policies",
 		policy.RecordLog:     "The log about itself: starts, readings, facts",
 	}
-	return cmp.Or(words[t], string(t))
+	return cmp.Or(words[t], ui.Verbatim(string(t)))
 }
 
-func seconds(n int64) string {
-	return span(time.Duration(n) * time.Second)
+func seconds(n int64) ui.Text {
+	return ui.Verbatim(span(time.Duration(n) * time.Second))
 }
 
-func factorsInWords(factors map[string]int64) string {
-	var out []string
+func factorsInWords(factors map[string]int64) ui.Text {
+	var out []ui.Text
 	for _, name := range slices.Sorted(maps.Keys(factors)) {
-		when := "proved " + seconds(factors[name]) + " before"
+		factor := cmp.Or(factorNames[name], ui.Verbatim(name))
 		if factors[name] == 0 {
-			when = "proved just before"
+			out = append(out, ui.Say("{1}, proved just before", factor))
+			continue
 		}
-		out = append(out, cmp.Or(factorNames[name], name)+", "+when)
+		out = append(out, ui.Say("{1}, proved {2} before", factor, seconds(factors[name])))
 	}
-	return strings.Join(out, "; ")
+	return ui.Join(out, "; ")
 }
 
 // obligationsInWords says what an allowed request was bound to.
-func obligationsInWords(o *policy.Obligations) string {
+func obligationsInWords(o *policy.Obligations) ui.Text {
 	if o == nil || o.IsZero() {
 		return ""
 	}
-	var out []string
+	var out []ui.Text
 	if o.MaxResponseBytes > 0 {
-		out = append(out, "at most "+size(o.MaxResponseBytes)+" in the response")
+		out = append(out, ui.Say("at most {1} in the response", size(o.MaxResponseBytes)))
 	}
 	if o.EgressBudget > 0 {
-		out = append(out, "at most "+size(o.EgressBudget)+" a day")
+		out = append(out, ui.Say("at most {1} a day", size(o.EgressBudget)))
 	}
 	if len(o.Mask) > 0 {
-		out = append(out, "these fields blanked: "+strings.Join(o.Mask, ", "))
+		out = append(out, ui.Say("these fields blanked: {1}", strings.Join(o.Mask, ", ")))
 	}
 	if len(o.StripHeaders) > 0 {
-		out = append(out, "these response headers taken off: "+strings.Join(o.StripHeaders, ", "))
+		out = append(out, ui.Say("these response headers taken off: {1}", strings.Join(o.StripHeaders, ", ")))
 	}
 	if o.MaxCodeAge > 0 {
-		out = append(out, "a code no older than "+span(o.MaxCodeAge.Duration()))
+		out = append(out, ui.Say("a code no older than {1}", span(o.MaxCodeAge.Duration())))
 	}
 	if len(o.Notify) > 0 {
-		out = append(out, "told to "+strings.Join(o.Notify, ", "))
+		out = append(out, ui.Say("told to {1}", strings.Join(o.Notify, ", ")))
 	}
-	return strings.Join(out, "; ")
+	return ui.Join(out, "; ")
 }

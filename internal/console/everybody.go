@@ -16,7 +16,7 @@ import (
 type everybodyPage struct {
 	Base
 	Search    []ui.Field
-	Faults    []string
+	Faults    []ui.Text
 	Table     sessionTable
 	Pager     ui.Pager
 	Empty     ui.Empty
@@ -68,7 +68,7 @@ func (c *Console) allSessions(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func sessionFits(s *auth.Session, text, vendor, state string) bool {
-	if text != "" && !strings.Contains(strings.ToLower(s.Name+" "+s.Email+" "+s.IP+" "+clientWords(s.UserAgent)), text) {
+	if text != "" && !strings.Contains(strings.ToLower(s.Name+" "+s.Email+" "+s.IP+" "+clientWords(s.UserAgent).String()), text) {
 		return false
 	}
 	if vendor == ownPeople && s.Vendor != "" || vendor != "" && vendor != ownPeople && s.Vendor != vendor {
@@ -88,7 +88,7 @@ func sessionFits(s *auth.Session, text, vendor, state string) bool {
 // namedSessionRow is newSessionRow with whose session it is.
 func (v *visit) namedSessionRow(s *auth.Session) sessionRow {
 	row := v.newSessionRow(s, endSessionURL(s.ID))
-	row.Person = ui.Link{Label: cmp.Or(s.Name, s.Email), URL: personURL(s.Account)}
+	row.Person = ui.Link{Label: ui.Verbatim(cmp.Or(s.Name, s.Email)), URL: personURL(s.Account)}
 	return row
 }
 
@@ -112,7 +112,7 @@ func (c *Console) endAnySession(w http.ResponseWriter, r *http.Request, v *visit
 		http.Redirect(w, r, "/login?note=out", http.StatusSeeOther)
 		return nil
 	}
-	return c.seeOther(w, r, v, "/console/sessions", "The session of "+all[i].Email+" ended.")
+	return c.seeOther(w, r, v, "/console/sessions", ui.Say("The session of {1} ended.", all[i].Email))
 }
 
 // Words that have to be typed before everybody is signed out.
@@ -129,7 +129,7 @@ func (c *Console) showEndEverybody(w http.ResponseWriter, r *http.Request, v *vi
 	}
 	return c.show(w, r, f.status(), "ask", askPage{
 		Base: v.page("End everybody's sessions"), Question: "End everybody's sessions?", About: ui.Link{Label: "Sessions", URL: "/console/sessions"},
-		Effects: []string{
+		Effects: []ui.Text{
 			cut(max(0, len(all)-1), "Nobody but you is signed in at the moment."),
 			"Every token and every sign-in under way ends too. Whoever may sign in can do so again at once.",
 			"This session of yours stays, unless you choose otherwise below.",
@@ -166,7 +166,7 @@ func (c *Console) endEverybody(w http.ResponseWriter, r *http.Request, v *visit)
 		http.Redirect(w, r, "/login?note=out", http.StatusSeeOther)
 		return nil
 	}
-	return c.seeOther(w, r, v, "/console/sessions", count(n, "session")+" ended.")
+	return c.seeOther(w, r, v, "/console/sessions", ui.Count(n, "{1} session ended.", "{1} sessions ended."))
 }
 
 // vendorSessionRows is how many sessions a vendor's page shows.
@@ -183,7 +183,7 @@ func (c *Console) vendorSessions(r *http.Request, v *visit, page *vendorPage) er
 		return authError(err, "listing sessions")
 	}
 	page.SessionsURL = "/console/sessions?vendor=" + url.QueryEscape(page.Name)
-	page.SessionText = count(len(list), "session") + " of this vendor"
+	page.SessionText = ui.Count(len(list), "{1} session of this vendor", "{1} sessions of this vendor")
 	page.Sessions = sessionTable{People: true, MayEnd: v.mayChange()}
 	for i := range list[:min(len(list), vendorSessionRows)] {
 		page.Sessions.Rows = append(page.Sessions.Rows, v.namedSessionRow(&list[i]))
@@ -206,8 +206,8 @@ func (c *Console) askEndVendor(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	title := cmp.Or(have.Title, have.Name)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("End all sessions of " + title), Question: "End all sessions of " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
-		Effects: []string{
+		Base: v.page(ui.Say("End all sessions of {1}", title)), Question: ui.Say("End all sessions of {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
+		Effects: []ui.Text{
 			cut(len(list), "Nobody of this vendor is signed in at the moment."),
 			"Their tokens and sign-ins under way end too. They can sign in again at once: to keep them out, suspend the vendor.",
 		},
@@ -232,5 +232,5 @@ func (c *Console) endVendor(w http.ResponseWriter, r *http.Request, v *visit) er
 	if err != nil {
 		return authError(err, "ending a vendor's sessions")
 	}
-	return c.seeOther(w, r, v, vendorURL(have.Name), count(n, "session")+" ended.")
+	return c.seeOther(w, r, v, vendorURL(have.Name), ui.Count(n, "{1} session ended.", "{1} sessions ended."))
 }

@@ -46,7 +46,7 @@ func TestEverybody_ListFilterPages(t *testing.T) {
 	only("vendor=-", "Ada Brandt</a>", "Kim Larsen")
 	only("state=paused", "No session matches", "Kim Larsen")
 	only("text=nobody-at-all", "No session matches", "Kim Larsen")
-	shows(t, o.get("ada", "/console/sessions?vendor=nowhere"), 422, "There is no vendor named")
+	shows(t, o.get("ada", "/console/sessions?vendor=nowhere"), 422, "is not among the choices")
 	shows(t, o.get("ada", "/console/sessions?color=red"), 422, "There is no field")
 	shows(t, o.get("abe", "/console/sessions"), 403)
 

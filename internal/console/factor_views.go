@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -29,10 +31,13 @@ func (c *Console) factorSummary(ctx context.Context, account string) (factorSumm
 }
 
 // A personFactor is one factor as administrators see it: never its secret.
-type personFactor struct{ Name, Kind, Added, Used string }
+type personFactor struct {
+	Name              string
+	Kind, Added, Used ui.Text
+}
 
 // factorKinds words the kinds of factors.
-var factorKinds = map[string]string{policy.FactorTOTP: "Authenticator app"}
+var factorKinds = map[string]ui.Text{policy.FactorTOTP: "Authenticator app"}
 
 func (c *Console) personFactors(ctx context.Context, account string, now time.Time) ([]personFactor, error) {
 	list, err := c.Auth.Authenticators(ctx, account)
@@ -41,7 +46,7 @@ func (c *Console) personFactors(ctx context.Context, account string, now time.Ti
 	}
 	var rows []personFactor
 	for _, a := range list {
-		rows = append(rows, personFactor{Name: a.Name, Kind: orElse(factorKinds[a.Kind], a.Kind), Added: clock(a.Created), Used: ago(now, a.LastUsed)})
+		rows = append(rows, personFactor{Name: a.Name, Kind: cmp.Or(factorKinds[a.Kind], ui.Verbatim(a.Kind)), Added: clock(a.Created), Used: ago(now, a.LastUsed)})
 	}
 	return rows, nil
 }

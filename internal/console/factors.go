@@ -32,7 +32,7 @@ type factorRow struct {
 	ID, Name        string
 	URL             string
 	Created, Used   time.Time
-	UsedAgo         string
+	UsedAgo         ui.Text
 	Offset, Seconds int // of the newest code: steps, and their seconds without a sign
 }
 
@@ -133,7 +133,7 @@ func (c *Console) showFactor(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 // nameFault words what is wrong with the name of a factor, empty when nothing is.
-func nameFault(err error) string {
+func nameFault(err error) ui.Text {
 	switch {
 	case errors.Is(err, auth.ErrNameTaken):
 		return "Another of your factors has this name. Choose one that tells them apart."

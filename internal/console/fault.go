@@ -18,16 +18,16 @@ const freshFor = 15 * time.Minute
 // answer and a sentence for the person.
 type tried struct {
 	status int
-	text   string
+	text   ui.Text
 	wait   time.Duration
 }
 
 // triedCode words a failed sign-in, code or confirmation. Its second result is
 // false for errors that no form can show. One sentence serves every cause that
 // must not be told apart: unknown, disabled and ended accounts, and wrong passwords.
-func triedCode(err error, wrong string) (tried, bool) {
+func triedCode(err error, wrong ui.Text) (tried, bool) {
 	if t, ok := errors.AsType[*auth.ThrottledError](err); ok {
-		text := "There were too many tries. Please wait " + waitWords(t.RetryAfter) + " and try again."
+		text := ui.Say("There were too many tries. Please wait {1} and try again.", waitWords(t.RetryAfter))
 		if t.Stopped {
 			text = "There were too many wrong codes, so codes of the app are no longer accepted. Use a recovery code, or ask your administrator to reset your second factor."
 		}
@@ -45,17 +45,17 @@ func triedCode(err error, wrong string) (tried, bool) {
 }
 
 // waitWords says a duration as people would.
-func waitWords(d time.Duration) string {
+func waitWords(d time.Duration) ui.Text {
 	s := int(math.Ceil(d.Seconds()))
 	switch {
 	case s <= 1:
 		return "a second"
 	case s < 90:
-		return fmt.Sprintf("%d seconds", s)
+		return ui.Count(s, "{1} second", "{1} seconds")
 	case s < 5400:
-		return fmt.Sprintf("%d minutes", (s+59)/60)
+		return ui.Count((s+59)/60, "{1} minute", "{1} minutes")
 	}
-	return fmt.Sprintf("%d hours", (s+3599)/3600)
+	return ui.Count((s+3599)/3600, "{1} hour", "{1} hours")
 }
 
 // authError maps an error of package auth that no form of the page shows. doing
@@ -70,7 +70,7 @@ func authError(err error, doing string) error {
 	case errors.Is(err, auth.ErrForbidden):
 		return &ui.Error{Status: http.StatusForbidden, Detail: "Your account may not do this.", Err: cause}
 	case errors.Is(err, auth.ErrAccountInactive), errors.Is(err, auth.ErrEnrolled):
-		return &ui.Error{Status: http.StatusConflict, Title: "That is not possible now", Detail: sentence(err.Error()), Err: cause}
+		return &ui.Error{Status: http.StatusConflict, Title: "That is not possible now", Detail: ui.Known(sentence(err.Error())), Err: cause}
 	case errors.Is(err, auth.ErrInvalid):
 		return &ui.Error{Status: http.StatusBadRequest, Err: cause}
 	case errors.Is(err, auth.ErrBusy):

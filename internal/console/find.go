@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -78,7 +77,7 @@ func byTitle[T any](title func(*T) string) func(a, b T) int {
 
 // nothingYet says what a list is for that is empty, with the first step for
 // who may take it.
-func (v *visit) nothingYet(title, text, action, to string) ui.Empty {
+func (v *visit) nothingYet(title, text, action ui.Text, to string) ui.Empty {
 	e := ui.Empty{Title: title, Text: text}
 	if v.mayChange() {
 		e.Action, e.ActionURL = action, to
@@ -86,11 +85,12 @@ func (v *visit) nothingYet(title, text, action, to string) ui.Empty {
 	return e
 }
 
-// options makes choices whose labels are their values.
+// options makes choices whose labels are their values, which are words that
+// the console knows.
 func options(values []string) []ui.Option {
 	out := make([]ui.Option, 0, len(values))
 	for _, v := range values {
-		out = append(out, ui.Option{Value: v, Label: v})
+		out = append(out, ui.Option{Value: v, Label: ui.Known(v)})
 	}
 	return out
 }
@@ -98,7 +98,7 @@ func options(values []string) []ui.Option {
 // vendorOptions makes a choice of vendors by title, after further ones.
 func vendorOptions(d *directory.Directory, first ...ui.Option) []ui.Option {
 	for _, v := range d.Vendors {
-		first = append(first, ui.Option{Value: v.Name, Label: cmp.Or(v.Title, v.Name)})
+		first = append(first, ui.Option{Value: v.Name, Label: ui.Verbatim(cmp.Or(v.Title, v.Name))})
 	}
 	return first
 }
@@ -106,7 +106,7 @@ func vendorOptions(d *directory.Directory, first ...ui.Option) []ui.Option {
 func clusterOptions(d *directory.Directory) []ui.Option {
 	var out []ui.Option
 	for _, c := range d.Clusters {
-		out = append(out, ui.Option{Value: c.Name, Label: cmp.Or(c.Title, c.Name)})
+		out = append(out, ui.Option{Value: c.Name, Label: ui.Verbatim(cmp.Or(c.Title, c.Name))})
 	}
 	return out
 }
@@ -132,7 +132,7 @@ func paged[T any](rows []T, number int, path string, q url.Values, noun string) 
 	}
 	pager := ui.Pager{Text: count(len(rows), noun)}
 	if len(rows) > rowsAPage {
-		pager.Text = fmt.Sprintf("%d to %d of %s", min(from+1, to), to, pager.Text)
+		pager.Text = ui.Say("{1} to {2} of {3}", min(from+1, to), to, pager.Text)
 	}
 	if number > 1 {
 		pager.Newer = link(number - 1)
@@ -159,7 +159,7 @@ func fingerprint(object any) string {
 func (f *form) known(names ...string) {
 	for name := range f.values {
 		if !slices.Contains(names, name) {
-			f.note("There is no field %q to search by.", clip(name, 40))
+			f.note("There is no field “{1}” to search by.", clip(name, 40))
 		} else if len(f.values[name]) > 1 {
 			f.fault(name, "Give this once.")
 		}
@@ -172,19 +172,19 @@ func (f *form) pageNumber(name string) int {
 	}
 	n, err := strconv.Atoi(f.Value(name))
 	if err != nil || n < 1 || n > 1_000_000 {
-		f.note("There is no page %q.", clip(f.Value(name), 20))
+		f.note("There is no page “{1}”.", clip(f.Value(name), 20))
 		return 1
 	}
 	return n
 }
 
 // search returns the text field of a search.
-func (f *form) search(name, label string) ui.Field {
+func (f *form) search(name string, label ui.Text) ui.Field {
 	return ui.Field{Name: name, Label: label, Type: "search", Value: f.Value(name), Error: f.Fault(name), MaxLength: 254}
 }
 
 // choice returns a select; any labels the empty choice, which is left out when any is empty.
-func (f *form) choice(name, label, empty string, choices []ui.Option) ui.Field {
+func (f *form) choice(name string, label, empty ui.Text, choices []ui.Option) ui.Field {
 	field := ui.Field{Name: name, Label: label, Value: f.Value(name), Error: f.Fault(name)}
 	if empty != "" {
 		field.Options = append(field.Options, ui.Option{Label: empty})
@@ -197,17 +197,17 @@ func (f *form) choice(name, label, empty string, choices []ui.Option) ui.Field {
 }
 
 // text returns a one-line field.
-func (f *form) text(name, label string) ui.Field {
+func (f *form) text(name string, label ui.Text) ui.Field {
 	return ui.Field{Name: name, Label: label, Type: "text", Value: f.Value(name), Error: f.Fault(name), Autocomplete: "off"}
 }
 
 // area returns a field of several lines.
-func (f *form) area(name, label string, rows int) ui.Field {
+func (f *form) area(name string, label ui.Text, rows int) ui.Field {
 	return ui.Field{Name: name, Label: label, Value: f.Value(name), Error: f.Fault(name), Rows: rows}
 }
 
 // day returns a date field.
-func (f *form) day(name, label string) ui.Field {
+func (f *form) day(name string, label ui.Text) ui.Field {
 	return ui.Field{Name: name, Label: label, Type: "date", Value: f.Value(name), Error: f.Fault(name)}
 }
 
@@ -221,7 +221,7 @@ func (f *form) status() int {
 }
 
 // all returns the faults that no field shows.
-func (f *form) all() []string { return f.Notes }
+func (f *form) all() []ui.Text { return f.Notes }
 
 // with returns field after change has completed it.
 func with(field ui.Field, change func(*ui.Field)) ui.Field {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"net/http"
 	"net/mail"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/ui"
 )
 
 // A form holds what was typed and what is wrong with it, so that a page can
@@ -20,8 +20,8 @@ import (
 // an empty one without faults.
 type form struct {
 	values url.Values
-	faults map[string]string // by field name
-	Notes  []string          // faults that belong to no field of the page
+	faults map[string]ui.Text // by field name
+	Notes  []ui.Text          // faults that belong to no field of the page
 	// isTaken is set when a change found that the object exists already.
 	isTaken bool
 }
@@ -41,7 +41,7 @@ func (f *form) Value(name string) string {
 }
 
 // Fault returns what is wrong with the field name, empty when nothing is.
-func (f *form) Fault(name string) string {
+func (f *form) Fault(name string) ui.Text {
 	if f == nil {
 		return ""
 	}
@@ -65,33 +65,33 @@ func (f *form) Faulty() int {
 }
 
 // fault notes what is wrong with the field name; the first fault of a field stays.
-func (f *form) fault(name, format string, args ...any) {
+func (f *form) fault(name string, text ui.Text, values ...any) {
 	if f.faults == nil {
-		f.faults = make(map[string]string)
+		f.faults = make(map[string]ui.Text)
 	}
 	if _, have := f.faults[name]; !have {
-		f.faults[name] = fmt.Sprintf(format, args...)
+		f.faults[name] = ui.Say(text, values...)
 	}
 }
 
 // note adds a fault that belongs to no field.
-func (f *form) note(format string, args ...any) {
-	if s := fmt.Sprintf(format, args...); !slices.Contains(f.Notes, s) {
+func (f *form) note(text ui.Text, values ...any) {
+	if s := ui.Say(text, values...); !slices.Contains(f.Notes, s) {
 		f.Notes = append(f.Notes, s)
 	}
 }
 
 // line returns a one-line field without surrounding space. It must be there
 // when required, and be of at most limit characters, none of them a control.
-func (f *form) line(name, what string, limit int, required bool) string {
+func (f *form) line(name string, what ui.Text, limit int, required bool) string {
 	s := strings.TrimSpace(f.Value(name))
 	switch {
 	case s == "" && required:
-		f.fault(name, "Give %s.", what)
+		f.fault(name, "Give {1}.", what)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
 		f.fault(name, "This holds characters that cannot be shown.")
 	case utf8.RuneCountInString(s) > limit:
-		f.fault(name, "At most %d characters.", limit)
+		f.fault(name, "At most {1} characters.", limit)
 	}
 	return s
 }
@@ -120,13 +120,13 @@ func (f *form) slug(name string) string {
 
 // oneOf returns a field whose value must be among choices; empty is accepted
 // only when choices hold it.
-func (f *form) oneOf(name, what string, choices []string) string {
+func (f *form) oneOf(name string, what ui.Text, choices []string) string {
 	s := f.Value(name)
 	if !slices.Contains(choices, s) {
 		if s == "" {
-			f.fault(name, "Choose %s.", what)
+			f.fault(name, "Choose {1}.", what)
 		} else {
-			f.fault(name, "There is no %s named %q.", strings.TrimPrefix(strings.TrimPrefix(what, "an "), "a "), clip(s, 80))
+			f.fault(name, "“{1}” is not among the choices.", clip(s, 80))
 		}
 	}
 	return s
@@ -137,7 +137,7 @@ func (f *form) someOf(name string, choices []string) []string {
 	var out []string
 	for _, s := range f.values[name] {
 		if !slices.Contains(choices, s) {
-			f.fault(name, "%q is not among the choices.", clip(s, 80))
+			f.fault(name, "“{1}” is not among the choices.", clip(s, 80))
 			return nil
 		}
 		if !slices.Contains(out, s) {
@@ -172,7 +172,7 @@ func (f *form) ends(name string, required bool) time.Time {
 	}
 	end, err := directory.ParseDate(t.Format(time.DateOnly), true) // as in files
 	if err != nil {
-		f.fault(name, "%s", faultWords(err.Error()))
+		f.fault(name, faultWords(err.Error()))
 	}
 	return end
 }
@@ -219,25 +219,25 @@ func (f *form) place(fault directory.Fault, object string, field func(string) st
 		if fault.Field != "" {
 			about += ", " + fault.Field
 		}
-		f.note("%s: %s", about, words)
+		f.note("{1}: {2}", about, words)
 		return
 	}
 	if name := field(fault.Field); name != "" {
-		f.fault(name, "%s", words)
+		f.fault(name, words)
 		return
 	}
-	f.note("%s", words)
+	f.note(words)
 }
 
 // faultWords makes a sentence of a fault's message, which is written to follow
 // the name of a field.
-func faultWords(s string) string {
+func faultWords(s string) ui.Text {
 	for _, verb := range []string{"is ", "must ", "has ", "holds ", "contains ", "begins ", "does "} {
 		if strings.HasPrefix(s, verb) {
-			return sentence("this " + s)
+			return ui.Known(sentence("this " + s))
 		}
 	}
-	return sentence(s)
+	return ui.Known(sentence(s))
 }
 
 // taken reports whether a change was refused because the object exists.

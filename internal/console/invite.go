@@ -47,7 +47,7 @@ func personGroups(d *directory.Directory, f *form, email bool) []group {
 	}
 	roles := make([]choice, 0, len(policy.Roles))
 	for _, r := range policy.Roles {
-		roles = append(roles, choice{Value: string(r), Label: string(r), Hint: roleWords[r]})
+		roles = append(roles, choice{Value: string(r), Label: ui.Known(string(r)), Hint: roleWords[r]})
 	}
 	return []group{
 		{Title: "Who", Controls: who},
@@ -134,14 +134,14 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 
 // askReinvite asks before a new link voids the old one.
 func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "invite")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("New invitation for " + a.Email), Question: "Make a new invitation link for " + nameOf(a) + "?",
-		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
+		Base: v.page(ui.Say("New invitation for {1}", a.Email)), Question: ui.Say("Make a new invitation link for {1}?", nameOf(a)),
+		About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
 			"An earlier link, when there is one, stops working.",
 			"The new link works once, for 24 hours, and is shown to you once.",
 		},
@@ -150,7 +150,7 @@ func (c *Console) askReinvite(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (c *Console) reinvite(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "invite")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot invite your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func accountState(a *directory.Account) string {
 
 func (c *Console) showEditPerson(w http.ResponseWriter, r *http.Request, v *visit, a *directory.Account, f *form) error {
 	page := editPage{
-		Base: v.page("Edit " + nameOf(a)), About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
+		Base: v.page(ui.Say("Edit {1}", nameOf(a))), About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
 		Groups: personGroups(v.Snapshot.Directory(), f, false), Submit: "Save", Seen: f.Value("seen"), URL: personURL(a.ID) + "/edit", Back: personURL(a.ID),
 	}
 	if a.ID == v.Session.Account {
@@ -221,6 +221,6 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 			return nil
 		},
 		again: func() error { return c.showEditPerson(w, r, v, a, f) },
-		to:    personURL(a.ID), said: nameOf(&want) + " is saved.",
+		to:    personURL(a.ID), said: ui.Say("{1} is saved.", nameOf(&want)),
 	})
 }

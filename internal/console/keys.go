@@ -105,13 +105,13 @@ func (c *Console) showNewKey(w http.ResponseWriter, r *http.Request, v *visit) e
 
 // newKeyForm shows the page that asks for a new key. Without a factor that is
 // fresh enough the visitor gives one first and comes back.
-func (c *Console) newKeyForm(w http.ResponseWriter, r *http.Request, v *visit, status int, name ui.Field, fault string) error {
+func (c *Console) newKeyForm(w http.ResponseWriter, r *http.Request, v *visit, status int, name ui.Field, fault ui.Text) error {
 	back := c.returning(r)
 	page := &newKeyPage{Base: v.Alone("Add a passkey or security key"), Name: name, Back: "/factors"}
 	if page.Name.Name == "" {
 		page.Name = keyNameField("")
 		page.Name.Hint = "So that you know it again: where it is, or what it looks like."
-		page.Name.Value = clientWords(r.UserAgent())
+		page.Name.Value = c.UI.Say(r, clientWords(r.UserAgent()))
 	}
 	q, err := c.Auth.BeginKeyRegistration(r.Context(), v.Origin, v.Session)
 	switch {
@@ -150,7 +150,7 @@ func (c *Console) addKey(w http.ResponseWriter, r *http.Request, v *visit) error
 		return c.newKeyForm(w, r, v, http.StatusForbidden, name, "")
 	}
 	setCookie(w, auth.SessionCookie, cookie, 0)
-	c.desk.flashes.put(v.Session.ID, "“"+key.Name+"” is added.", v.Now)
+	c.desk.flashes.put(v.Session.ID, ui.Say("“{1}” is added.", key.Name), v.Now)
 	if back.id == "" {
 		back = c.remember("/factors")
 	}
@@ -187,8 +187,8 @@ func (c *Console) askRemoveKey(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	page := askPage{Base: v.page("Remove a key"), Question: "Remove “" + k.Name + "”?", About: ui.Link{Label: "My factors", URL: "/factors"},
-		Effects: []string{
+	page := askPage{Base: v.page("Remove a key"), Question: ui.Say("Remove “{1}”?", k.Name), About: ui.Link{Label: "My factors", URL: "/factors"},
+		Effects: []ui.Text{
 			"Nobody can sign in with this key any more.",
 			"Your other sessions and your tokens that were opened with a key end at once.",
 		},
@@ -209,7 +209,7 @@ func (c *Console) removeKey(w http.ResponseWriter, r *http.Request, v *visit) er
 		return keyRemovalError(err)
 	}
 	setCookie(w, auth.SessionCookie, cookie, 0)
-	return c.seeOther(w, r, v, "/factors", "“"+k.Name+"” is removed.")
+	return c.seeOther(w, r, v, "/factors", ui.Say("“{1}” is removed.", k.Name))
 }
 
 func keyRemovalError(err error) error {

@@ -12,9 +12,9 @@ import (
 // template is "key-ask".
 type keyForm struct {
 	Action   string
-	Question string // names the question
-	Options  string // the question, as JSON
-	Fault    string // what was wrong with the last answer
+	Question string  // names the question
+	Options  string  // the question, as JSON
+	Fault    ui.Text // what was wrong with the last answer
 }
 
 // keyQuestion makes the form of a question; nil where the account has no key
@@ -30,7 +30,7 @@ func keyQuestion(q auth.KeyQuestion, err error, action string) (*keyForm, error)
 }
 
 // keyFault words what was wrong with a key's answer; empty for other errors.
-func keyFault(err error) (text string, status int) {
+func keyFault(err error) (text ui.Text, status int) {
 	switch {
 	case errors.Is(err, auth.ErrKeyRefused):
 		return "That key was not accepted. Use one that is in your list, at this very address.", http.StatusUnauthorized
@@ -65,7 +65,7 @@ func (c *Console) loginKey(w http.ResponseWriter, r *http.Request, v *visit) err
 }
 
 // spoil says what was wrong with the last key's answer.
-func (p *codePage) spoil(text string) {
+func (p *codePage) spoil(text ui.Text) {
 	if p.Key == nil {
 		p.Flash = &ui.Flash{Kind: ui.Bad, Text: text}
 		return
@@ -89,7 +89,7 @@ func (c *Console) showConfirmKey(w http.ResponseWriter, r *http.Request, v *visi
 	return c.confirmKeyForm(w, r, v, http.StatusOK, "")
 }
 
-func (c *Console) confirmKeyForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault string) error {
+func (c *Console) confirmKeyForm(w http.ResponseWriter, r *http.Request, v *visit, status int, fault ui.Text) error {
 	back := c.returning(r)
 	q, err := c.Auth.BeginKeyConfirm(r.Context(), v.Origin, v.Session)
 	if errors.Is(err, auth.ErrNoKeys) {

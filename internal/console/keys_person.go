@@ -21,14 +21,14 @@ type personKeys struct {
 }
 
 type personKey struct {
-	Name, Bound       string
-	Created, LastUsed string
-	Synced, Cloned    bool
-	RemoveURL         string // empty: may not be removed here
+	Name                     string
+	Bound, Created, LastUsed ui.Text
+	Synced, Cloned           bool
+	RemoveURL                string // empty: may not be removed here
 }
 
 // boundWords says what was proved when a key was added.
-var boundWords = map[string]string{
+var boundWords = map[string]ui.Text{
 	auth.BoundEnrolment:     "while enrolling",
 	auth.BoundAdministrator: "with an administrator's permission",
 	auth.BoundKey:           "with another key",
@@ -64,8 +64,8 @@ func (c *Console) askAllowKey(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Allow a key"), Question: "Let " + nameOf(a) + " add a key?", About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
+		Base: v.page("Allow a key"), Question: ui.Say("Let {1} add a key?", nameOf(a)), About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
 			"For 24 hours a code is enough to add one passkey or security key.",
 			"Make sure by another channel that the person asked for it: whoever was tricked out of a code could otherwise lose more.",
 			"The person is told.",
@@ -83,7 +83,7 @@ func (c *Console) allowKey(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return authError(err, "allowing a key")
 	}
-	return c.seeOther(w, r, v, personURL(a.ID), a.Email+" may add a key until "+clock(until)+".")
+	return c.seeOther(w, r, v, personURL(a.ID), ui.Say("{1} may add a key until {2}.", a.Email, clock(until)))
 }
 
 // askRemovePersonKey asks before somebody else's key is removed.
@@ -97,8 +97,8 @@ func (c *Console) askRemovePersonKey(w http.ResponseWriter, r *http.Request, v *
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Remove a key"), Question: "Remove “" + k.Name + "” of " + nameOf(a) + "?", About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
+		Base: v.page("Remove a key"), Question: ui.Say("Remove “{1}” of {2}?", k.Name, nameOf(a)), About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
 			"Nobody can sign in with this key any more.",
 			"Sessions and tokens of this person that were opened with a key end at once.",
 			"The person is told.",
@@ -119,5 +119,5 @@ func (c *Console) removePersonKey(w http.ResponseWriter, r *http.Request, v *vis
 	if err := c.Auth.RemoveKeyOf(r.Context(), v.AuthActor(), a.ID, k.ID); err != nil {
 		return keyRemovalError(err)
 	}
-	return c.seeOther(w, r, v, personURL(a.ID), "“"+k.Name+"” is removed.")
+	return c.seeOther(w, r, v, personURL(a.ID), ui.Say("“{1}” is removed.", k.Name))
 }

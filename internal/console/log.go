@@ -33,11 +33,11 @@ type logPage struct {
 	Search  []ui.Field
 	More    []ui.Field // fields that are needed less often
 	Open    bool       // one of More is filled in
-	Faults  []string
+	Faults  []ui.Text
 	Rows    []entryRow
 	Pager   ui.Pager
 	Empty   ui.Empty
-	Partial string // why the list ends before it should
+	Partial ui.Text // why the list ends before it should
 	Size    uint64
 	Quick   []ui.Link // searches that are made often
 }
@@ -52,13 +52,13 @@ type entryRow struct {
 	Who       string
 	WhoURL    string
 	Cluster   string
-	What      string // method and path, or what was done
+	What      ui.Text // method and path, or what was done
 	Mono      bool
 	Kind      ui.Badge
 	Status    string
 	StatusBad bool
-	Note      string // the first reason, or how it ended
-	Codes     string // of all reasons
+	Note      ui.Text // the first reason, or how it ended
+	Codes     string  // of all reasons
 }
 
 // recordRead records that somebody reads the log before they see anything of it.
@@ -98,7 +98,7 @@ func (c *Console) log(w http.ResponseWriter, r *http.Request, v *visit) error {
 		page.Rows = append(page.Rows, newEntryRow(p))
 	}
 	if found.overdue {
-		page.Partial = "The search was stopped after " + strconv.Itoa(int(searchTime.Seconds())) + " seconds. What it found until then is shown; give a time to search less of the log."
+		page.Partial = ui.Say("The search was stopped after {1} seconds. What it found until then is shown; give a time to search less of the log.", int(searchTime.Seconds()))
 	}
 	page.Pager = logPager(q, found)
 	if len(page.Rows) == 0 && !found.overdue {
@@ -231,7 +231,7 @@ func (c *Console) join(ctx context.Context, pairs []pair) error {
 // effectBadge shows an effect as a word with its colour.
 func effectBadge(effect string) ui.Badge {
 	kind := map[string]string{policy.Allow.String(): ui.Good, policy.Challenge.String(): ui.Warn, policy.Deny.String(): ui.Bad}[effect]
-	return ui.Badge{Kind: cmp.Or(kind, ui.Neutral), Text: effect}
+	return ui.Badge{Kind: cmp.Or(kind, ui.Neutral), Text: ui.Known(effect)}
 }
 
 // newEntryRow makes one line of an entry.
@@ -243,17 +243,17 @@ func newEntryRow(p pair) entryRow {
 	}
 	switch e.Type {
 	case policy.RecordRequest, policy.RecordOutcome:
-		row.What, row.Kind = e.Method+" "+e.Path, effectBadge(cmp.Or(e.Effect, "outcome"))
+		row.What, row.Kind = ui.Verbatim(e.Method+" "+e.Path), effectBadge(cmp.Or(e.Effect, "outcome"))
 		row.Note, row.Codes = joinReasons(e.Reasons), strings.Join(e.Reasons, ", ")
 	default:
 		row.Mono = false
 		row.What = actionWords(e.Action)
 		if name := objectName(e.Object); name != "" && name != "log" && name != row.Who {
-			row.What += ": " + name
+			row.What = ui.Say("{1}: {2}", row.What, name)
 		}
-		row.Kind = ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], string(e.Type))}
+		row.Kind = ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], ui.Verbatim(string(e.Type)))}
 		if e.Result != "" && e.Result != "ok" {
-			row.Kind, row.Note = ui.Badge{Kind: ui.Warn, Text: "not done"}, e.Result
+			row.Kind, row.Note = ui.Badge{Kind: ui.Warn, Text: "not done"}, ui.Known(e.Result)
 		}
 	}
 	last := e
@@ -264,7 +264,7 @@ func newEntryRow(p pair) entryRow {
 		row.Status, row.StatusBad = strconv.Itoa(last.Status), last.Status >= 500
 	}
 	if last.Ended != "" {
-		row.Note = "cut short: " + last.Ended
+		row.Note = ui.Say("cut short: {1}", ui.Known(last.Ended))
 	}
 	return row
 }
@@ -281,13 +281,13 @@ func entryURL(index uint64) string { return "/console/log/" + strconv.FormatUint
 
 // joinReasons says the first reason in words; the page of the entry has all of
 // them with their codes.
-func joinReasons(codes []string) string {
+func joinReasons(codes []string) ui.Text {
 	if len(codes) == 0 {
 		return ""
 	}
-	s := cmp.Or(reasonWords[codes[0]], codes[0])
+	s := cmp.Or(reasonWords[codes[0]], ui.Verbatim(codes[0]))
 	if more := len(codes) - 1; more > 0 {
-		s += " And " + count(more, "further reason") + "."
+		return ui.Say("{1} {2}", s, ui.Count(more, "And {1} further reason.", "And {1} further reasons."))
 	}
 	return s
 }
@@ -295,7 +295,7 @@ func joinReasons(codes []string) string {
 // logPager leads to older entries by index, so that pages stay as they are
 // while entries arrive. Going back to newer ones is the browser's own way.
 func logPager(q url.Values, found found) ui.Pager {
-	p := ui.Pager{Text: count(len(found.pairs), "line") + ", newest first"}
+	p := ui.Pager{Text: ui.Count(len(found.pairs), "{1} line, newest first", "{1} lines, newest first")}
 	link := func(change func(url.Values)) string {
 		n := maps.Clone(q)
 		change(n)
@@ -325,7 +325,7 @@ func searchControls(f *form) (first, more []ui.Field, open bool) {
 	for _, t := range recordTypes {
 		types = append(types, ui.Option{Value: string(t), Label: typeWords[t]})
 	}
-	mono := func(name, label, placeholder string) ui.Field {
+	mono := func(name string, label, placeholder ui.Text) ui.Field {
 		return with(f.search(name, label), func(u *ui.Field) { u.Placeholder = placeholder })
 	}
 	first = []ui.Field{
@@ -350,7 +350,7 @@ func searchControls(f *form) (first, more []ui.Field, open bool) {
 	}
 	for _, name := range []string{searchBefore, searchAfter, searchLimit} { // set by links, not typed
 		if f.Fault(name) != "" {
-			more = append(more, f.search(name, name))
+			more = append(more, f.search(name, ui.Verbatim(name)))
 			open = true
 		}
 	}
@@ -359,7 +359,7 @@ func searchControls(f *form) (first, more []ui.Field, open bool) {
 
 // quickSearches are links to what is asked most often, which keep who and where.
 func quickSearches(q url.Values) []ui.Link {
-	with := func(label string, pairs ...string) ui.Link {
+	with := func(label ui.Text, pairs ...string) ui.Link {
 		n := url.Values{}
 		for _, keep := range []string{searchAccount, searchCluster, searchVendor} {
 			if v := q.Get(keep); v != "" {

@@ -63,7 +63,7 @@ func TestJoinReasons(t *testing.T) {
 		"outside_office_hours":                                            {"outside_office_hours"},
 		"The assignment did not allow the method. And 2 further reasons.": {policy.ReasonMethodOutOfScope, "a", "b"},
 	} {
-		if got := joinReasons(codes); got != want {
+		if got := joinReasons(codes).String(); got != want {
 			t.Errorf("joinReasons(%q) = %q, want %q", codes, got, want)
 		}
 	}
@@ -72,7 +72,7 @@ func TestJoinReasons(t *testing.T) {
 // No question says that nothing will end, in the plural.
 func TestCut(t *testing.T) {
 	for n, want := range map[int]string{0: "Kim is away.", 1: "1 session will end at once, with every open connection.", 3: "3 sessions will end at once, with every open connection."} {
-		if got := cut(n, "Kim is away."); got != want {
+		if got := cut(n, "Kim is away.").String(); got != want {
 			t.Errorf("cut(%d) = %q, want %q", n, got, want)
 		}
 	}

@@ -84,12 +84,21 @@ type codePage struct {
 	Action  string
 	Email   string // of the sign-in under way, which only its own browser sees
 	Code    ui.Field
-	Warning string   // such as failed tries since the last sign-in
+	Warning ui.Text  // such as failed tries since the last sign-in
 	Key     *keyForm // nil: the account has no key
 	NoApp   bool     // it has no authenticator app
 }
 
-func codeField(label string) ui.Field {
+// failedWords warns of wrong codes since the last sign-in, unless they are few
+// enough to be slips of the hand.
+func failedWords(failed int) ui.Text {
+	if failed < 3 {
+		return ""
+	}
+	return ui.Say("{1} wrong codes were given for your account since your last sign-in. If that was not you, somebody knows your password: ask your administrator for a reset.", failed)
+}
+
+func codeField(label ui.Text) ui.Field {
 	return ui.Field{Name: "code", Label: label, Autocomplete: "one-time-code", Required: true, Autofocus: true,
 		MaxLength: 64, Mono: true}
 }
@@ -99,7 +108,7 @@ func (c *Console) codeForm(r *http.Request, v *visit, back returning) (*codePage
 	if err != nil {
 		return nil, err
 	}
-	p := &codePage{Base: v.Alone("Your code"), Action: back.to("/login/code"), Email: info.Email, Warning: info.Warning,
+	p := &codePage{Base: v.Alone("Your code"), Action: back.to("/login/code"), Email: info.Email, Warning: failedWords(info.FailedCodes),
 		Code: codeField("Code"), NoApp: info.NoApp}
 	if info.NoApp {
 		p.Code = codeField("Recovery code")

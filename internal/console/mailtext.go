@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -42,12 +43,12 @@ func greeting(name string) string {
 
 // whence says when and from where something was done.
 func whence(n *auth.Notice) string {
-	facts := []string{"When: " + clock(n.At)}
+	facts := []string{"When: " + clock(n.At).String()}
 	if n.IP != "" {
 		facts = append(facts, "From: "+plainLine(n.IP))
 	}
 	if n.UserAgent != "" {
-		facts = append(facts, "With: "+clientWords(n.UserAgent))
+		facts = append(facts, "With: "+clientWords(n.UserAgent).String())
 	}
 	return strings.Join(facts, "\n")
 }
@@ -55,7 +56,7 @@ func whence(n *auth.Notice) string {
 // Notice words a notice to the account's owner, called name.
 func (h Letterhead) Notice(name string, n *auth.Notice) MailText {
 	t := wordsOf(n)
-	return h.letter(t.Title, greeting(name), t.Title+".", t.Text, whence(n), t.Alarm, "All that happened to your account: "+h.Gate+"/notices")
+	return h.letter(t.Title.String(), greeting(name), t.Title.String()+".", t.filled(n.Detail).String(), whence(n), t.Alarm.String(), "All that happened to your account: "+h.Gate+"/notices")
 }
 
 // Warning words a notice to whoever answers for the account's vendor.
@@ -64,11 +65,11 @@ func (h Letterhead) Warning(owner policy.Person, account auth.Account, vendor st
 	if who == "" {
 		who = account.Email
 	}
-	title := warningTitle(n)
+	title := warningTitle(n).String()
 	return h.letter(title+": "+who,
 		greeting(owner.Name),
 		"You answer for "+plainLine(vendor)+" here. This happened to the account of "+who+" ("+account.Email+"):",
-		title+".", whence(n), warningHelp(n))
+		title+".", whence(n), warningHelp(n).String())
 }
 
 // Invitation words an invitation to set up an account.
@@ -81,7 +82,7 @@ func (h Letterhead) Invitation(name, link string, expires time.Time, phone bool)
 		greeting(name),
 		"an account was made for you. Open this link to choose a password and to connect your authenticator app. It takes about three minutes; have your phone at hand.",
 		link,
-		"The link works once, until "+clock(expires)+", and is for you alone: do not pass it on.",
+		"The link works once, until "+clock(expires).String()+", and is for you alone: do not pass it on.",
 		number,
 		"If you do not know what this is about, do nothing, and tell whoever you work with at "+plainLine(h.Organisation)+".")
 }
@@ -92,14 +93,14 @@ func (h Letterhead) Test() MailText {
 }
 
 // warningTitles word a warning for somebody other than the account's owner.
-var warningTitles = map[auth.NoticeKind]string{
+var warningTitles = map[auth.NoticeKind]ui.Text{
 	auth.NoticeWrongCodes:   "Somebody knew the password, but not the code",
 	auth.NoticeCodesStopped: "There were so many wrong codes that none is looked at any longer",
 	auth.NoticeRecoveryUsed: "A recovery code was used",
 	auth.NoticeSignInReset:  "An administrator has reset the sign-in",
 }
 
-func warningTitle(n *auth.Notice) string {
+func warningTitle(n *auth.Notice) ui.Text {
 	if t, ok := warningTitles[n.Kind]; ok {
 		return t
 	}
@@ -107,14 +108,14 @@ func warningTitle(n *auth.Notice) string {
 }
 
 // warningHelps say what to do about a warning.
-var warningHelps = map[auth.NoticeKind]string{
+var warningHelps = map[auth.NoticeKind]ui.Text{
 	auth.NoticeWrongCodes:   "Ask them by telephone whether it was them. If not, their password is known to somebody else: have it changed, or the sign-in reset.",
 	auth.NoticeCodesStopped: "Ask them by telephone what happened. Their password may be known to somebody else: have the sign-in reset.",
 	auth.NoticeRecoveryUsed: "Ask them by telephone whether it was them, for example because a phone was lost. If not, have the sign-in reset at once.",
 	auth.NoticeSignInReset:  "They get a new invitation. If nobody asked for it, ask the administrator why it was done.",
 }
 
-func warningHelp(n *auth.Notice) string {
+func warningHelp(n *auth.Notice) ui.Text {
 	if t, ok := warningHelps[n.Kind]; ok {
 		return t
 	}

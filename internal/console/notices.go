@@ -10,110 +10,118 @@ import (
 	"github.com/ringfence/ringfence/internal/ui"
 )
 
-// A noticeText is how a kind of notice is worded, on pages and in mails. In
-// the texts {name} stands for a detail of the notice; a sentence whose details
-// are not all there is left out.
+// A noticeText is how a kind of notice is worded, on pages and in mails.
 type noticeText struct {
-	Title string // what happened, short
-	Text  string // what it means, in whole sentences
+	Title ui.Text          // what happened, short
+	Text  []noticeSentence // what it means
 	// Alarm is what to do if it was not the account's owner.
-	Alarm string
+	Alarm ui.Text
 	Grave bool // worth a second look even by whoever did it
 }
 
+// A noticeSentence is a whole sentence. Detail names the detail of the notice
+// that stands at {1}; the sentence is left out of a notice without it.
+type noticeSentence struct {
+	Text   ui.Text
+	Detail string
+}
+
 const (
-	alarmPassword = "If that was not you, change your password and end your other sessions at once, and tell your administrator."
-	alarmReset    = "If that was not you, somebody else holds your password or a factor of yours: end your sessions and ask your administrator for a reset at once."
+	alarmPassword ui.Text = "If that was not you, change your password and end your other sessions at once, and tell your administrator."
+	alarmReset    ui.Text = "If that was not you, somebody else holds your password or a factor of yours: end your sessions and ask your administrator for a reset at once."
 )
 
 // noticeTexts words every kind of notice. A kind that is not here is shown by
 // [unknownNotice].
 var noticeTexts = map[auth.NoticeKind]noticeText{
-	auth.NoticePasswordChanged: {Title: "Your password was changed", Alarm: alarmReset,
-		Text: "Only the new password is good from now on. Other sessions that were ended with it: {sessions}."},
-	auth.NoticeSignInReset: {Title: "Your sign-in was reset", Grave: true,
-		Text:  "An administrator took away your password, your factors and your recovery codes, and ended every session and token. You set up anew with the invitation that you were sent. It was done by {by}.",
-		Alarm: "If you did not ask for it, ask your administrator why it was done."},
-	auth.NoticeRecoveryUsed: {Title: "A recovery code was used", Grave: true, Alarm: alarmReset,
-		Text: "Somebody signed in or confirmed with a recovery code in place of your factor. That code is spent. Recovery codes that are left: {left}."},
-	auth.NoticeRecoveryReplaced: {Title: "Your recovery codes were replaced", Alarm: alarmReset,
-		Text: "None of the codes from before is good any longer."},
-	auth.NoticeWrongCodes: {Title: "Your password was right, but the code was wrong", Grave: true, Alarm: alarmPassword,
-		Text: "Somebody who knows your password tried to sign in and did not have your second factor. Wrong codes since your last sign-in: {codes}."},
-	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword,
-		Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."},
+	auth.NoticePasswordChanged: {Title: "Your password was changed", Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "Only the new password is good from now on."}, {"Other sessions that were ended with it: {1}.", "sessions"}}},
+	auth.NoticeSignInReset: {Title: "Your sign-in was reset", Grave: true, Alarm: "If you did not ask for it, ask your administrator why it was done.", Text: []noticeSentence{
+		{Text: "An administrator took away your password, your factors and your recovery codes, and ended every session and token. You set up anew with the invitation that you were sent."},
+		{"It was done by {1}.", "by"}}},
+	auth.NoticeRecoveryUsed: {Title: "A recovery code was used", Grave: true, Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "Somebody signed in or confirmed with a recovery code in place of your factor. That code is spent."}, {"Recovery codes that are left: {1}.", "left"}}},
+	auth.NoticeRecoveryReplaced: {Title: "Your recovery codes were replaced", Alarm: alarmReset, Text: []noticeSentence{
+		{Text: "None of the codes from before is good any longer."}}},
+	auth.NoticeWrongCodes: {Title: "Your password was right, but the code was wrong", Grave: true, Alarm: alarmPassword, Text: []noticeSentence{
+		{Text: "Somebody who knows your password tried to sign in and did not have your second factor."}, {"Wrong codes since your last sign-in: {1}.", "codes"}}},
+	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword, Text: []noticeSentence{
+		{Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."}}},
 	auth.NoticeNewDevice: {Title: "A sign-in on a new device", Alarm: alarmReset,
-		Text: "Somebody signed in with your password and your second factor on a device that you had not used before."},
+		Text: []noticeSentence{
+			{Text: "Somebody signed in with your password and your second factor on a device that you had not used before."}}},
 	auth.NoticeNewNetwork: {Title: "A sign-in from a new network", Alarm: alarmReset,
-		Text: "A device that you have used before signed in from a network that you had not used for 90 days."},
+		Text: []noticeSentence{
+			{Text: "A device that you have used before signed in from a network that you had not used for 90 days."}}},
 	auth.NoticeFactorAdded: {Title: "An authenticator app was added", Grave: true, Alarm: alarmReset,
-		Text: "Its codes sign in to your account from now on. It is called {name}."},
+		Text: []noticeSentence{
+			{Text: "Its codes sign in to your account from now on."}, {"It is called {1}.", "name"}}},
 	auth.NoticeFactorRemoved: {Title: "An authenticator app was removed", Alarm: alarmReset,
-		Text: "Its codes are worth nothing any longer. It was called {name}."},
+		Text: []noticeSentence{
+			{Text: "Its codes are worth nothing any longer."}, {"It was called {1}.", "name"}}},
 	auth.NoticeKeyAdded: {Title: "A passkey or security key was added", Grave: true, Alarm: alarmReset,
-		Text: "It confirms sign-ins to your account from now on. It is called {name}."},
+		Text: []noticeSentence{
+			{Text: "It confirms sign-ins to your account from now on."}, {"It is called {1}.", "name"}}},
 	auth.NoticeKeyRemoved: {Title: "A passkey or security key was removed", Alarm: alarmReset,
-		Text: "It is worth nothing any longer, and what it had signed in has ended. It was called {name}. It was removed by {by}."},
+		Text: []noticeSentence{
+			{Text: "It is worth nothing any longer, and what it had signed in has ended."}, {"It was called {1}.", "name"}, {"It was removed by {1}.", "by"}}},
 	auth.NoticeKeyCloned: {Title: "A key of yours seems to have been copied", Grave: true,
-		Text:  "It answered as a copy of it would, so it was refused. It is called {name}.",
+		Text: []noticeSentence{
+			{Text: "It answered as a copy of it would, so it was refused."}, {"It is called {1}.", "name"}},
 		Alarm: "Remove that key from your factors, use another one, and tell your administrator."},
 	auth.NoticeKeyAllowed: {Title: "You may add a passkey or security key", Grave: true,
-		Text:  "An administrator lets you add a key within a day. It was allowed by {by}.",
+		Text: []noticeSentence{
+			{Text: "An administrator lets you add a key within a day."}, {"It was allowed by {1}.", "by"}},
 		Alarm: "If you did not ask for it, tell your administrator at once."},
 	auth.NoticeProviderLinked: {Title: "Your account was linked to your company's sign-in", Alarm: alarmReset,
-		Text: "Only the person who signed in there can use it for your account from now on. The provider is {issuer}."},
+		Text: []noticeSentence{
+			{Text: "Only the person who signed in there can use it for your account from now on."}, {"The provider is {1}.", "issuer"}}},
 	auth.NoticeProviderOther: {Title: "Somebody else at your company's sign-in has your address", Grave: true,
-		Text:  "A person other than the one linked to your account signed in there with your address, and was refused. The provider is {issuer}.",
+		Text: []noticeSentence{
+			{Text: "A person other than the one linked to your account signed in there with your address, and was refused."}, {"The provider is {1}.", "issuer"}},
 		Alarm: "Ask your company who that was, and tell your administrator."},
 	auth.NoticeProviderUnlinked: {Title: "Your account is no longer linked to your company's sign-in", Grave: true,
-		Text:  "The next person who signs in there with your address is linked to your account. It was done by {by}.",
+		Text: []noticeSentence{
+			{Text: "The next person who signs in there with your address is linked to your account."}, {"It was done by {1}.", "by"}},
 		Alarm: "If you did not ask for it, ask your administrator why it was done."},
 	auth.NoticeDeviceLogin: {Title: "A machine was signed in as you", Grave: true,
-		Text:  "It reaches your clusters from the command line. It calls itself {name}. It asked from {ip}. It stays signed in until {ends}.",
+		Text: []noticeSentence{
+			{Text: "It reaches your clusters from the command line."}, {"It calls itself {1}.", "name"}, {"It asked from {1}.", "ip"}, {"It stays signed in until {1}.", "ends"}},
 		Alarm: "If that was not you, sign the machine out, end your other sessions at once, and tell your administrator."},
 	auth.NoticeDeviceTries: {Title: "Wrong codes of machines were typed in your account", Grave: true, Alarm: alarmPassword,
-		Text: "Somebody who is signed in as you typed so many that no further ones are looked at for an hour."},
+		Text: []noticeSentence{
+			{Text: "Somebody who is signed in as you typed so many that no further ones are looked at for an hour."}}},
 	auth.NoticeTokenCreated: {Title: "A personal access token was made", Grave: true,
-		Text:  "Whoever has it reaches the cluster {cluster} as you until it ends. It is called {name}. It ends at {expires}.",
+		Text: []noticeSentence{
+			{"Whoever has it reaches the cluster {1} as you until it ends.", "cluster"}, {"It is called {1}.", "name"}, {"It ends at {1}.", "expires"}},
 		Alarm: "If that was not you, revoke the token, change your password, and tell your administrator."},
 }
 
 // unknownNotice words a kind that this program does not know, such as one left
 // by a newer version.
-var unknownNotice = noticeText{Title: "Something about your sign-in changed", Alarm: alarmReset,
-	Text: "This version of Ringfence has no words for it. Your administrator can look it up in the access log."}
+var unknownNotice = noticeText{Title: "Something about your sign-in changed", Alarm: alarmReset, Text: []noticeSentence{
+	{Text: "This version of Ringfence has no words for it. Your administrator can look it up in the access log."}}}
 
-// wordsOf returns the words for a notice, its details filled in.
+// wordsOf returns the words for the kind of a notice.
 func wordsOf(n *auth.Notice) noticeText {
-	t, ok := noticeTexts[n.Kind]
-	if !ok {
-		t = unknownNotice
+	if t, ok := noticeTexts[n.Kind]; ok {
+		return t
 	}
-	t.Text = fillIn(t.Text, n.Detail)
-	return t
+	return unknownNotice
 }
 
-// fillIn puts details into the sentences of text. A sentence that asks for one
-// which is not there is left out.
-func fillIn(text string, detail map[string]string) string {
-	var kept []string
-	for sentence := range strings.SplitAfterSeq(text, ". ") {
-		pairs, lacking := []string{}, false
-		for rest := sentence; ; {
-			_, after, ok := strings.Cut(rest, "{")
-			if !ok {
-				break
-			}
-			name, after, _ := strings.Cut(after, "}")
-			value := plainLine(detail[name])
-			lacking = lacking || value == ""
-			pairs, rest = append(pairs, "{"+name+"}", value), after
-		}
-		if !lacking {
-			kept = append(kept, strings.NewReplacer(pairs...).Replace(sentence))
+// filled returns the sentences with the details of a notice. One that asks for
+// a detail which is not there is left out.
+func (t noticeText) filled(detail map[string]string) ui.Text {
+	var kept []ui.Text
+	for _, s := range t.Text {
+		if s.Detail == "" {
+			kept = append(kept, s.Text)
+		} else if value := plainLine(detail[s.Detail]); value != "" {
+			kept = append(kept, ui.Say(s.Text, value))
 		}
 	}
-	return strings.TrimSpace(strings.Join(kept, ""))
+	return ui.Join(kept, " ")
 }
 
 // plainLine makes a value that a person or client chose fit for the middle of
@@ -125,16 +133,17 @@ func plainLine(s string) string {
 
 // A shownNotice is a notice as the page lists it.
 type shownNotice struct {
-	Title, Text, Alarm string
+	Title, Text, Alarm ui.Text
 	Grave, Unseen      bool
 	At                 time.Time
-	IP, Client         string
+	IP                 string
+	Client             ui.Text
 	UserAgent          string
 }
 
 func showNotice(n *auth.Notice) shownNotice {
 	t := wordsOf(n)
-	s := shownNotice{Title: t.Title, Text: t.Text, Alarm: t.Alarm, Grave: t.Grave, Unseen: n.Seen.IsZero(), At: n.At, IP: n.IP}
+	s := shownNotice{Title: t.Title, Text: t.filled(n.Detail), Alarm: t.Alarm, Grave: t.Grave, Unseen: n.Seen.IsZero(), At: n.At, IP: n.IP}
 	if n.UserAgent != "" {
 		s.Client, s.UserAgent = clientWords(n.UserAgent), clip(n.UserAgent, 160)
 	}

@@ -34,7 +34,7 @@ func noticesSample(base Base, say sampleText) *noticesPage {
 }
 
 func bannered(b Base, say sampleText) Base {
-	b.Notice = &ui.Notice{Title: noticeTexts[auth.NoticeWrongCodes].Title, At: sampleNow, IP: "203.0.113.77", Client: say("Chrome on Linux"), Others: 2, Grave: true}
+	b.Notice = &ui.Notice{Title: noticeTexts[auth.NoticeWrongCodes].Title, At: sampleNow, IP: "203.0.113.77", Client: ui.Verbatim(say("Chrome on Linux")), Others: 2, Grave: true}
 	return b
 }
 
@@ -114,12 +114,12 @@ func TestNotices_EveryKindIsWorded(t *testing.T) {
 		}
 	}
 	for kind, words := range noticeTexts {
-		if words.Title == "" || words.Text == "" || words.Alarm == "" || strings.HasSuffix(words.Title, ".") || !strings.HasSuffix(words.Text, ".") {
+		if words.Title.String() == "" || words.Text == nil || words.Alarm == "" || strings.HasSuffix(words.Title.String(), ".") || !strings.HasSuffix(words.Text[0].Text.String(), ".") {
 			t.Errorf("%s is worded %+v", kind, words)
 		}
 	}
 	got := wordsOf(&auth.Notice{Kind: "of_the_future"})
-	if got.Title != unknownNotice.Title || got.Text == "" {
+	if got.Title != unknownNotice.Title || got.Text == nil {
 		t.Errorf("an unknown kind is worded %+v", got)
 	}
 }
@@ -145,16 +145,15 @@ func noticeKinds(t *testing.T) []auth.NoticeKind {
 	return kinds
 }
 
-func TestFillIn(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"It is done. It was done by {by}.", "It is done. It was done by Ada."},
-		{"It was done by {nobody}. It is done.", "It is done."},
-		{"{by} did {what}.", "Ada did {by}."},
-		{"Lines: {lines}.", "Lines: a b c."},
+// A sentence whose detail is missing is left out, and a detail is one line
+// that is not looked into.
+func TestNotices_Details(t *testing.T) {
+	for _, c := range []struct{ detail, want string }{
+		{"by", "It is done. It was done by Ada."}, {"nobody", "It is done."}, {"what", "It is done. It was done by {1}."}, {"lines", "It is done. It was done by a b c."},
 	} {
-		got := fillIn(c.text, map[string]string{"by": "Ada", "what": "{by}", "lines": "a\r\nb\u2028c\x1b"})
-		if got != c.want {
-			t.Errorf("%q became %q, want %q", c.text, got, c.want)
+		words := noticeText{Text: []noticeSentence{{Text: "It is done."}, {"It was done by {1}.", c.detail}}}
+		if got := words.filled(map[string]string{"by": "Ada", "what": "{1}", "lines": "a\r\nb\u2028c\x1b"}).String(); got != c.want {
+			t.Errorf("%s became %q, want %q", c.detail, got, c.want)
 		}
 	}
 }

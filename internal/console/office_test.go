@@ -283,7 +283,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Status: o.status, UI: newRenderer(t), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -293,6 +293,15 @@ func newOffice(t *testing.T, say sampleText) *office {
 		o.signIn(id)
 	}
 	return o
+}
+
+// data returns the strings that a page may show as they are.
+func (o *office) data() []string {
+	o.dir.mu.Lock()
+	defer o.dir.mu.Unlock()
+	o.entries.mu.Lock()
+	defer o.entries.mu.Unlock()
+	return dataOf(o.dir.d, o.entries.entries, o.say("Northwind Mutual"), o.say("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"), o.say("dial tcp 10.20.0.6:8080: connection refused"))
 }
 
 type officeRevision struct{}

@@ -46,7 +46,7 @@ type companyPage struct {
 	Password                string // address of the page for passwords
 }
 
-func (c *Console) companyForm(v *visit, back returning, email, fault string) *companyPage {
+func (c *Console) companyForm(v *visit, back returning, email string, fault ui.Text) *companyPage {
 	return &companyPage{Base: v.Alone("Your company's account"), Action: back.to(companyPath), Password: back.to("/login"),
 		Email: ui.Field{Name: "email", Label: "Your e-mail address at work", Type: "email", Value: email, Autocomplete: "username",
 			Required: true, Autofocus: true, MaxLength: 254, Error: fault}}

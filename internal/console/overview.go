@@ -27,7 +27,7 @@ type overviewPage struct {
 	Revision  ui.Hash
 	Streams   int
 	Hour, Day traffic
-	TrafficAt string
+	TrafficAt ui.Text
 	LogURL    string   // empty when the log may not be read
 	Keys      []keyAge // for administrators
 }
@@ -36,18 +36,18 @@ type overviewPage struct {
 type attention struct {
 	Kind  ui.Badge
 	About ui.Link
-	Text  string
+	Text  ui.Text
 }
 
 type figure struct {
-	Value string
-	Label string
+	Value ui.Text
+	Label ui.Text
 	URL   string
 }
 
 type logHealth struct {
 	State     ui.Badge
-	Error     string
+	Error     ui.Text
 	Size      uint64
 	Origin    string
 	TreeSize  string
@@ -57,10 +57,10 @@ type logHealth struct {
 
 // traffic is how many requests were decided, and how, by cluster.
 type traffic struct {
-	Title   string
+	Title   ui.Text
 	Rows    []trafficRow
 	Total   tally
-	Partial string
+	Partial ui.Text
 }
 
 type trafficRow struct {
@@ -137,8 +137,8 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	}
 	page.Figures = []figure{
 		{count(active, "person"), "can sign in", "/console/people?status=active"},
-		{count(len(d.Vendors), "vendor"), count(current, "engagement") + " in force", "/console/vendors"},
-		{count(len(d.Clusters), "cluster"), count(len(c.upstreams()), "cluster") + " with health checks", "/console/clusters"},
+		{count(len(d.Vendors), "vendor"), ui.Count(current, "{1} engagement in force", "{1} engagements in force"), "/console/vendors"},
+		{count(len(d.Clusters), "cluster"), ui.Count(len(c.upstreams()), "{1} cluster with health checks", "{1} clusters with health checks"), "/console/clusters"},
 	}
 	if c.Status != nil {
 		page.Streams = c.Status.OpenStreams()
@@ -170,28 +170,28 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 	if c.Status != nil {
 		for _, s := range c.Status.Clusters() {
 			if !s.Healthy {
-				out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "unreachable"}, clusterLink(d, s.Name), "The upstream " + s.Upstream + " does not answer" + sinceWords(s.Since) + "."})
+				out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "unreachable"}, clusterLink(d, s.Name), silentWords(s)})
 			}
 		}
 	}
 	for _, have := range d.Vendors {
 		if have.Suspended {
-			out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "suspended"}, vendorLink(d, have.Name), cmp.Or(have.SuspendedReason, "No reason was given.")})
+			out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "suspended"}, vendorLink(d, have.Name), cmp.Or(ui.Verbatim(have.SuspendedReason), "No reason was given.")})
 		}
 	}
 	for _, row := range endingEngagements(d, v) {
-		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: row.Title, URL: row.URL},
-			row.Vendor.Label + ", last day " + row.Ends + ", " + count(row.People, "person") + " at work under it."})
+		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: row.Left}, ui.Link{Label: ui.Verbatim(row.Title), URL: row.URL},
+			ui.Count(row.People, "{2}, last day {3}, {1} person at work under it.", "{2}, last day {3}, {1} people at work under it.", row.Vendor.Label, row.Ends)})
 	}
 	out = append(out, c.mailFaults(v)...)
 	return append(out, c.invited(d, v)...)
 }
 
-func sinceWords(t time.Time) string {
-	if t.IsZero() {
-		return ""
+func silentWords(s ClusterStatus) ui.Text {
+	if s.Since.IsZero() {
+		return ui.Say("The upstream {1} does not answer.", s.Upstream)
 	}
-	return " since " + clock(t)
+	return ui.Say("The upstream {1} does not answer since {2}.", s.Upstream, clock(s.Since))
 }
 
 // endingEngagements returns those that end soon.
@@ -221,7 +221,7 @@ func (c *Console) invited(d *directory.Directory, v *visit) []attention {
 	slices.SortFunc(waiting, byName)
 	var out []attention
 	for _, a := range waiting {
-		out = append(out, attention{badge, ui.Link{Label: nameOf(&a), URL: personURL(a.ID)}, "Invited " + ago(v.Now, a.Created) + ", but not enrolled yet."})
+		out = append(out, attention{badge, ui.Link{Label: ui.Verbatim(nameOf(&a)), URL: personURL(a.ID)}, ui.Say("Invited {1}, but not enrolled yet.", ago(v.Now, a.Created))})
 	}
 	return out
 }
@@ -242,7 +242,7 @@ func (c *Console) logHealth() logHealth {
 	return h
 }
 
-func newTraffic(title, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
+func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
 	widest := 0
 	for _, n := range counts {
@@ -260,7 +260,7 @@ func newTraffic(title, since string, d *directory.Directory, v *visit, counts ma
 		t.Total.Allow, t.Total.Challenge, t.Total.Deny = t.Total.Allow+n.Allow, t.Total.Challenge+n.Challenge, t.Total.Deny+n.Deny
 	}
 	slices.SortFunc(t.Rows, func(a, b trafficRow) int {
-		return cmp.Or(b.Sum()-a.Sum(), strings.Compare(a.Cluster.Label, b.Cluster.Label))
+		return cmp.Or(b.Sum()-a.Sum(), strings.Compare(a.Cluster.Label.String(), b.Cluster.Label.String()))
 	})
 	if partial {
 		t.Partial = "There are more decisions than are counted here: the newest were."

@@ -32,8 +32,8 @@ type visit struct {
 
 // Titled returns the frame for a page of the given title, with the
 // navigation that the visitor's roles allow.
-func (v *visit) Titled(title string) Base {
-	b := Base{ui.Frame{Title: title, Organisation: v.c.Organisation}}
+func (v *visit) Titled(title ui.Text) Base {
+	b := Base{ui.Frame{Title: title, Organisation: v.c.Organisation, Here: v.here()}}
 	if v.Session != nil {
 		b.Person = &ui.Person{Name: v.Session.Name, Email: v.Session.Email, Role: v.roleWords()}
 		b.Nav = v.c.navigation(v)
@@ -43,7 +43,7 @@ func (v *visit) Titled(title string) Base {
 }
 
 // Alone returns the frame for a page with one task and no navigation.
-func (v *visit) Alone(title string) Base {
+func (v *visit) Alone(title ui.Text) Base {
 	b := v.Titled(title)
 	b.Narrow, b.Nav, b.Notice = true, nil, nil
 	return b
@@ -67,19 +67,19 @@ func (v *visit) AuthActor() auth.Actor {
 	return a
 }
 
-var roleNames = map[policy.Role]string{
+var roleNames = map[policy.Role]ui.Text{
 	policy.Contractor: "Contractor", policy.Administrator: "Administrator", policy.Approver: "Approver", policy.Reviewer: "Reviewer",
 }
 
 // roleWords says what the visitor is, in words.
-func (v *visit) roleWords() string {
-	var words []string
+func (v *visit) roleWords() ui.Text {
+	var words []ui.Text
 	for _, r := range policy.Roles {
 		if slices.Contains(v.Session.Roles, r) {
 			words = append(words, roleNames[r])
 		}
 	}
-	return strings.Join(words, ", ")
+	return ui.Join(words, ", ")
 }
 
 // menu is the whole navigation. An item is drawn for whoever meets the need of

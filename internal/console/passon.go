@@ -51,7 +51,7 @@ type invitationPage struct {
 	Made      bool   // false: it was shown before
 	Link      string // empty when it was sent by mail
 	PhoneCode string
-	Expires   string
+	Expires   ui.Text
 	Back      string
 }
 
@@ -86,6 +86,6 @@ func (c *Console) invitation(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	i := c.desk.reveals.take(v.Session.ID+"/"+a.ID, v.Now)
 	return c.show(w, r, http.StatusOK, "invitation", invitationPage{
-		Base: v.page("Invitation for " + cmp.Or(a.Name, a.Email)), Email: a.Email, Made: i.made, Link: i.Link, PhoneCode: i.PhoneCode, Expires: clock(i.Expires), Back: personURL(a.ID),
+		Base: v.page(ui.Say("Invitation for {1}", cmp.Or(a.Name, a.Email))), Email: a.Email, Made: i.made, Link: i.Link, PhoneCode: i.PhoneCode, Expires: clock(i.Expires), Back: personURL(a.ID),
 	})
 }

@@ -63,7 +63,7 @@ func (c *Console) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 		return noPasswordHere(err)
 	}
 	if bad, ok := errors.AsType[*auth.PasswordError](err); ok {
-		page.Next.Error = sentence(bad.Error())
+		page.Next.Error = passwordWords[bad.Reason]
 		return c.show(w, r, http.StatusUnprocessableEntity, "password", page)
 	}
 	if t, ok := triedCode(err, "That is not the password that you have."); ok {
@@ -75,7 +75,7 @@ func (c *Console) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 		return authError(err, "changing a password")
 	}
 	setCookie(w, auth.SessionCookie, cookie, 0)
-	said := "Your password is changed."
+	said := ui.Text("Your password is changed.")
 	switch {
 	case others == 1:
 		said = "Your password is changed, and your other session has ended."

@@ -21,7 +21,7 @@ const rowsAPage = 50
 type peoplePage struct {
 	Base
 	Search    []ui.Field
-	Faults    []string
+	Faults    []ui.Text
 	Rows      []personRow
 	Pager     ui.Pager
 	Empty     ui.Empty
@@ -31,11 +31,11 @@ type peoplePage struct {
 type personRow struct {
 	URL, Name, Email string
 	Vendor           ui.Link
-	Roles            string
+	Roles            ui.Text
 	Standing         ui.Badge
-	Ends             string
+	Ends             ui.Text
 	Clusters         int
-	LastLogin        string
+	LastLogin        ui.Text
 }
 
 // Words for how an account stands, which people may be listed by.
@@ -87,7 +87,7 @@ func (c *Console) people(w http.ResponseWriter, r *http.Request, v *visit) error
 			if text != "" && !strings.Contains(strings.ToLower(a.Name+" "+a.Email), text) ||
 				vendor == ownPeople && a.Vendor != "" || vendor != "" && vendor != ownPeople && a.Vendor != vendor ||
 				role != "" && !slices.Contains(a.Roles, policy.Role(role)) ||
-				status != "" && standing(d, &a, v.Now).Text != status {
+				status != "" && standing(d, &a, v.Now).Text.String() != status {
 				continue
 			}
 			found = append(found, a)
@@ -139,21 +139,21 @@ func vendorLink(d *directory.Directory, name string) ui.Link {
 	if name == "" {
 		return ui.Link{}
 	}
-	l := ui.Link{Label: name, URL: "/console/vendors/" + url.PathEscape(name)}
+	l := ui.Link{Label: ui.Verbatim(name), URL: "/console/vendors/" + url.PathEscape(name)}
 	if v := find(d.Vendors, vendorNamed(name)); v != nil {
-		l.Label = cmp.Or(v.Title, v.Name)
+		l.Label = ui.Verbatim(cmp.Or(v.Title, v.Name))
 	}
 	return l
 }
 
-func rolesInWords(roles []policy.Role) string {
-	var s []string
+func rolesInWords(roles []policy.Role) ui.Text {
+	var s []ui.Text
 	for _, r := range policy.Roles { // always in the same order
 		if slices.Contains(roles, r) {
-			s = append(s, string(r))
+			s = append(s, ui.Known(string(r)))
 		}
 	}
-	return andWords(s)
+	return andTexts(s)
 }
 
 // inForce reports whether now lies between two dates; a zero date is no limit.

@@ -22,12 +22,12 @@ type personPage struct {
 	Name, Email string
 	URL         string
 	Standing    ui.Badge
-	Explained   string // what the standing means
+	Explained   ui.Text // what the standing means
 	Vendor      ui.Link
 	Roles       []roleLine
-	Created     string
-	Ends        string
-	LastLogin   string
+	Created     ui.Text
+	Ends        ui.Text
+	LastLogin   ui.Text
 	Account     ui.Hash
 	Assignments []assignmentRow
 	GiveAccess  string // address of the form, empty when it may not be used
@@ -42,16 +42,16 @@ type personPage struct {
 	MayChange   bool
 	MayReadLog  bool
 	Contractor  bool
-	Company     string // who the account is at its company, and since when; empty: nobody
-	CompanyURL  string // where that is forgotten, empty when it may not be
+	Company     ui.Text // who the account is at its company, and since when; empty: nobody
+	CompanyURL  string  // where that is forgotten, empty when it may not be
 }
 
-type roleLine struct{ Name, Text string }
+type roleLine struct{ Name, Text ui.Text }
 
 // An act is something that can be done to an object: a link to a page that
 // asks first, or a button that does it.
 type act struct {
-	Label  string
+	Label  ui.Text
 	URL    string
 	Post   bool // a button that posts at once
 	Danger bool
@@ -67,7 +67,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		return ui.NotFound()
 	}
 	page := personPage{
-		Base: v.page(cmp.Or(a.Name, a.Email)),
+		Base: v.page(ui.Verbatim(cmp.Or(a.Name, a.Email))),
 		Name: cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
 		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
 		Created: clock(a.Created), Ends: lastDay(a.Ends),
@@ -81,7 +81,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	for _, role := range policy.Roles {
 		if slices.Contains(a.Roles, role) {
-			page.Roles = append(page.Roles, roleLine{string(role), roleWords[role]})
+			page.Roles = append(page.Roles, roleLine{ui.Known(string(role)), roleWords[role]})
 		}
 	}
 	for _, as := range d.Assignments {
@@ -127,7 +127,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 	return c.show(w, r, http.StatusOK, "person", page)
 }
 
-var standingWords = map[string]string{
+var standingWords = map[ui.Text]ui.Text{
 	policy.StatusActive:   "Can sign in.",
 	policy.StatusInvited:  "Has not finished enrolment: the invitation waits to be accepted, or has run out.",
 	policy.StatusDisabled: "Cannot sign in, and every session has ended.",
@@ -149,7 +149,7 @@ func lastLogin(a *directory.Account, sessions []auth.Session) time.Time {
 
 // personActs are what an administrator may do to an account as it stands. One's
 // own account is left to another administrator.
-func personActs(a *directory.Account, standing string, self bool, sessions int) []act {
+func personActs(a *directory.Account, standing ui.Text, self bool, sessions int) []act {
 	at := personURL(a.ID)
 	acts := []act{{Label: "Edit", URL: at + "/edit"}}
 	if self {
@@ -174,13 +174,13 @@ func personActs(a *directory.Account, standing string, self bool, sessions int) 
 // askPage asks before something is done, and says what it will do.
 type askPage struct {
 	Base
-	Question string
+	Question ui.Text
 	About    ui.Link
-	Effects  []string // what will happen, a sentence each
+	Effects  []ui.Text // what will happen, a sentence each
 	Fields   []ui.Field
-	Faults   []string
-	Action   string // the button
-	URL      string // where the button posts
+	Faults   []ui.Text
+	Action   ui.Text // the button
+	URL      string  // where the button posts
 	Back     string
 	Danger   bool
 	Boxes    *choices // to be ticked; nil: none
@@ -188,21 +188,21 @@ type askPage struct {
 
 // otherPerson returns the account that an administrator is about to change;
 // one's own is refused in words.
-func (c *Console) otherPerson(d *directory.Directory, r *http.Request, v *visit, what string) (*directory.Account, error) {
+func (c *Console) otherPerson(d *directory.Directory, r *http.Request, v *visit, refusal ui.Text) (*directory.Account, error) {
 	a := find(d.Accounts, accountWithID(r.PathValue("id")))
 	if a == nil {
 		return nil, ui.NotFound()
 	}
 	if a.ID == v.Session.Account {
 		return nil, &ui.Error{Status: http.StatusForbidden, Code: "own_account", Title: "Not for yourself",
-			Detail: "You cannot " + what + " your own account. Ask another administrator."}
+			Detail: refusal}
 	}
 	return a, nil
 }
 
 // askDisable asks before an account is disabled.
 func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "disable")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot disable your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -217,11 +217,11 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Disable " + a.Email), Question: "Disable " + cmp.Or(a.Name, a.Email) + "?",
-		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
-			cut(len(sessions), nameOf(a)+" is not signed in anywhere at the moment."),
-			"Access to " + count(assigned, "cluster") + " stops until somebody enables the account again.",
+		Base: v.page(ui.Say("Disable {1}", a.Email)), Question: ui.Say("Disable {1}?", cmp.Or(a.Name, a.Email)),
+		About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
+			cut(len(sessions), ui.Say("{1} is not signed in anywhere at the moment.", nameOf(a))),
+			ui.Count(assigned, "Access to {1} cluster stops until somebody enables the account again.", "Access to {1} clusters stops until somebody enables the account again."),
 			"Nothing is deleted: assignments and entries in the access log stay.",
 		},
 		Action: "Disable", URL: personURL(a.ID) + "/disable", Back: personURL(a.ID), Danger: true,
@@ -229,15 +229,15 @@ func (c *Console) askDisable(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 func (c *Console) disable(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return c.setDisabled(w, r, v, "disable", true)
+	return c.setDisabled(w, r, v, true, "You cannot disable your own account. Ask another administrator.", "{1} is disabled.")
 }
 
 func (c *Console) enable(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return c.setDisabled(w, r, v, "enable", false)
+	return c.setDisabled(w, r, v, false, "You cannot enable your own account. Ask another administrator.", "{1} is enabled.")
 }
 
-func (c *Console) setDisabled(w http.ResponseWriter, r *http.Request, v *visit, what string, disabled bool) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, what)
+func (c *Console) setDisabled(w http.ResponseWriter, r *http.Request, v *visit, disabled bool, refusal, said ui.Text) error {
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, refusal)
 	if err != nil {
 		return err
 	}
@@ -251,19 +251,19 @@ func (c *Console) setDisabled(w http.ResponseWriter, r *http.Request, v *visit, 
 	}); err != nil {
 		return err
 	}
-	return c.seeOther(w, r, v, personURL(a.ID), a.Email+" is "+what+"d.")
+	return c.seeOther(w, r, v, personURL(a.ID), ui.Say(said, a.Email))
 }
 
 // askReset asks before a second factor and password are made void.
 func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "reset the sign-in of")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot reset the sign-in of your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Reset sign-in of " + a.Email), Question: "Reset the sign-in of " + cmp.Or(a.Name, a.Email) + "?",
-		About: ui.Link{Label: a.Email, URL: personURL(a.ID)},
-		Effects: []string{
+		Base: v.page(ui.Say("Reset sign-in of {1}", a.Email)), Question: ui.Say("Reset the sign-in of {1}?", cmp.Or(a.Name, a.Email)),
+		About: ui.Link{Label: ui.Verbatim(a.Email), URL: personURL(a.ID)},
+		Effects: []ui.Text{
 			"Password, authenticator, keys and recovery codes become void, and all sessions end.",
 			"You get a new invitation link, shown once, to hand over. Whoever opens it can enrol: make sure that it reaches the right person.",
 			"Assignments stay as they are.",
@@ -273,7 +273,7 @@ func (c *Console) askReset(w http.ResponseWriter, r *http.Request, v *visit) err
 }
 
 func (c *Console) reset(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "reset the sign-in of")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot reset the sign-in of your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (c *Console) reset(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // endPersonSessions ends all sessions of an account.
 func (c *Console) endPersonSessions(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "end all sessions of")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot end all sessions of your own account. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -294,7 +294,7 @@ func (c *Console) endPersonSessions(w http.ResponseWriter, r *http.Request, v *v
 	if err != nil {
 		return authError(err, "ending sessions")
 	}
-	return c.seeOther(w, r, v, personURL(a.ID), count(n, "session")+" of "+a.Email+" ended.")
+	return c.seeOther(w, r, v, personURL(a.ID), ui.Count(n, "{1} session of {2} ended.", "{1} sessions of {2} ended.", a.Email))
 }
 
 // endPersonSession ends one session of an account.

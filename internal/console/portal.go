@@ -13,14 +13,13 @@ import (
 // portalPage is the data of the page "portal".
 type portalPage struct {
 	Base
-	Greeting  string
 	Clusters  []clusterCard
 	Due       int  // agreements that wait
 	KeyDue    bool // an engagement demands a key, and there is none
 	Ask       *policy.Person
 	LastLogin time.Time // zero: this is the first
 	LastIP    string
-	Here      string // where this session was opened from
+	From      string // where this session was opened from
 	Failed    int    // wrong codes since the last sign-in
 	Recovery  int    // recovery codes left
 	FewCodes  bool
@@ -38,9 +37,9 @@ type clusterCard struct {
 	URL            string
 	Host           string
 	Until          time.Time
-	Left           string // in words
-	Soon           bool   // it ends within two weeks
-	May            []string
+	Left           ui.Text // in words
+	Soon           bool    // it ends within two weeks
+	May            []ui.Text
 	Reason         string
 	Engagement     string
 	Ask            policy.Person
@@ -59,7 +58,7 @@ func (c *Console) portal(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return authError(err, "counting recovery codes")
 	}
-	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, Here: s.IP, Failed: s.FailedCodes,
+	page := &portalPage{Base: v.Titled("My clusters"), LastLogin: s.LastLogin, LastIP: s.LastIP, From: s.IP, Failed: s.FailedCodes,
 		Recovery: left, FewCodes: left <= fewCodes, Due: len(outstanding(v.Snapshot, s.Account, v.Now)), Ends: s.AbsoluteEnds}
 	sessions, err := c.Auth.SessionsOf(r.Context(), s.Account)
 	if err != nil {
@@ -130,5 +129,5 @@ func classBadge(class string) ui.Badge {
 	if b, ok := classWords[class]; ok {
 		return b
 	}
-	return ui.Badge{Kind: ui.Neutral, Text: class}
+	return ui.Badge{Kind: ui.Neutral, Text: ui.Verbatim(class)}
 }

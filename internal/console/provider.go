@@ -88,18 +88,18 @@ func (c *Console) providerForm(w http.ResponseWriter, r *http.Request, v *visit)
 func (c *Console) showProvider(w http.ResponseWriter, r *http.Request, v *visit, have *directory.Vendor, f *form) error {
 	title := companyName(have)
 	stored := have.IdentityProvider != nil && len(have.IdentityProvider.Sealed) > 0
-	return c.showEdit(w, r, f, editPage{Base: v.page("Company sign-in of " + title), About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+	return c.showEdit(w, r, f, editPage{Base: v.page(ui.Say("Company sign-in of {1}", title)), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
 		Lede:   "With it, this vendor's people sign in at their own company first. A second factor is asked for here as ever, unless an engagement trusts the company's.",
 		Groups: providerGroups(f, c.Auth.ProviderRedirect(have.Name), stored), Seen: f.Value("seen"), Submit: "Save", URL: providerURL(have.Name), Back: vendorURL(have.Name)})
 }
 
 func providerGroups(f *form, redirect string, stored bool) []group {
-	secretHint := "As the provider gave it. It is kept encrypted and never shown again. Leave it empty for a client without a secret."
+	secretHint := ui.Text("As the provider gave it. It is kept encrypted and never shown again. Leave it empty for a client without a secret.")
 	if stored {
 		secretHint = "One is stored. Leave this empty to keep it; a new issuer or client ID needs the secret again."
 	}
 	return []group{
-		{Title: "The provider", Hint: "Register this address at the provider as the only redirect URI: " + redirect, Controls: controls(
+		{Title: "The provider", Hint: ui.Say("Register this address at the provider as the only redirect URI: {1}", redirect), Controls: controls(
 			with(f.text("issuer", "Issuer"), func(u *ui.Field) {
 				u.Required, u.MaxLength, u.Mono, u.Placeholder, u.Hint = true, 1024, true, "https://login.example.com", "The https address under which the provider publishes its OpenID Connect discovery document, exactly as the document says it."
 			}),
@@ -178,8 +178,8 @@ func (c *Console) askRemoveProvider(w http.ResponseWriter, r *http.Request, v *v
 	}
 	title := companyName(have)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Remove the company sign-in of " + title), Question: "Remove the company sign-in of " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
-		Effects: []string{
+		Base: v.page(ui.Say("Remove the company sign-in of {1}", title)), Question: ui.Say("Remove the company sign-in of {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
+		Effects: []ui.Text{
 			"People of this vendor can no longer sign in through their company.",
 			"Those who have a password here sign in with it. Those who have none need a new invitation, by a reset of their sign-in.",
 			"The client secret is deleted. Sessions that are open stay open.",
@@ -241,9 +241,9 @@ func (c *Console) askUnpin(w http.ResponseWriter, r *http.Request, v *visit) err
 	}
 	name := cmp.Or(a.Name, a.Email)
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Forget the company account of " + name), Question: "Forget the company account of " + name + "?", About: ui.Link{Label: name, URL: personURL(a.ID)},
-		Effects: []string{
-			"Whoever signs in next at the company with the address " + a.Email + " becomes the owner of this account, once they give a code of its authenticator app.",
+		Base: v.page(ui.Say("Forget the company account of {1}", name)), Question: ui.Say("Forget the company account of {1}?", name), About: ui.Link{Label: ui.Verbatim(name), URL: personURL(a.ID)},
+		Effects: []ui.Text{
+			ui.Say("Whoever signs in next at the company with the address {1} becomes the owner of this account, once they give a code of its authenticator app.", a.Email),
 			"Do this when the company has moved to another sign-in, or has given the same person a new account. When the address went to another person, disable this account and invite that person anew.",
 			"The owner is told.",
 		},
@@ -261,7 +261,7 @@ func (c *Console) unpin(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // pinnedSince says since when an account belongs to a person at its company;
 // empty when it does not.
-func (c *Console) pinnedSince(r *http.Request, account string) (string, error) {
+func (c *Console) pinnedSince(r *http.Request, account string) (ui.Text, error) {
 	p, err := c.Auth.Pinned(r.Context(), account)
 	if errors.Is(err, auth.ErrNotFound) {
 		return "", nil
@@ -269,7 +269,7 @@ func (c *Console) pinnedSince(r *http.Request, account string) (string, error) {
 	if err != nil {
 		return "", authError(err, "reading who an account is at its company")
 	}
-	return p.Issuer + ", since " + clock(p.At), nil
+	return ui.Say("{1}, since {2}", p.Issuer, clock(p.At)), nil
 }
 
 // trusting is the box of an engagement's form about its vendor's second factor.

@@ -52,7 +52,7 @@ type newCodesPage struct {
 }
 
 func (c *Console) newCodesForm(v *visit, back returning, codes []string) *newCodesPage {
-	title := "Your new recovery codes"
+	title := ui.Text("Your new recovery codes")
 	if len(codes) == 1 {
 		title = "Your new recovery code"
 	}
@@ -81,7 +81,7 @@ func (c *Console) showNewCodes(w http.ResponseWriter, r *http.Request, v *visit)
 }
 
 // afterCodes goes on to where the visitor was headed, or to the page about the codes.
-func (c *Console) afterCodes(w http.ResponseWriter, r *http.Request, v *visit, said string) error {
+func (c *Console) afterCodes(w http.ResponseWriter, r *http.Request, v *visit, said ui.Text) error {
 	if back := c.returning(r); back.id != "" {
 		return c.proceed(w, r, v, v.Session, back)
 	}

@@ -15,10 +15,10 @@ import (
 // refusedPage is the data of the page "refused".
 type refusedPage struct {
 	Base
-	Heading string
-	Lede    string
+	Heading ui.Text
+	Lede    ui.Text
 	Cluster string // its title; empty when there is none
-	Reasons []policy.Reason
+	Reasons []reason
 	Ask     []helper
 	Facts   []fact
 	Action  ui.Link // what to do now
@@ -27,12 +27,18 @@ type refusedPage struct {
 // A helper is somebody who can help.
 type helper struct {
 	policy.Person
-	For  string // what they can do
-	Mail string // a mailto link
+	For  ui.Text // what they can do
+	Mail string  // a mailto link
 }
 
 // A fact is one line of what was refused.
-type fact struct{ Name, Value string }
+type fact struct{ Name, Value ui.Text }
+
+// A reason is one of a decision as people read it.
+type reason struct {
+	Code          string
+	Message, Help ui.Text
+}
 
 // Refuse answers a request on a cluster's host that is not served. People get
 // a page or are led to what they have to do first; programs get JSON.
@@ -120,7 +126,7 @@ func (c *Console) refuseProgram(w http.ResponseWriter, r *http.Request, f policy
 		e.Reasons = []policy.Reason{}
 	}
 	generic := ui.AsError(&ui.Error{Status: f.Status})
-	e.Code, e.Message = generic.Code, generic.Detail
+	e.Code, e.Message = generic.Code, generic.Detail.String()
 	if len(e.Reasons) > 0 {
 		e.Code, e.Message = e.Reasons[0].Code, e.Reasons[0].Message
 	}
@@ -141,7 +147,10 @@ func (c *Console) refuseProgram(w http.ResponseWriter, r *http.Request, f policy
 }
 
 func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.Refusal, first string) {
-	page := refusedPage{Base: Base{c.clusterFrame("")}, Cluster: orElse(f.Title, f.Cluster), Reasons: f.Decision.Reasons}
+	page := refusedPage{Base: Base{c.clusterFrame("")}, Cluster: orElse(f.Title, f.Cluster)}
+	for _, r := range f.Decision.Reasons {
+		page.Reasons = append(page.Reasons, reason{r.Code, ui.Known(r.Message), ui.Known(r.Help)})
+	}
 	page.Heading, page.Lede = refusalWords(f, page.Cluster, first)
 	page.Title = page.Heading
 	if !f.Subject.IsAnonymous() {
@@ -149,10 +158,10 @@ func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.
 		page.FormTargets = []string{page.Gate}
 	}
 	if f.Status == http.StatusForbidden || f.Status == http.StatusUnauthorized {
-		page.Facts = append(page.Facts, fact{"Request", r.Method + " " + clip(r.URL.Path, 200)})
+		page.Facts = append(page.Facts, fact{"Request", ui.Verbatim(r.Method + " " + clip(r.URL.Path, 200))})
 		page.Ask = helpers(f, page.Cluster)
 	}
-	page.Facts = append(page.Facts, fact{"Time", c.Now().UTC().Format("2 January 2006, 15:04:05 UTC")}, fact{"Request id", f.RequestID})
+	page.Facts = append(page.Facts, fact{"Time", ui.Instant(c.Now())}, fact{"Request id", ui.Verbatim(f.RequestID)})
 	switch {
 	case first != "":
 		back := "/"
@@ -171,37 +180,40 @@ func (c *Console) refusePerson(w http.ResponseWriter, r *http.Request, f policy.
 	c.UI.Page(w, r, f.Status, "refused", page)
 }
 
-var stepLabels = map[string]string{"/login": "Sign in", "/confirm": "Give a fresh code", "/confirm/key": "Use your passkey or security key", "/agreements": "Read the agreement"}
+var stepLabels = map[string]ui.Text{"/login": "Sign in", "/confirm": "Give a fresh code", "/confirm/key": "Use your passkey or security key", "/agreements": "Read the agreement"}
 
 // headings say what happened, by the first reason's code; the rest follows from the status.
-var headings = map[string][2]string{
-	policy.ReasonUpstreamDown:     {"%s does not answer", "Ringfence let your request through, but the system behind it cannot be reached. Nothing is wrong with your access."},
-	policy.ReasonLogUnavailable:   {"%s is closed for a moment", "Requests cannot be recorded right now, and nothing is served unrecorded. Please try again shortly."},
-	policy.ReasonUnknownRoute:     {"Nothing is here", "%s has no system at this address."},
+var headings = map[string][2]ui.Text{
+	policy.ReasonUpstreamDown:     {"{1} does not answer", "Ringfence let your request through, but the system behind it cannot be reached. Nothing is wrong with your access."},
+	policy.ReasonLogUnavailable:   {"{1} is closed for a moment", "Requests cannot be recorded right now, and nothing is served unrecorded. Please try again shortly."},
+	policy.ReasonUnknownRoute:     {"Nothing is here", "{1} has no system at this address."},
 	policy.ReasonRequestAmbiguous: {"That address is not clear", "The address can be read in more than one way, so it is not passed on. Check it and try again."},
 	policy.ReasonRequestTooLarge:  {"That is too large", "The request is larger than this cluster accepts."},
-	policy.ReasonResponseTooLarge: {"That answer is too large", "The answer is larger than your access to %s allows."},
+	policy.ReasonResponseTooLarge: {"That answer is too large", "The answer is larger than your access to {1} allows."},
 	policy.ReasonRateLimited:      {"Please wait a moment", "There were more requests than are accepted at once."},
-	policy.ReasonCrossOrigin:      {"That came from another site", "Another site tried to send something to %s in your name. It was not passed on."},
+	policy.ReasonCrossOrigin:      {"That came from another site", "Another site tried to send something to {1} in your name. It was not passed on."},
 }
 
 // refusalWords returns heading and first sentence of a refusal.
-func refusalWords(f policy.Refusal, cluster, first string) (heading, lede string) {
-	cluster = orElse(cluster, "This cluster")
+func refusalWords(f policy.Refusal, title, first string) (heading, lede ui.Text) {
+	cluster := ui.Text("This cluster")
+	if title != "" {
+		cluster = ui.Verbatim(title)
+	}
 	for _, r := range f.Decision.Reasons {
 		if h, ok := headings[r.Code]; ok {
-			return strings.ReplaceAll(h[0], "%s", cluster), strings.ReplaceAll(h[1], "%s", cluster)
+			return ui.Say(h[0], cluster), ui.Say(h[1], cluster)
 		}
 	}
 	switch {
 	case f.Status == http.StatusMisdirectedRequest:
 		return "No cluster has this name", "The address leads to Ringfence, but no cluster of that name is behind it. Check the spelling, or start from your own list."
 	case first != "":
-		return "One thing first", "What you sent was not passed on to " + cluster + ", and it is not kept. Do this first: you come back to the page before, where you send it again."
+		return "One thing first", ui.Say("What you sent was not passed on to {1}, and it is not kept. Do this first: you come back to the page before, where you send it again.", cluster)
 	case f.Status >= 500:
-		return cluster + " cannot be opened right now", "That is a fault on this side. Please try again in a moment."
+		return ui.Say("{1} cannot be opened right now", cluster), "That is a fault on this side. Please try again in a moment."
 	case f.Status == http.StatusForbidden || f.Status == http.StatusUnauthorized:
-		return "You cannot open this in " + cluster, "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other."
+		return ui.Say("You cannot open this in {1}", cluster), "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other."
 	}
 	e := ui.AsError(&ui.Error{Status: f.Status})
 	return e.Title, e.Detail
@@ -210,12 +222,12 @@ func refusalWords(f policy.Refusal, cluster, first string) (heading, lede string
 // helpers returns who can help with a denial, each person once.
 func helpers(f policy.Refusal, cluster string) []helper {
 	var list []helper
-	add := func(p policy.Person, what string) {
+	add := func(p policy.Person, what ui.Text) {
 		if p.Email == "" && p.Name == "" {
 			return
 		}
 		if i := slices.IndexFunc(list, func(h helper) bool { return h.Person == p }); i >= 0 {
-			list[i].For += " and " + what
+			list[i].For = ui.Say("{1} and {2}", list[i].For, what)
 			return
 		}
 		h := helper{Person: p, For: what}
@@ -225,9 +237,13 @@ func helpers(f policy.Refusal, cluster string) []helper {
 		list = append(list, h)
 	}
 	if f.Facts != nil && f.Facts.Vendor != nil {
-		add(f.Facts.Vendor.Owner, "answers for "+orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name)+" here")
+		add(f.Facts.Vendor.Owner, ui.Say("answers for {1} here", orElse(f.Facts.Vendor.Title, f.Facts.Vendor.Name)))
 	}
-	add(f.Owner, "owns "+orElse(cluster, "this cluster"))
+	if cluster == "" {
+		add(f.Owner, "owns this cluster")
+	} else {
+		add(f.Owner, ui.Say("owns {1}", cluster))
+	}
 	return list
 }
 

@@ -122,7 +122,7 @@ func TestHelpers_OnePersonOnce(t *testing.T) {
 	f := refusalOf(403, policy.Deny, "x", "")
 	f.Facts = &policy.Facts{Vendor: &policy.VendorFacts{Name: "acme", Owner: f.Owner}}
 	got := helpers(f, "Claims archive")
-	if len(got) != 1 || got[0].For != "answers for acme here and owns Claims archive" || !strings.HasPrefix(got[0].Mail, "mailto:tom@example.com?subject=Access%20to%20Claims%20archive&body=Request%20id:%20request-1") {
+	if len(got) != 1 || got[0].For.String() != "answers for acme here and owns Claims archive" || !strings.HasPrefix(got[0].Mail, "mailto:tom@example.com?subject=Access%20to%20Claims%20archive&body=Request%20id:%20request-1") {
 		t.Errorf("helpers are %+v", got)
 	}
 	if got := helpers(policy.Refusal{}, ""); got != nil {

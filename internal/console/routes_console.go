@@ -1,6 +1,9 @@
 package console
 
-import "github.com/ringfence/ringfence/policy"
+import (
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
 
 // Who may use which part of the console.
 var (
@@ -50,7 +53,7 @@ func (c *Console) consoleRoutes() []route {
 	for _, p := range []struct {
 		path      string
 		ask, done handler
-		act       string
+		act       ui.Text
 		freshAsk  bool
 	}{
 		{"/console/people/invite", c.newPersonForm, c.newPerson, "Invite somebody", false},

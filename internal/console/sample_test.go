@@ -27,10 +27,10 @@ func plainText(s string) string { return s }
 
 // gateSamples returns every page of the gate and the portal, empty and full.
 func gateSamples(say sampleText) []sample {
-	alone := func(title string) Base {
+	alone := func(title ui.Text) Base {
 		return Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"), Narrow: true}}
 	}
-	full := func(title string) Base {
+	full := func(title ui.Text) Base {
 		b := Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"),
 			Person: &ui.Person{Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Role: "Contractor"}}}
 		for _, g := range []ui.NavGroup{menu[0], menu[len(menu)-1]} { // those of a contractor
@@ -48,23 +48,23 @@ func gateSamples(say sampleText) []sample {
 	wrong := code
 	wrong.Error = "That code is not right. Check that you read the entry for this address, and that your phone's clock is set automatically."
 	flashed := alone("Sign in")
-	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: say("The e-mail address or the password is not right, or the account is not active.")}
+	flashed.Flash = &ui.Flash{Kind: ui.Bad, Text: ui.Verbatim(say("The e-mail address or the password is not right, or the account is not active."))}
 	chosen := ui.Field{Name: "password", Label: "Choose a password", Type: "password", Autocomplete: "new-password", Required: true,
 		Hint: "At least 12 characters. Several words that do not belong together are easy to keep in mind. Capitals and digits are not needed; spaces are fine."}
 	again := ui.Field{Name: "again", Label: "The same password again", Type: "password", Autocomplete: "new-password", Required: true}
 	agreement := &directory.Agreement{Name: "nda", Title: say("Non-disclosure agreement"), Version: 3, Text: say(sampleAgreement)}
-	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: say("As it stands in your account: Kim Larsen"), Required: true}
+	typed := ui.Field{Name: "name", Label: "Type your full name", Hint: ui.Verbatim(say("As it stands in your account: Kim Larsen")), Required: true}
 	made := &madeToken{Name: say("Importing the March batch"), Cluster: say("Claims archive"), Secret: "rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Expires: sampleNow.Add(time.Hour),
 		Export: "export RINGFENCE_TOKEN=rft_4tqXzL9b2mWc7RkVh0JpYsNfGa81Ud3EoTi6BxQvZlK", Authority: true,
 		Curl: `curl --cacert ca.pem -H "Authorization: Bearer $RINGFENCE_TOKEN" https://claims.localhost:8443/`,
 		Git:  `git -c http.sslCAInfo=ca.pem -c http.extraHeader="Authorization: Bearer $RINGFENCE_TOKEN" clone https://claims.localhost:8443/PATH/OF/REPOSITORY.git`}
-	clusters := ui.Field{Name: "cluster", Label: "Cluster", Required: true, Options: []ui.Option{{Value: "claims", Label: say("Claims archive"), Selected: true}, {Value: "maps", Label: say("Flood maps")}}}
+	clusters := ui.Field{Name: "cluster", Label: "Cluster", Required: true, Options: []ui.Option{{Value: "claims", Label: ui.Verbatim(say("Claims archive")), Selected: true}, {Value: "maps", Label: ui.Verbatim(say("Flood maps"))}}}
 	minutes := ui.Field{Name: "minutes", Label: "Good for", Required: true, Options: []ui.Option{{Value: "15", Label: "15 minutes"}, {Value: "60", Label: "60 minutes", Selected: true}}}
 	owner := policy.Person{Name: say("Ines Okafor"), Email: say("ines.okafor@northwind.example")}
 	refused := Base{ui.Frame{Title: "You cannot open this in Claims archive", Organisation: say("Northwind Mutual"), Narrow: true, Gate: "https://gate.localhost:8443",
 		RequestID: say("kq3v7m2xw5hbn4tz"), Person: &ui.Person{Name: say("kim.larsen@acme.example")}}}
 
-	asks := func(action, fault string) *keyForm {
+	asks := func(action string, fault ui.Text) *keyForm {
 		return &keyForm{Action: action, Question: say("q"), Options: say(`{"publicKey":{"challenge":"AAAA"}}`), Fault: fault}
 	}
 
@@ -78,7 +78,7 @@ func gateSamples(say sampleText) []sample {
 		{"invite-company-only", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Company: true, CompanyOnly: true}},
 		{"code", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code}},
 		{"code-full", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong,
-			Warning: say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password.")}},
+			Warning: ui.Verbatim(say("There were 3 wrong codes since your last sign-in. If that was not you, somebody knows your password."))}},
 		{"confirm", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Code: codeField("Fresh code")}},
 		{"confirm-full", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: wrong}},
 		{"invite", "invite", &invitePage{Base: alone("Welcome"), Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Expires: sampleNow.Add(20 * time.Hour), Invite: say("token"), Password: chosen, Again: again}},
@@ -101,7 +101,7 @@ func gateSamples(say sampleText) []sample {
 			Accepted: []acceptedAgreement{{Name: "nda", Title: agreement.Title, Version: 3, At: sampleNow}, {Name: "access", Title: say("Rules for working with claims data"), Version: 1, At: sampleNow.Add(-900 * time.Hour)}}}},
 		{"agreements-none", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"}}},
 		{"agreement", "agreement", agreementPage{Base: full("Agreements"), Agreement: *agreement, Accepted: acceptedAgreement{Version: 3, At: sampleNow}}},
-		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", Here: "198.51.100.24", Recovery: 10, Factors: factorSummary{Count: 2, Name: say("Work phone"), Used: sampleNow}, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
+		{"portal", "portal", &portalPage{Base: full("My clusters"), LastLogin: sampleNow.Add(-26 * time.Hour), LastIP: "198.51.100.24", From: "198.51.100.24", Recovery: 10, Factors: factorSummary{Count: 2, Name: say("Work phone"), Used: sampleNow}, Ask: &owner, Vendor: say("Acme Analytics"), Clusters: []clusterCard{
 			{Name: "claims", Title: say("Claims archive"), Classification: classBadge("confidential"), URL: "https://claims.localhost:8443/", Host: "claims.localhost", Until: sampleNow.Add(240 * time.Hour), Left: "9 days left", Soon: true,
 				May: scopeWords(directory.Assignment{Access: policy.AccessRead, Paths: []string{say("/reports"), "/api/v2"}}), Reason: say("Migrating the 2019 to 2022 claims into the new archive, ticket DATA-114."), Engagement: say("Claims migration 2026"), Ask: owner},
 			{Name: "maps", Title: say("Flood maps"), Classification: classBadge("internal"), URL: "https://maps.localhost:8443/", Host: "maps.localhost", Until: sampleNow.Add(2900 * time.Hour), Left: "4 months left",
@@ -126,16 +126,16 @@ func gateSamples(say sampleText) []sample {
 		{"portal-banner", "portal", &portalPage{Base: bannered(full("My clusters"), say), Recovery: 10}},
 		{"resume", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume", Email: say("kim.larsen@acme.example"), Anew: "/login?anew=1", LastSeen: sampleNow.Add(-time.Hour), Ends: sampleNow.Add(7 * time.Hour), Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"}}},
 		{"resume-full", "resume", &resumePage{Base: alone("Welcome back"), Action: "/resume?return=x", Email: say("kim.larsen@acme.example"), Headed: say("claims.localhost"), Anew: "/login?return=x&anew=1", LastSeen: sampleNow, Ends: sampleNow, Password: ui.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Error: "The password is not right, or the account is not active."}}},
-		{"stepup", "stepup", &stepUpPage{Base: alone("Do it now?"), Act: "Suspend the vendor", Fields: []fact{{"reason", say("Incident 4711: a laptop was lost on the train to Oslo.")}, {say("name"), say("acme")}}, Action: "/step-up/x", Back: "/console/vendors/acme"}},
+		{"stepup", "stepup", &stepUpPage{Base: alone("Do it now?"), Act: "Suspend the vendor", Fields: []fact{{"reason", ui.Verbatim(say("Incident 4711: a laptop was lost on the train to Oslo."))}, {ui.Verbatim(say("name")), ui.Verbatim(say("acme"))}}, Action: "/step-up/x", Back: "/console/vendors/acme"}},
 		{"stepup-lost", "stepup", &stepUpPage{Base: alone("Give a fresh code first"), Confirm: "/confirm?return=x", Back: "/console/clusters/new"}},
 		{"confirm-kept", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Kept: true, Code: codeField("Fresh code")}},
 		{"tokens", "tokens", &tokensPage{Base: full("My tokens"), Possible: true, Cluster: clusters, Minutes: minutes, Name: ui.Field{Name: "name", Label: "What is it for?", Placeholder: "March import", Required: true}, Made: made,
 			Tokens: []tokenRow{{ID: "t1", Name: say("Importing the March batch"), Cluster: say("Claims archive"), Left: "59 minutes left", Created: sampleNow, Expires: sampleNow.Add(time.Hour)}}}},
 		{"tokens-empty", "tokens", &tokensPage{Base: full("My tokens"), Ask: &owner}},
 		{"code-key", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: code, Key: asks("/login/key", "")}},
-		{"code-key-fault", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong, Key: asks("/login/key", say("That key was not accepted."))}},
+		{"code-key-fault", "code", &codePage{Base: alone("Your code"), Action: "/login/code", Email: say("kim.larsen@acme.example"), Code: wrong, Key: asks("/login/key", ui.Verbatim(say("That key was not accepted.")))}},
 		{"confirm-key", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Action: "/confirm", Headed: say("claims.localhost"), Code: codeField("Fresh code"), Key: asks("/confirm/key", "")}},
-		{"confirm-key-only", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Headed: say("claims.localhost"), Key: asks("/confirm/key", say("That took too long.")), KeyOnly: true}},
+		{"confirm-key-only", "confirm", &confirmPage{Base: alone("Confirm that it is you"), Headed: say("claims.localhost"), Key: asks("/confirm/key", ui.Verbatim(say("That took too long."))), KeyOnly: true}},
 		{"factors-keys", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Demanded: true, Keys: []keyRow{
 			{ID: "key_1", Name: say("Firefox on Windows"), Created: sampleNow.Add(-900 * time.Hour), LastUsed: sampleNow, LastIP: say("198.51.100.24"), Synced: true, RemoveURL: "/factors/keys/key_1/remove"},
 			{ID: "key_2", Name: say("Blue key on the key ring"), Created: sampleNow, Cloned: true, ClonedAt: sampleNow, RemoveURL: "/factors/keys/key_2/remove"}}}}},
@@ -143,17 +143,17 @@ func gateSamples(say sampleText) []sample {
 		{"factors-keys-full", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "full"}}},
 		{"factors-keys-host", "factors", &factorsPage{Base: full("My factors"), Keys: keysBlock{Why: "host"}}},
 		{"newkey", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", ""), Name: keyNameField(say("Firefox on Windows")), Back: "/factors/keys"}},
-		{"newkey-fault", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", say("This key is in use already.")), Name: keyNameField(say("x")), Back: "/factors/keys"}},
+		{"newkey-fault", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), keyForm: *asks("/factors/keys/new", ui.Verbatim(say("This key is in use already."))), Name: keyNameField(say("x")), Back: "/factors/keys"}},
 		{"newkey-ask", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "ask", Ask: &owner, Back: "/factors/keys"}},
 		{"newkey-wait", "newkey", &newKeyPage{Base: alone("Add a passkey or security key"), Why: "wait", Back: "/factors/keys"}},
 		{"portal-key", "portal", &portalPage{Base: full("My clusters"), KeyDue: true, Recovery: 10}},
 		{"error", "error", ui.ErrorPage{Frame: alone("Nothing is here").Frame, Status: 404, Detail: "The address is wrong, or what it named is gone."}},
-		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: say("Your account does not hold the role that this page needs."), Back: ui.Link{Label: say("Back"), URL: "/"}}},
-		{"refused", "refused", refusedPage{Base: refused, Heading: say("You cannot open this in Claims archive"), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
-			Reasons: []policy.Reason{{Code: say("method_out_of_scope"), Message: say("Your assignment allows reading only, and this request would change something."), Help: say("Whoever gave you the assignment can widen it.")},
-				{Code: "engagement_ended", Message: say("The engagement Claims migration 2026 ended on 1 March 2026.")}},
-			Ask:    []helper{{Person: owner, For: say("answers for Acme Analytics here"), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: say("owns Claims archive"), Mail: "mailto:tom@northwind.example"}},
-			Facts:  []fact{{"Request", say("DELETE /reports/2025/q4")}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", say("kq3v7m2xw5hbn4tz")}},
+		{"error-full", "error", ui.ErrorPage{Frame: full("Not yours to see").Frame, Status: 403, Detail: ui.Verbatim(say("Your account does not hold the role that this page needs.")), Back: ui.Link{Label: ui.Verbatim(say("Back")), URL: "/"}}},
+		{"refused", "refused", refusedPage{Base: refused, Heading: ui.Verbatim(say("You cannot open this in Claims archive")), Lede: "You are signed in, but the rules of this cluster do not allow this request. It was recorded, like every other.", Cluster: say("Claims archive"),
+			Reasons: []reason{{Code: say("method_out_of_scope"), Message: ui.Verbatim(say("Your assignment allows reading only, and this request would change something.")), Help: ui.Verbatim(say("Whoever gave you the assignment can widen it."))},
+				{Code: "engagement_ended", Message: ui.Verbatim(say("The engagement Claims migration 2026 ended on 1 March 2026."))}},
+			Ask:    []helper{{Person: owner, For: ui.Verbatim(say("answers for Acme Analytics here")), Mail: "mailto:ines.okafor@northwind.example?subject=Access"}, {Person: policy.Person{Name: say("Tom Abara"), Email: say("tom@northwind.example")}, For: ui.Verbatim(say("owns Claims archive")), Mail: "mailto:tom@northwind.example"}},
+			Facts:  []fact{{"Request", ui.Verbatim(say("DELETE /reports/2025/q4"))}, {"Time", "12 March 2026, 09:30:00 UTC"}, {"Request id", ui.Verbatim(say("kq3v7m2xw5hbn4tz"))}},
 			Action: ui.Link{Label: "To my clusters", URL: "https://gate.localhost:8443/"}}},
 		{"refused-bare", "refused", refusedPage{Base: Base{ui.Frame{Title: "x", Narrow: true}}, Heading: "No cluster has this name", Lede: "The address leads to Ringfence, but no cluster of that name is behind it."}},
 	}
@@ -193,13 +193,13 @@ This agreement holds while your contract does, and for five years afterwards. Se
 // sampleSessions are sessions in every state.
 func sampleSessions(say sampleText, people bool) sessionTable {
 	table := sessionTable{People: people, MayEnd: true, Rows: []sessionRow{
-		{ID: "s1", This: true, Client: "Firefox on Windows", UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(30 * time.Minute), Ends: sampleNow.Add(11 * time.Hour),
+		{ID: "s1", This: true, Client: ui.Verbatim("Firefox on Windows"), UserAgent: say("Mozilla/5.0"), IP: "198.51.100.24", Created: sampleNow.Add(-time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(30 * time.Minute), Ends: sampleNow.Add(11 * time.Hour),
 			Opened: []string{say("Claims archive"), "Flood maps"}, EndURL: "/sessions/end"},
-		{ID: say("s2"), Client: "Chrome on Android", UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), IdleEnds: sampleNow.Add(-90 * time.Minute), Ends: sampleNow.Add(9 * time.Hour), Idle: true, EndURL: "/sessions/end"},
-		{ID: "s3", Client: "Safari on macOS", UserAgent: say("Mozilla/5.0"), Created: sampleNow.Add(-2 * time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(20 * time.Minute), Ends: sampleNow.Add(10 * time.Hour), NewDevice: true, NewNetwork: true, EndURL: "/sessions/end"}}}
+		{ID: say("s2"), Client: ui.Verbatim("Chrome on Android"), UserAgent: say("Mozilla/5.0"), IP: "2001:db8:7::19", Created: sampleNow.Add(-3 * time.Hour), Seen: sampleNow.Add(-2 * time.Hour), IdleEnds: sampleNow.Add(-90 * time.Minute), Ends: sampleNow.Add(9 * time.Hour), Idle: true, EndURL: "/sessions/end"},
+		{ID: "s3", Client: ui.Verbatim("Safari on macOS"), UserAgent: say("Mozilla/5.0"), Created: sampleNow.Add(-2 * time.Hour), Seen: sampleNow, IdleEnds: sampleNow.Add(20 * time.Minute), Ends: sampleNow.Add(10 * time.Hour), NewDevice: true, NewNetwork: true, EndURL: "/sessions/end"}}}
 	if people {
 		for i := range table.Rows {
-			table.Rows[i].Person = ui.Link{Label: say("Kim Larsen"), URL: "/console/people/kim"}
+			table.Rows[i].Person = ui.Link{Label: ui.Verbatim(say("Kim Larsen")), URL: "/console/people/kim"}
 		}
 	}
 	return table

@@ -56,7 +56,7 @@ func parseSearch(values url.Values, now time.Time, maxLimit int) (accesslog.Filt
 	for name, v := range values {
 		switch {
 		case !slices.Contains(searchFields, name):
-			f.note("There is no field %q to search by.", clip(name, 40))
+			f.note("There is no field “{1}” to search by.", clip(name, 40))
 		case len(v) > 1:
 			f.fault(name, "Give this once.")
 		}
@@ -79,18 +79,18 @@ func parseSearch(values url.Values, now time.Time, maxLimit int) (accesslog.Filt
 	}
 	if t := f.Value(searchType); t != "" {
 		if !slices.Contains(recordTypes, policy.RecordType(t)) {
-			f.fault(searchType, "%q is no type of entry.", clip(t, 40))
+			f.fault(searchType, "“{1}” is no type of entry.", clip(t, 40))
 		}
 		filter.Type = t
 	}
 	if e := f.Value(searchEffect); e != "" {
 		if !slices.Contains(effects, e) {
-			f.fault(searchEffect, "%q is none of allow, challenge, deny.", clip(e, 40))
+			f.fault(searchEffect, "“{1}” is none of allow, challenge, deny.", clip(e, 40))
 		}
 		filter.Effect = e
 	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
-		f.fault(searchUntil, "This is not after the beginning, %s.", clock(filter.Since))
+		f.fault(searchUntil, "This is not after the beginning, {1}.", clock(filter.Since))
 	}
 	return filter, f
 }
@@ -148,7 +148,7 @@ func (f *form) limit(name string, most int) int {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > most {
-		f.fault(name, "Give a number from 1 to %d.", most)
+		f.fault(name, "Give a number from 1 to {1}.", most)
 		return 0
 	}
 	return n

@@ -112,7 +112,7 @@ func TestRoutes_OpenToStrangers(t *testing.T) {
 	w := newWorld(t)
 	known := []string{"GET /.well-known/jwks.json", "GET /ca.pem", "GET /enrol", "GET /enrol/authenticator", "GET /enrol/qr.png", "GET /enrol/recovery", "GET /enrol/recovery.txt",
 		"GET /login/oidc", "POST /login/oidc", "GET /login/oidc/{vendor}", "POST /login/oidc/start", "GET /login/oidc/callback/{vendor}", "POST /enrol/company",
-		"GET /login", "GET /login/code", "GET /.well-known/oauth-authorization-server", "POST /device/code", "POST /device/token", "POST /device/clusters", "POST /device/revoke", "POST /enrol", "POST /enrol/authenticator", "POST /enrol/recovery", "GET /enrol/devices", "POST /enrol/devices", "POST /enrol/devices/new", "POST /enrol/devices/cancel", "POST /login", "POST /login/code", "POST /login/key", "POST /logout", "GET /resume", "POST /resume",
+		"GET /login", "GET /login/code", "GET /.well-known/oauth-authorization-server", "POST /device/code", "POST /device/token", "POST /device/clusters", "POST /device/revoke", "POST /enrol", "POST /enrol/authenticator", "POST /enrol/recovery", "GET /enrol/devices", "POST /enrol/devices", "POST /enrol/devices/new", "POST /enrol/devices/cancel", "POST /language", "POST /login", "POST /login/code", "POST /login/key", "POST /logout", "GET /resume", "POST /resume",
 		"/api/v1/" /* says that nothing is there */, "GET /api/v1/openapi.json"}
 	for pattern, n := range w.needs {
 		if n.level == levelAnyone && !slices.Contains(known, pattern) {

@@ -168,7 +168,7 @@ func (c *Console) comeBack(r *http.Request) returning {
 }
 
 func (c *Console) jsonError(e *ui.Error, id string) map[string]any {
-	m := map[string]any{"code": e.Code, "message": e.Detail, "request_id": id}
+	m := map[string]any{"code": e.Code, "message": e.Detail.String(), "request_id": id}
 	if e.Status == http.StatusUnauthorized {
 		m["sign_in"] = c.GateURL + "/login"
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -103,13 +104,13 @@ func TestPortal_OnlyWhatIsInForce(t *testing.T) {
 func TestScopeWords(t *testing.T) {
 	d := sampleDirectory().Assignments[0]
 	d.Access, d.Methods, d.Paths = policy.AccessWrite, []string{"GET", "PUT", "POST"}, nil
-	got := strings.Join(scopeWords(d), "; ")
+	got := ui.Join(scopeWords(d), "; ").String()
 	if want := "Read and change data; Only GET, PUT and POST requests; Every path"; got != want {
 		t.Errorf("scope in words: %q, want %q", got, want)
 	}
 	// An access that is neither read nor write may not be shown as writing.
 	d.Access = "admin"
-	if got := scopeWords(d)[0]; !strings.HasPrefix(got, "Read only") {
+	if got := scopeWords(d)[0].String(); !strings.HasPrefix(got, "Read only") {
 		t.Errorf("an unknown access is shown as %q", got)
 	}
 }

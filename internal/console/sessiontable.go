@@ -22,7 +22,7 @@ type sessionRow struct {
 	ID            string
 	This          bool // the one that asks
 	Person        ui.Link
-	Client        string // browser and system, in words
+	Client        ui.Text // browser and system, in words
 	UserAgent     string
 	IP            string
 	Created, Seen time.Time

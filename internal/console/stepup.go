@@ -24,9 +24,9 @@ const (
 
 // A keptForm is a form that was posted with a code too old for it.
 type keptForm struct {
-	session string // the only one that may send it
-	pattern string // of the route it was meant for
-	act     string // what it does, in words
+	session string  // the only one that may send it
+	pattern string  // of the route it was meant for
+	act     ui.Text // what it does, in words
 	uri     string
 	form    url.Values
 	back    string // the page with the form
@@ -185,7 +185,7 @@ func (c *Console) pageOf(r *http.Request) string {
 // button, or that nothing was kept.
 type stepUpPage struct {
 	Base
-	Act     string // empty: nothing is kept
+	Act     ui.Text // empty: nothing is kept
 	Fields  []fact
 	Action  string
 	Confirm string // where to give a code, when nothing is kept
@@ -213,10 +213,10 @@ func keptFields(form url.Values) []fact {
 	var all []fact
 	for name, values := range form {
 		if said := strings.TrimSpace(strings.Join(values, ", ")); said != "" && name != "seen" {
-			all = append(all, fact{strings.ReplaceAll(name, "_", " "), clip(said, 600)})
+			all = append(all, fact{fieldWords(name), ui.Verbatim(clip(said, 600))})
 		}
 	}
-	slices.SortFunc(all, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b fact) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	return all
 }
 

@@ -39,7 +39,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /device/code": "is a program's request", "POST /device/token": "is a program's request", "POST /device/clusters": "is a program's request", "POST /device/revoke": own,
 		"POST /device": "asks for a factor of its own", "POST /device/{id}": "asks for a factor of its own",
 		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
-		"POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
+		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
@@ -275,12 +275,12 @@ func TestKeptForms_Bounded(t *testing.T) {
 	now := sampleNow
 	var ids []string
 	for i := range 10 {
-		ids = append(ids, k.put(keptForm{session: "one", act: fmt.Sprint(i)}, now))
+		ids = append(ids, k.put(keptForm{session: "one", uri: fmt.Sprint(i)}, now))
 	}
 	if len(k.forms) != maxKeptSession || len(k.order) != maxKeptSession {
 		t.Errorf("%d forms of one session, %d in order", len(k.forms), len(k.order))
 	}
-	if f, ok := k.get(ids[9], "one", now); !ok || f.act != "9" {
+	if f, ok := k.get(ids[9], "one", now); !ok || f.uri != "9" {
 		t.Error("the newest form is gone")
 	}
 	for i := range 2 * maxKept {

@@ -20,7 +20,7 @@ func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, 
 		return ui.NotFound()
 	}
 	if have.Suspended {
-		return c.seeOther(w, r, v, vendorURL(have.Name), cmp.Or(have.Title, have.Name)+" is suspended already.")
+		return c.seeOther(w, r, v, vendorURL(have.Name), ui.Say("{1} is suspended already.", cmp.Or(have.Title, have.Name)))
 	}
 	people := 0
 	for _, a := range d.Accounts {
@@ -34,9 +34,9 @@ func (c *Console) showSuspend(w http.ResponseWriter, r *http.Request, v *visit, 
 	}
 	title := cmp.Or(have.Title, have.Name)
 	return c.show(w, r, f.status(), "ask", askPage{
-		Base: v.page("Suspend " + title), Question: "Suspend " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
-		Effects: []string{
-			count(people, "person") + " of this vendor will lose access to every cluster.",
+		Base: v.page(ui.Say("Suspend {1}", title)), Question: ui.Say("Suspend {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
+		Effects: []ui.Text{
+			ui.Count(people, "{1} person of this vendor will lose access to every cluster.", "{1} people of this vendor will lose access to every cluster."),
 			cut(len(sessions), "Nobody of this vendor is signed in at the moment."),
 			"Nothing is deleted: when the vendor is resumed, everybody has the access that stands then, after signing in again.",
 		},
@@ -85,12 +85,12 @@ func (c *Console) askResume(w http.ResponseWriter, r *http.Request, v *visit) er
 		}
 	}
 	title := cmp.Or(have.Title, have.Name)
-	effects := []string{count(people, "person") + " can sign in again and reach what is assigned to them."}
+	effects := []ui.Text{ui.Count(people, "{1} person can sign in again and reach what is assigned to them.", "{1} people can sign in again and reach what is assigned to them.")}
 	if have.SuspendedReason != "" {
-		effects = append(effects, "The reason for suspending was: "+have.SuspendedReason)
+		effects = append(effects, ui.Say("The reason for suspending was: {1}", have.SuspendedReason))
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page("Resume " + title), Question: "Resume " + title + "?", About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+		Base: v.page(ui.Say("Resume {1}", title)), Question: ui.Say("Resume {1}?", title), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
 		Effects: effects, Action: "Resume", URL: vendorURL(have.Name) + "/resume", Back: vendorURL(have.Name),
 	})
 }

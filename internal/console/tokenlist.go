@@ -16,7 +16,8 @@ import (
 
 // A grantRow is a machine that is signed in, or a token, in a list.
 type grantRow struct {
-	ID, Name string
+	ID       string
+	Name     ui.Text
 	Machine  bool
 	Access   bool   // a personal access token
 	Bound    string // "key", "network" or empty
@@ -24,7 +25,7 @@ type grantRow struct {
 	Cluster  string
 	Program  string
 	Networks string
-	Scope    string
+	Scope    ui.Text
 	Made     time.Time
 	Ends     time.Time
 	Used     time.Time // zero: never
@@ -35,12 +36,12 @@ type grantRow struct {
 }
 
 func machineRow(m *auth.Machine) grantRow {
-	return grantRow{ID: m.ID, Name: orElse(m.Name, "a machine without a name"), Machine: true, Bound: "key", Program: clip(m.Program, 80), Made: m.Created, Ends: m.Ends,
+	return grantRow{ID: m.ID, Name: cmp.Or(ui.Verbatim(m.Name), "a machine without a name"), Machine: true, Bound: "key", Program: clip(m.Program, 80), Made: m.Created, Ends: m.Ends,
 		Used: m.LastUsed, UsedIP: m.LastIP, From: m.IP, Revoke: "/tokens/machines/end"}
 }
 
 func grantRowOf(s *directory.Snapshot, t *auth.Token) grantRow {
-	row := grantRow{ID: t.ID, Name: orElse(t.Name, t.ID), Access: t.Kind == auth.TokenAccess, Cluster: t.Cluster, Made: t.Created, Ends: t.Expires,
+	row := grantRow{ID: t.ID, Name: ui.Verbatim(orElse(t.Name, t.ID)), Access: t.Kind == auth.TokenAccess, Cluster: t.Cluster, Made: t.Created, Ends: t.Expires,
 		Used: t.LastUsed, UsedIP: t.LastIP, Networks: networkWords(t.Networks), Revoke: "/tokens/revoke"}
 	if k, ok := s.Cluster(t.Cluster); ok {
 		row.Cluster = orElse(k.Title, k.Name)
@@ -77,7 +78,7 @@ func networkWords(all []netip.Prefix) string {
 type everyTokenPage struct {
 	Base
 	Search []ui.Field
-	Faults []string
+	Faults []ui.Text
 	Rows   []grantRow
 	Pager  ui.Pager
 	Empty  ui.Empty
@@ -102,7 +103,7 @@ func (c *Console) everyToken(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 		var found []grantRow
 		for _, row := range rows {
-			if (kind == "" || kind == row.kind()) && (text == "" || strings.Contains(strings.ToLower(row.Owner.Label+" "+row.Name+" "+row.Cluster), text)) {
+			if (kind == "" || kind == row.kind()) && (text == "" || strings.Contains(strings.ToLower(row.Owner.Label.String()+" "+row.Name.String()+" "+row.Cluster), text)) {
 				found = append(found, row)
 			}
 		}
@@ -134,9 +135,9 @@ func (c *Console) grants(r *http.Request, v *visit, account, back string) ([]gra
 		if account != "" && owner != account {
 			return
 		}
-		row.Owner, row.Back, row.Revoke = ui.Link{Label: owner}, back, ""
+		row.Owner, row.Back, row.Revoke = ui.Link{Label: ui.Verbatim(owner)}, back, ""
 		if a := find(d.Accounts, accountWithID(owner)); a != nil {
-			row.Owner = ui.Link{Label: cmp.Or(a.Email, owner), URL: personURL(a.ID)}
+			row.Owner = ui.Link{Label: ui.Verbatim(cmp.Or(a.Email, owner)), URL: personURL(a.ID)}
 		}
 		if v.mayChange() {
 			row.Revoke = "/console/tokens/revoke"
@@ -165,7 +166,7 @@ func (c *Console) revokeAny(w http.ResponseWriter, r *http.Request, v *visit) er
 	} else {
 		err = c.Auth.RevokeToken(r.Context(), v.AuthActor(), id)
 	}
-	said := "Revoked. Nothing can use it any more."
+	said := ui.Text("Revoked. Nothing can use it any more.")
 	if errors.Is(err, auth.ErrNotFound) {
 		err, said = nil, "It had already ended."
 	}

@@ -29,11 +29,12 @@ type tokensPage struct {
 }
 
 type tokenRow struct {
-	ID, Name, Cluster, Left string
-	Bound                   string // "key", "network" or empty
-	Used                    time.Time
-	UsedIP                  string
-	Created, Expires        time.Time
+	ID, Name, Cluster string
+	Left              ui.Text
+	Bound             string // "key", "network" or empty
+	Used              time.Time
+	UsedIP            string
+	Created, Expires  time.Time
 }
 
 // A madeToken is a new token with its secret, shown this once.
@@ -77,10 +78,10 @@ func (c *Console) tokensForm(r *http.Request, v *visit, cluster, name, minutes s
 	}
 	for _, a := range v.Snapshot.ClustersOf(v.Session.Account, v.Now) {
 		page.Possible = true
-		page.Cluster.Options = append(page.Cluster.Options, ui.Option{Value: a.Cluster.Name, Label: orElse(a.Cluster.Title, a.Cluster.Name), Selected: a.Cluster.Name == cluster})
+		page.Cluster.Options = append(page.Cluster.Options, ui.Option{Value: a.Cluster.Name, Label: ui.Verbatim(orElse(a.Cluster.Title, a.Cluster.Name)), Selected: a.Cluster.Name == cluster})
 	}
 	for _, m := range tokenMinutes {
-		o := ui.Option{Value: itoa(m), Label: itoa(m) + " minutes", Selected: itoa(m) == orElse(minutes, "60")}
+		o := ui.Option{Value: itoa(m), Label: ui.Count(m, "{1} minute", "{1} minutes"), Selected: itoa(m) == orElse(minutes, "60")}
 		page.Minutes.Options = append(page.Minutes.Options, o)
 	}
 	if owner, title := vendorOf(v.Snapshot, v.Session.Vendor); title != "" {
@@ -111,14 +112,12 @@ func (c *Console) tokensForm(r *http.Request, v *visit, cluster, name, minutes s
 }
 
 // tokenLeft says how long a token still lasts, in minutes.
-func tokenLeft(d time.Duration) string {
+func tokenLeft(d time.Duration) ui.Text {
 	switch {
 	case d <= 0:
 		return "expired"
-	case d < 2*time.Minute:
-		return "a minute left"
 	}
-	return itoa(int(d.Minutes())) + " minutes left"
+	return ui.Count(max(1, int(d.Minutes())), "{1} minute left", "{1} minutes left")
 }
 
 func (c *Console) createToken(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -166,7 +165,7 @@ func (c *Console) checkToken(v *visit, page *tokensPage, cluster, name, minutes 
 	if err != nil || m < 1 || m > 60 {
 		page.Minutes.Error = "A token lasts from one minute to an hour."
 	}
-	if page.Cluster.Error+page.Name.Error+page.Minutes.Error != "" {
+	if page.Cluster.Error != "" || page.Name.Error != "" || page.Minutes.Error != "" {
 		return nil, 0
 	}
 	return &open[i], time.Duration(m) * time.Minute

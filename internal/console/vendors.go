@@ -69,7 +69,7 @@ type vendorPage struct {
 	Engagements []engagementRow
 	People      []personRow
 	PeopleURL   string
-	PeopleText  string
+	PeopleText  ui.Text
 	Acts        []act
 	MayChange   bool
 	InviteURL   string
@@ -78,7 +78,7 @@ type vendorPage struct {
 	ProviderURL string        // where one is set up, empty when that may not be
 	Sessions    sessionTable  // those used last
 	SessionsURL string        // all of them; empty when they may not be seen
-	SessionText string
+	SessionText ui.Text
 	EndSessions string // the page that asks whether to end them
 }
 
@@ -94,7 +94,7 @@ func (c *Console) showVendor(w http.ResponseWriter, r *http.Request, v *visit, t
 		return ui.NotFound()
 	}
 	page := vendorPage{
-		Base: v.page(cmp.Or(have.Title, have.Name)), Name: have.Name, Label: cmp.Or(have.Title, have.Name), Owner: have.Owner,
+		Base: v.page(ui.Verbatim(cmp.Or(have.Title, have.Name))), Name: have.Name, Label: cmp.Or(have.Title, have.Name), Owner: have.Owner,
 		State: vendorState(have), Reason: have.SuspendedReason, MayChange: v.mayChange(), PeopleURL: "/console/people?vendor=" + url.QueryEscape(have.Name),
 	}
 	if page.Provider = c.providerView(v, have); page.Provider != nil {
@@ -116,7 +116,7 @@ func (c *Console) showVendor(w http.ResponseWriter, r *http.Request, v *visit, t
 	if err := c.vendorSessions(r, v, &page); err != nil {
 		return err
 	}
-	page.PeopleText = count(len(people), "account") + " of this vendor"
+	page.PeopleText = ui.Count(len(people), "{1} account of this vendor", "{1} accounts of this vendor")
 	for _, a := range people[:min(len(people), rowsAPage)] {
 		row, err := c.newPersonRow(r.Context(), d, &a, v.Now)
 		if err != nil {
@@ -155,20 +155,20 @@ func vendorGroups(f *form, isNew bool) []group {
 	if isNew {
 		what = append(what, controls(nameField(f, "acme-analytics"))...)
 	}
-	return []group{{Title: "The company", Controls: what}, ownerGroup(f, "the vendor")}
+	return []group{{Title: "The company", Controls: what}, ownerGroup(f, "Who is accountable for the vendor inside your organisation. Contractors are told whom to ask.")}
 }
 
 // nameField is the field for the name of a new object.
 func nameField(f *form, example string) ui.Field {
 	return with(f.text("name", "Name"), func(u *ui.Field) {
-		u.Required, u.MaxLength, u.Mono, u.Placeholder = true, 63, true, example
+		u.Required, u.MaxLength, u.Mono, u.Placeholder = true, 63, true, ui.Verbatim(example)
 		u.Hint = "How policies, addresses and the access log name it. It cannot be changed later."
 	})
 }
 
 // ownerGroup are the fields for who is accountable inside the organisation.
-func ownerGroup(f *form, of string) group {
-	return group{Title: "Owner", Hint: "Who is accountable for " + of + " inside your organisation. Contractors are told whom to ask.", Controls: controls(
+func ownerGroup(f *form, hint ui.Text) group {
+	return group{Title: "Owner", Hint: hint, Controls: controls(
 		with(f.text("owner_name", "Name of the owner"), func(u *ui.Field) { u.Required, u.MaxLength = true, 120 }),
 		with(f.text("owner_email", "E-mail of the owner"), func(u *ui.Field) { u.Required, u.MaxLength, u.Type = true, 254, "email" }),
 	)}
@@ -194,7 +194,7 @@ func (c *Console) newVendor(w http.ResponseWriter, r *http.Request, v *visit) er
 		object: "vendor " + want.Name, field: vendorFields,
 		change: func(d *directory.Directory) error { return add(&d.Vendors, vendorNamed(want.Name), want) },
 		again:  func() error { return c.showNewVendor(w, r, v, f) },
-		to:     vendorURL(want.Name), said: want.Title + " is added.",
+		to:     vendorURL(want.Name), said: ui.Say("{1} is added.", want.Title),
 	})
 }
 
@@ -207,7 +207,7 @@ func (c *Console) editVendorForm(w http.ResponseWriter, r *http.Request, v *visi
 }
 
 func (c *Console) showEditVendor(w http.ResponseWriter, r *http.Request, v *visit, have *directory.Vendor, f *form) error {
-	return c.showEdit(w, r, f, editPage{Base: v.page("Edit " + cmp.Or(have.Title, have.Name)), About: ui.Link{Label: have.Name, URL: vendorURL(have.Name)},
+	return c.showEdit(w, r, f, editPage{Base: v.page(ui.Say("Edit {1}", cmp.Or(have.Title, have.Name))), About: ui.Link{Label: ui.Verbatim(have.Name), URL: vendorURL(have.Name)},
 		Groups: vendorGroups(f, false), Seen: f.Value("seen"), Submit: "Save", URL: vendorURL(have.Name) + "/edit", Back: vendorURL(have.Name)})
 }
 
@@ -225,6 +225,6 @@ func (c *Console) editVendor(w http.ResponseWriter, r *http.Request, v *visit) e
 			return replace(find(d.Vendors, vendorNamed(have.Name)), f.Value("seen"), want)
 		},
 		again: func() error { return c.showEditVendor(w, r, v, have, f) },
-		to:    vendorURL(have.Name), said: want.Title + " is saved.",
+		to:    vendorURL(have.Name), said: ui.Say("{1} is saved.", want.Title),
 	})
 }

@@ -12,14 +12,15 @@ import (
 // An openWarning is something that whoever answers for a vendor should hear,
 // from an administrator as long as no mail has told them.
 type openWarning struct {
-	ID         string
-	Who        ui.Link
-	Title      string
-	Help       string
-	At         time.Time
-	IP, Client string
-	Vendor     string
-	Tell       policy.Person // empty for the customer's own people
+	ID     string
+	Who    ui.Link
+	Title  ui.Text
+	Help   ui.Text
+	At     time.Time
+	IP     string
+	Client ui.Text
+	Vendor string
+	Tell   policy.Person // empty for the customer's own people
 }
 
 // openWarnings lists the warnings that wait to be passed on, for administrators.
@@ -33,9 +34,9 @@ func (c *Console) openWarnings(r *http.Request, d *directory.Directory, v *visit
 	}
 	var out []openWarning
 	for _, w := range list {
-		o := openWarning{ID: w.ID, Who: ui.Link{Label: w.Email, URL: personURL(w.Account)}, Title: warningTitle(&w.Notice), Help: warningHelp(&w.Notice), At: w.At, IP: w.IP}
+		o := openWarning{ID: w.ID, Who: ui.Link{Label: ui.Verbatim(w.Email), URL: personURL(w.Account)}, Title: warningTitle(&w.Notice), Help: warningHelp(&w.Notice), At: w.At, IP: w.IP}
 		if a := find(d.Accounts, accountWithID(w.Account)); a != nil {
-			o.Who.Label = nameOf(a)
+			o.Who.Label = ui.Verbatim(nameOf(a))
 		}
 		if w.UserAgent != "" {
 			o.Client = clientWords(w.UserAgent)
@@ -65,11 +66,11 @@ func (c *Console) mailFaults(v *visit) []attention {
 	s := c.Mail.State()
 	if s.Fault != "" && s.Waiting > 0 {
 		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: "mail waits"}, ui.Link{Label: count(s.Waiting, "mail")},
-			"cannot be sent yet, the oldest since " + clock(s.Oldest) + ": " + clip(s.Fault, 300)})
+			ui.Say("cannot be sent yet, the oldest since {1}: {2}", clock(s.Oldest), clip(s.Fault, 300))})
 	}
 	for _, m := range s.GivenUp {
-		out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "mail failed"}, ui.Link{Label: m.To},
-			"was not reached on " + clock(m.At) + ": " + clip(m.Fault, 300) + ". Tell them in another way, and look at the address."})
+		out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "mail failed"}, ui.Link{Label: ui.Verbatim(m.To)},
+			ui.Say("was not reached on {1}: {2}. Tell them in another way, and look at the address.", clock(m.At), clip(m.Fault, 300))})
 	}
 	return out
 }

@@ -7,27 +7,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
 
 // clock writes a moment for people, in UTC.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
-}
+func clock(t time.Time) ui.Text { return ui.Moment(t) }
 
 // day writes a date for people.
-func day(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2 Jan 2006")
-}
+func day(t time.Time) ui.Text { return ui.Day(t) }
 
 // lastDay writes the last day on which something that ends at t still holds.
-func lastDay(t time.Time) string {
+func lastDay(t time.Time) ui.Text {
 	if t.IsZero() {
 		return ""
 	}
@@ -43,7 +34,7 @@ func lastDayValue(t time.Time) string {
 }
 
 // daysLeft says how long there is until t.
-func daysLeft(now, t time.Time) string {
+func daysLeft(now, t time.Time) ui.Text {
 	d := t.Sub(now)
 	switch days := int(d / (24 * time.Hour)); {
 	case d <= 0:
@@ -52,15 +43,13 @@ func daysLeft(now, t time.Time) string {
 		return "ends within the hour"
 	case days < 1:
 		return "ends today"
-	case days == 1:
-		return "1 day left"
 	default:
-		return fmt.Sprintf("%d days left", days)
+		return ui.Count(days, "{1} day left", "{1} days left")
 	}
 }
 
 // ago says how long it is since t.
-func ago(now, t time.Time) string {
+func ago(now, t time.Time) ui.Text {
 	d := now.Sub(t)
 	switch {
 	case t.IsZero():
@@ -68,43 +57,48 @@ func ago(now, t time.Time) string {
 	case d < time.Minute:
 		return "just now"
 	case d < time.Hour:
-		return count(int(d/time.Minute), "minute") + " ago"
+		return ui.Count(int(d/time.Minute), "{1} minute ago", "{1} minutes ago")
 	case d < 48*time.Hour:
-		return count(int(d/time.Hour), "hour") + " ago"
+		return ui.Count(int(d/time.Hour), "{1} hour ago", "{1} hours ago")
 	default:
-		return count(int(d/(24*time.Hour)), "day") + " ago"
+		return ui.Count(int(d/(24*time.Hour)), "{1} day ago", "{1} days ago")
 	}
 }
 
 // cut says how many sessions an act ends; none is the sentence for when there
 // are none.
-func cut(sessions int, none string) string {
+func cut(sessions int, none ui.Text) ui.Text {
 	if sessions == 0 {
 		return none
 	}
-	return count(sessions, "session") + " will end at once, with every open connection."
+	return ui.Count(sessions, "{1} session will end at once, with every open connection.", "{1} sessions will end at once, with every open connection.")
 }
 
 // count writes a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+func count(n int, noun string) ui.Text {
+	if words, ok := nouns[noun]; ok {
+		return words(n)
 	}
-	switch {
-	case noun == "person":
-		noun = "people"
-	case noun == "entry":
-		noun = "entries"
-	case strings.HasSuffix(noun, "s"):
-		noun += "es"
-	default:
-		noun += "s"
-	}
-	return strconv.Itoa(n) + " " + noun
+	return ui.Verbatim(strconv.Itoa(n) + " " + noun)
+}
+
+var nouns = map[string]func(n int) ui.Text{
+	"acceptance": func(n int) ui.Text { return ui.Count(n, "{1} acceptance", "{1} acceptances") },
+	"account":    func(n int) ui.Text { return ui.Count(n, "{1} account", "{1} accounts") },
+	"assignment": func(n int) ui.Text { return ui.Count(n, "{1} assignment", "{1} assignments") },
+	"byte":       func(n int) ui.Text { return ui.Count(n, "{1} byte", "{1} bytes") },
+	"cluster":    func(n int) ui.Text { return ui.Count(n, "{1} cluster", "{1} clusters") },
+	"engagement": func(n int) ui.Text { return ui.Count(n, "{1} engagement", "{1} engagements") },
+	"entry":      func(n int) ui.Text { return ui.Count(n, "{1} entry", "{1} entries") },
+	"mail":       func(n int) ui.Text { return ui.Count(n, "{1} mail", "{1} mails") },
+	"person":     func(n int) ui.Text { return ui.Count(n, "{1} person", "{1} people") },
+	"session":    func(n int) ui.Text { return ui.Count(n, "{1} session", "{1} sessions") },
+	"token":      func(n int) ui.Text { return ui.Count(n, "{1} machine or token", "{1} machines and tokens") },
+	"vendor":     func(n int) ui.Text { return ui.Count(n, "{1} vendor", "{1} vendors") },
 }
 
 // size writes a number of bytes for people.
-func size(n int64) string {
+func size(n int64) ui.Text {
 	const unit = 1024
 	if n < unit {
 		return count(int(n), "byte")
@@ -113,7 +107,7 @@ func size(n int64) string {
 	for f >= unit && i < 4 {
 		f, i = f/unit, i+1
 	}
-	return fmt.Sprintf("%.1f %s", f, [...]string{"KiB", "MiB", "GiB", "TiB", "PiB"}[i])
+	return ui.Verbatim(fmt.Sprintf("%.1f %s", f, [...]string{"KiB", "MiB", "GiB", "TiB", "PiB"}[i]))
 }
 
 // span writes a duration without the parts that are zero: 1h, not 1h0m0s.
@@ -129,49 +123,44 @@ func span(d time.Duration) string {
 }
 
 // millis writes a number of milliseconds for people.
-func millis(n int64) string {
+func millis(n int64) ui.Text {
 	if n < 10_000 {
-		return fmt.Sprintf("%d ms", n)
+		return ui.Verbatim(fmt.Sprintf("%d ms", n))
 	}
-	return time.Duration(n * int64(time.Millisecond)).Round(100 * time.Millisecond).String()
+	return ui.Verbatim(time.Duration(n * int64(time.Millisecond)).Round(100 * time.Millisecond).String())
 }
 
 // methodsInWords says which methods an assignment allows.
-func methodsInWords(access string, methods []string) string {
-	s := "Any method"
-	if access == policy.AccessRead {
-		s = "Reading only: GET, HEAD and OPTIONS"
-		if len(methods) > 0 {
-			s = "Reading only, and of it only " + andWords(methods)
-		}
-	} else if len(methods) > 0 {
-		s = "Only " + andWords(methods)
+func methodsInWords(access string, methods []string) ui.Text {
+	switch {
+	case access == policy.AccessRead && len(methods) > 0:
+		return ui.Say("Reading only, and of it only {1}", andWords(methods))
+	case access == policy.AccessRead:
+		return "Reading only: GET, HEAD and OPTIONS"
+	case len(methods) > 0:
+		return ui.Say("Only {1}", andWords(methods))
 	}
-	return s
+	return "Any method"
 }
 
 // pathsInWords says which paths an assignment covers.
-func pathsInWords(paths []string) string {
+func pathsInWords(paths []string) ui.Text {
 	if len(paths) == 0 || slices.Contains(paths, "/") {
-		return "every path"
+		return "Every path."
 	}
-	return "paths at and below " + andWords(paths)
+	return ui.Say("Paths at and below {1}.", andWords(paths))
 }
 
 // accessInWords says in one sentence what an assignment allows.
-func accessInWords(access string, methods, paths []string) string {
-	return methodsInWords(access, methods) + ", on " + pathsInWords(paths) + "."
-}
-
-// effectWords names what each effect did.
-var effectWords = map[string]string{
-	policy.Allow.String():     "allowed",
-	policy.Challenge.String(): "challenged",
-	policy.Deny.String():      "denied",
+func accessInWords(access string, methods, paths []string) ui.Text {
+	if len(paths) == 0 || slices.Contains(paths, "/") {
+		return ui.Say("{1}, on every path.", methodsInWords(access, methods))
+	}
+	return ui.Say("{1}, on paths at and below {2}.", methodsInWords(access, methods), andWords(paths))
 }
 
 // roleWords says what each role may do.
-var roleWords = map[policy.Role]string{
+var roleWords = map[policy.Role]ui.Text{
 	policy.Contractor:    "works on the clusters that are assigned",
 	policy.Administrator: "changes people, vendors, clusters and assignments",
 	policy.Approver:      "is the second pair of eyes for changes",
@@ -180,7 +169,7 @@ var roleWords = map[policy.Role]string{
 
 // actionNames says what the commonest actions are to people. The others are
 // readable as they are.
-var actionNames = map[string]string{
+var actionNames = map[string]ui.Text{
 	"session.start":      "signed in",
 	"session.confirm":    "confirmed with a fresh factor",
 	"session.end":        "session ended",
@@ -232,7 +221,7 @@ var actionNames = map[string]string{
 }
 
 // factorNames says what a factor is to people.
-var factorNames = map[string]string{
+var factorNames = map[string]ui.Text{
 	policy.FactorPassword: "password",
 	policy.FactorTOTP:     "authenticator code",
 	policy.FactorRecovery: "recovery code",
@@ -242,7 +231,7 @@ var factorNames = map[string]string{
 }
 
 // typeWords names the types of entries.
-var typeWords = map[policy.RecordType]string{
+var typeWords = map[policy.RecordType]ui.Text{
 	policy.RecordRequest: "Request",
 	policy.RecordOutcome: "Outcome",
 	policy.RecordLogin:   "Sign-in",
@@ -253,7 +242,7 @@ var typeWords = map[policy.RecordType]string{
 
 // reasonWords says what the reasons mean that Ringfence itself gives, to
 // whoever reads the log. Administrators' policies add codes that are not here.
-var reasonWords = map[string]string{
+var reasonWords = map[string]ui.Text{
 	policy.ReasonSignIn:             "Nobody was signed in.",
 	policy.ReasonCodeStale:          "The last code was too old for this cluster.",
 	policy.ReasonAgreementMissing:   "An agreement that the engagement demands was not accepted.",

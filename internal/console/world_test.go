@@ -165,13 +165,20 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Status: allHealthy{}, UI: newRenderer(t), GateURL: gateURL,
+	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
 		Organisation: "Northwind Mutual", ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") },
 		CAPEM: []byte("-----BEGIN CERTIFICATE-----\n"), Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// data returns the strings that a page may show as they are.
+func (w *world) data() []string {
+	w.dir.mu.Lock()
+	defer w.dir.mu.Unlock()
+	return dataOf(w.dir.d, nil, "Northwind Mutual", "request-1", "gate.test:8443", "import <1>")
 }
 
 // enrolled gives the accounts a password and a factor.

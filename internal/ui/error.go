@@ -13,8 +13,8 @@ import (
 type Error struct {
 	Status int    // HTTP status, 0 is 500
 	Code   string // stable, for JSON; empty is derived from the status
-	Title  string // a few words; empty is derived from the status
-	Detail string // one or two sentences: what happened and what to do now
+	Title  Text   // a few words; empty is derived from the status
+	Detail Text   // one or two sentences: what happened and what to do now
 	// RetryAfter, when positive, is sent as a header in whole seconds.
 	RetryAfter time.Duration
 	Err        error // the cause; may be nil
@@ -35,7 +35,10 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // words are the code and title of a status, and the sentence for one that has no other.
-var words = map[int][3]string{
+var words = map[int]struct {
+	code          string
+	title, detail Text
+}{
 	http.StatusBadRequest:            {"bad_request", "This cannot be right", "The request could not be understood. Go back, check what you entered and try again."},
 	http.StatusUnauthorized:          {"sign_in_required", "Sign in first", "This needs a signed-in account."},
 	http.StatusForbidden:             {"forbidden", "Not yours to see", "Your account does not hold the role that this page needs."},
@@ -73,13 +76,13 @@ func AsError(err error) *Error {
 		}
 	}
 	if e.Code == "" {
-		e.Code = w[0]
+		e.Code = w.code
 	}
 	if e.Title == "" {
-		e.Title = w[1]
+		e.Title = w.title
 	}
 	if e.Detail == "" {
-		e.Detail = w[2]
+		e.Detail = w.detail
 	}
 	return e
 }
@@ -89,18 +92,21 @@ func NotFound() *Error { return &Error{Status: http.StatusNotFound} }
 
 // BadRequest is the answer to a form or address that cannot be understood;
 // detail is a sentence for the person.
-func BadRequest(detail string) *Error { return &Error{Status: http.StatusBadRequest, Detail: detail} }
+func BadRequest(detail Text) *Error { return &Error{Status: http.StatusBadRequest, Detail: detail} }
 
 // An ErrorPage is the data of the page "error".
 type ErrorPage struct {
 	Frame
 	Status int
-	Detail string
+	Detail Text
 	Back   Link // where to go now; empty is the start page
 }
 
 // A Link is a labelled address.
-type Link struct{ Label, URL string }
+type Link struct {
+	Label Text
+	URL   string
+}
 
 // Handler turns a function that returns an error into a handler: the error is
 // mapped by [AsError], faults of ours are logged with their cause, and the

@@ -4,7 +4,7 @@ import "time"
 
 // A Frame is what every page shows around its contents. Page structs embed it.
 type Frame struct {
-	Title        string // of the page, without the product's name
+	Title        Text   // of the page, without the product's name
 	Organisation string // whose gateway this is
 	// Prefix stands before asset paths: empty at the gate, "/.ringfence" on a
 	// cluster's host.
@@ -20,6 +20,9 @@ type Frame struct {
 	RequestID string  // shown on error pages and refusals
 	// FormTargets are further origins that a form of this page may lead to.
 	FormTargets []string
+	// Here is the address of this page on the gate, to come back to when the
+	// language was changed; empty: the language cannot be changed here.
+	Here string
 }
 
 // framed is implemented by every struct that embeds [Frame].
@@ -31,18 +34,18 @@ func (f Frame) formTargets() []string { return f.FormTargets }
 type Person struct {
 	Name  string // falls back to the address when unknown
 	Email string
-	Role  string // in words, such as "Contractor, Acme Analytics"
+	Role  Text // in words, such as "Contractor, Acme Analytics"
 }
 
 // A NavGroup is one block of the navigation.
 type NavGroup struct {
-	Title string
+	Title Text
 	Items []NavItem
 }
 
 // A NavItem leads to one page.
 type NavItem struct {
-	Label   string
+	Label   Text
 	URL     string
 	Current bool
 }
@@ -58,56 +61,59 @@ const (
 // A Flash is a message above the page's contents.
 type Flash struct {
 	Kind string // Good, Warn, Bad or Neutral
-	Text string
+	Text Text
 }
 
 // A Notice stands above pages until the person has seen what it is about.
 type Notice struct {
-	Title      string // of the newest
-	At         time.Time
-	IP, Client string // where the newest came from, if known
-	Others     int    // how many more there are
-	Grave      bool
-	UpTo       string // names the newest, for the form that dismisses them
+	Title  Text // of the newest
+	At     time.Time
+	IP     string // where the newest came from, if known
+	Client Text
+	Others int // how many more there are
+	Grave  bool
+	UpTo   string // names the newest, for the form that dismisses them
 }
 
 // A Badge is a word with a colour; the word alone must say everything.
 type Badge struct {
 	Kind string
-	Text string
+	Text Text
 }
 
 // A Field is one labelled input of a form. Its template is "field".
 type Field struct {
-	Name, Label, Type, Value string
-	Hint                     string // below the label
-	Error                    string // what is wrong with the value
-	Autocomplete             string
-	InputMode                string
-	Placeholder              string
-	Required, Autofocus      bool
-	Mono                     bool
-	Rows                     int      // more than 0: a text area
-	MinLength, MaxLength     int      // 0: none
-	Options                  []Option // not empty: a select
+	Name, Type, Value    string
+	Label                Text
+	Hint                 Text // below the label
+	Error                Text // what is wrong with the value
+	Autocomplete         string
+	InputMode            string
+	Placeholder          Text
+	Required, Autofocus  bool
+	Mono                 bool
+	Rows                 int      // more than 0: a text area
+	MinLength, MaxLength int      // 0: none
+	Options              []Option // not empty: a select
 }
 
 // An Option is one choice of a select.
 type Option struct {
-	Value, Label string
-	Selected     bool
+	Value    string
+	Label    Text
+	Selected bool
 }
 
 // A Pager leads to the newer and older part of a list; an empty URL is no link.
 type Pager struct {
 	Newer, Older string
-	Text         string // such as "50 entries, newest first"
+	Text         Text // such as "50 entries, newest first"
 }
 
 // An Empty says why a list is empty and what to do.
 type Empty struct {
-	Title, Text       string
-	ActionURL, Action string
+	Title, Text, Action Text
+	ActionURL           string
 }
 
 // A Hash is a long value that is shown shortened and can be copied whole.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // functions are the few that templates may use; what needs more is prepared in
 // Go by whoever fills the page.
-func functions(a *assets) template.FuncMap {
+func functions(a *assets, l tongue, others []Language) template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) (string, error) {
 			if u, ok := a.urls[name]; ok {
@@ -23,23 +24,45 @@ func functions(a *assets) template.FuncMap {
 		},
 		"markdown": markdown,
 		"otpauth":  otpauth,
-		"date":     func(t time.Time) string { return stamp(t, "2 January 2006") },
-		"datetime": func(t time.Time) string { return stamp(t, "2 Jan 2006, 15:04 UTC") },
-		"hour":     func(t time.Time) string { return stamp(t, "15:04 UTC") },
-		"machine":  func(t time.Time) string { return stamp(t, time.RFC3339) },
-		"badge":    func(kind, text string) Badge { return Badge{kind, text} },
+		"date":     func(t time.Time) string { return l.stamp(t, 'l') },
+		"datetime": func(t time.Time) string { return l.stamp(t, 'm') },
+		"hour":     func(t time.Time) string { return l.stamp(t, 'h') },
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"badge":    func(kind string, text Text) Badge { return Badge{kind, text} },
 		"hash":     func(v string) Hash { return Hash{Value: v} },
 		"join":     strings.Join,
 		"add":      func(a, b int) int { return a + b },
+		"count":    countOf,
+		"lang":     func() string { return l.Tag.String() },
+		"others":   func() []Language { return others },
+		"word":     l.printed,
 	}
 }
 
-// stamp formats t in UTC; a zero time is a dash.
-func stamp(t time.Time, layout string) string {
+// countOf is [Count] for templates, whose numbers are of any type.
+func countOf(n any, one, other Text) (Text, error) {
+	i, err := strconv.Atoi(fmt.Sprint(n))
+	if err != nil {
+		return "", fmt.Errorf("counting: %w", err)
+	}
+	return Count(i, one, other), nil
+}
+
+// printed is put behind every action of every template: a [Text] is written
+// in the reader's language, everything else as it is.
+func (l tongue) printed(value any) any {
+	if t, ok := value.(Text); ok {
+		return l.word(t)
+	}
+	return value
+}
+
+// stamp writes t in UTC; a zero time is a dash.
+func (l tongue) stamp(t time.Time, layout byte) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return t.UTC().Format(layout)
+	return l.format(layout, t)
 }
 
 var renderer = goldmark.New(goldmark.WithExtensions(extension.Table))

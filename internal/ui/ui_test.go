@@ -96,17 +96,21 @@ func TestPage_FaultGivesTheErrorPageWhole(t *testing.T) {
 }
 
 func TestLoad_BrokenPages(t *testing.T) {
+	all, err := newLanguages(false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	whole := func() fstest.MapFS {
 		return fstest.MapFS{"layout/base.tmpl": {Data: []byte(`{{define "base"}}{{template "main" .}}{{end}}`)}, "shared/a/a.tmpl": {Data: []byte(`{{define "a"}}{{end}}`)},
 			"pages/error/error.tmpl": {Data: []byte(`{{define "main"}}x{{end}}`)}, "static/mark.svg": {Data: []byte("<svg/>")}}
 	}
-	if _, err := load(whole()); err != nil {
+	if _, err := load(whole(), all); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string]string{"syntax": `{{define "main"}}{{if}}{{end}}`, "no main": `{{define "other"}}{{end}}`, "unknown function": `{{define "main"}}{{nothing}}{{end}}`} {
 		fsys := whole()
 		fsys["pages/broken/broken.tmpl"] = &fstest.MapFile{Data: []byte(data)}
-		if s, err := load(fsys); err == nil || s != nil || !strings.Contains(err.Error(), "broken") {
+		if s, err := load(fsys, all); err == nil || s != nil || !strings.Contains(err.Error(), "broken") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -139,7 +143,7 @@ func TestAsError(t *testing.T) {
 		{BadRequest("Say it again."), 400, "bad_request"},
 	} {
 		e := AsError(c.err)
-		if e.Status != c.status || e.Code != c.code || e.Title == "" || e.Detail == "" || strings.Contains(e.Title+e.Detail, "secret") {
+		if e.Status != c.status || e.Code != c.code || e.Title == "" || e.Detail == "" || strings.Contains(e.Title.String()+e.Detail.String(), "secret") {
 			t.Errorf("%v became %+v", c.err, e)
 		}
 	}
@@ -189,10 +193,10 @@ func TestOtpauth_NothingElse(t *testing.T) {
 }
 
 func TestStamp_ZeroIsADash(t *testing.T) {
-	if got := stamp(time.Time{}, time.RFC3339); got != "–" {
+	if got := english.stamp(time.Time{}, 'm'); got != "–" {
 		t.Errorf("the zero time is %q", got)
 	}
-	if got := stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)), "2 Jan 2006, 15:04 UTC"); got != "2 Jan 2026, 02:04 UTC" {
+	if got := english.stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)), 'm'); got != "2 Jan 2026, 02:04 UTC" {
 		t.Errorf("a time is %q", got)
 	}
 }

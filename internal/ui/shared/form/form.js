@@ -23,7 +23,7 @@ for (const place of document.querySelectorAll("[data-reveal]")) {
   const box = document.createElement("input");
   box.type = "checkbox";
   const words = document.createElement("span");
-  words.textContent = fields.length > 1 ? "Show the passwords" : "Show the password";
+  words.textContent = fields.length > 1 ? document.body.dataset.sayReveals : document.body.dataset.sayReveal;
   label.append(box, words);
   box.addEventListener("change", () => {
     for (const f of fields) f.type = box.checked ? "text" : "password";

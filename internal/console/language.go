@@ -1,0 +1,61 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
+)
+
+// languageKept is how long a browser keeps the language that was chosen.
+const languageKept = deviceKept
+
+// vocabulary are the words that other packages give as values and pages show:
+// states, roles, effects. It makes them known to the catalogues; see ui.Known.
+var vocabulary = []ui.Text{
+	policy.StatusActive, policy.StatusInvited, policy.StatusDisabled, policy.StatusSuspended, policy.StatusClosed,
+	"allow", "challenge", "deny", "outcome",
+	"contractor", "administrator", "approver", "reviewer",
+	"public", "internal", "confidential", "restricted",
+	"ok", "failed", "refused", "session", "token",
+	assignmentActive, assignmentPending, assignmentEnded, assignmentHeld, standingEnded, standingSuspended,
+}
+
+// here is where a visitor comes back to after changing the language: the page
+// itself, or the page of the same address when a form was sent.
+func (v *visit) here() string {
+	if v.r.Method == http.MethodGet && v.c.isPage(v.r.URL) {
+		return v.r.URL.RequestURI()
+	}
+	if v.c.isPage(v.r.URL) {
+		return v.r.URL.EscapedPath()
+	}
+	return "/"
+}
+
+// isPage reports whether u, without a host, is one that the gate answers.
+func (c *Console) isPage(u *url.URL) bool {
+	if c.mux == nil {
+		return false
+	}
+	_, pattern := c.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: u.Path}, Host: c.gateHost})
+	return pattern != "" && pattern != "/"
+}
+
+// chooseLanguage keeps the language that a person chose in a cookie of this
+// host, and leads back to where they were. Nothing of the form is trusted: the
+// language must be one that there is, the way back a page of the gate.
+func (c *Console) chooseLanguage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	tag := r.PostForm.Get("language")
+	if !c.UI.HasLanguage(tag) {
+		return ui.BadRequest("There is no such language here.")
+	}
+	setCookie(w, ui.LanguageCookie, tag, int(languageKept.Seconds()))
+	back := r.PostForm.Get("back")
+	if u, err := url.ParseRequestURI(back); err != nil || !localURI(back) || u.Host != "" || !c.isPage(u) {
+		back = "/"
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+	return nil
+}
