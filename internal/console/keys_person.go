@@ -59,7 +59,7 @@ func (c *Console) keysOfPerson(r *http.Request, v *visit, a *directory.Account) 
 
 // askAllowKey asks before a person may add a key where a code would not do.
 func (c *Console) askAllowKey(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "allow a key for")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot allow yourself a key. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *Console) askAllowKey(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (c *Console) allowKey(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "allow a key for")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "You cannot allow yourself a key. Ask another administrator.")
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *Console) allowKey(w http.ResponseWriter, r *http.Request, v *visit) err
 
 // askRemovePersonKey asks before somebody else's key is removed.
 func (c *Console) askRemovePersonKey(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "remove a key of")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "Your own keys are among your factors.")
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (c *Console) askRemovePersonKey(w http.ResponseWriter, r *http.Request, v *
 }
 
 func (c *Console) removePersonKey(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "remove a key of")
+	a, err := c.otherPerson(v.Snapshot.Directory(), r, v, "Your own keys are among your factors.")
 	if err != nil {
 		return err
 	}

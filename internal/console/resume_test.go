@@ -21,7 +21,7 @@ func TestResume_ByPassword(t *testing.T) {
 	b.submit(map[string]string{"password": "wrong horse"}).has(http.StatusUnauthorized, "The password is not right")
 	b.submit(map[string]string{"password": password}).has(200, "upstream claims.test /reports?q=1")
 	b.visit(gateURL+"/").has(200, "My clusters")
-	b.visit("/sessions").has(200, "Opened Claims archive").lacks("new device")
+	b.visit("/sessions").has(200, "Opened: Claims archive").lacks("new device")
 	b.visit("/tokens").submit(map[string]string{"name": "x", "cluster": "claims", "minutes": "30"}).has(200, "Confirm that it is you")
 
 	// Again and again, but never past the absolute end.

@@ -99,7 +99,7 @@ func TestBrowser_StepUpAndResume(t *testing.T) {
 	b.do(chromedp.Focus(`input[name=password]`), chromedp.KeyEvent(password), chromedp.KeyEvent(kb.Enter))
 	b.sees("upstream claims.test /reports?page=2")
 	b.do(chromedp.Navigate(gateURL + "/sessions"))
-	b.sees("Opened Claims archive")
+	b.sees("Opened: Claims archive")
 	b.looks("sessions")
 	b.quiet()
 }
