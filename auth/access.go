@@ -116,8 +116,8 @@ func (s *Service) CreateAccessToken(ctx context.Context, o Origin, sess *Session
 	if err := s.record(ctx, r); err != nil {
 		return "", Token{}, err
 	}
-	if err := s.cfg.Store.PutToken(ctx, t); err != nil {
-		return "", Token{}, fmt.Errorf("storing token: %w", err)
+	if err := s.putToken(ctx, &t, s.event(actionTokenCreate, "gone", a, o), ErrSessionEnded); err != nil {
+		return "", Token{}, err
 	}
 	s.publishToken(t, l.account)
 	s.tell(ctx, a, NoticeTokenCreated, o, map[string]string{"name": t.Name, "cluster": t.Cluster, "expires": t.Expires.Format(time.RFC3339)})

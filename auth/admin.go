@@ -87,7 +87,7 @@ func (s *Service) Unlock(ctx context.Context, actor Actor, accountID string) err
 	return nil
 }
 
-// EndSessions ends every session, token and sign-in under way of the account,
+// EndSessions ends every session, token, machine and sign-in under way of the account,
 // and returns how many sessions there were. Administrators and the account
 // itself may; others get [ErrForbidden].
 func (s *Service) EndSessions(ctx context.Context, actor Actor, accountID string) (int, error) {

@@ -180,7 +180,7 @@ type DeviceRequest struct {
 	Created, Expires      time.Time
 	OtherNetwork          bool // it comes from another network than the one who looks
 	Refused               bool // and that is not allowed here
-	Fresh                 bool // a code was given since the machine asked
+	Fresh                 bool // a code or key was proved since the machine asked
 }
 
 // EnterDeviceCode looks up the machine whose code the person has typed. A
@@ -266,12 +266,12 @@ func (s *Service) typedGrant(ctx context.Context, sess *Session, id string) (Dev
 func (s *Service) deviceRequest(g *DeviceGrant, o Origin, sess *Session) DeviceRequest {
 	other := g.Network != network(o.IP)
 	return DeviceRequest{ID: g.ID, Name: g.Name, Program: g.Program, IP: g.IP, Created: g.Created, Expires: g.Expires,
-		OtherNetwork: other, Refused: other && s.cfg.DeviceLogin.SameNetwork, Fresh: !sess.CodeAt.Before(g.Created)}
+		OtherNetwork: other, Refused: other && s.cfg.DeviceLogin.SameNetwork, Fresh: !latest(sess.CodeAt, sess.KeyAt).Before(g.Created)}
 }
 
 // ApproveDevice signs the machine in as the session's account, until the
 // session's absolute end. Errors: [ErrDeviceUnknown], [ErrCodeStale] unless a
-// code was given since the machine asked, [ErrDeviceNetwork], [ErrSessionEnded].
+// code or key was proved since the machine asked, [ErrDeviceNetwork], [ErrSessionEnded].
 func (s *Service) ApproveDevice(ctx context.Context, o Origin, sess *Session, id string) error {
 	g, err := s.typedGrant(ctx, sess, id)
 	if err != nil {
@@ -398,16 +398,17 @@ func (s *Service) RedeemDevice(ctx context.Context, c *MachineCall) (secret stri
 }
 
 func (s *Service) redeemApproved(ctx context.Context, o Origin, g *DeviceGrant) (secret string, m Machine, err error) {
-	// Under the lock as a whole: when all of an account's sign-ins are ended,
-	// either the grant goes with them or the machine does.
+	// Under the lock as a whole, so that of many polls one is recorded. When all
+	// of an account's sign-ins are ended, here or elsewhere, either the grant goes
+	// with them or the machine does.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	won, err := s.cfg.Store.TakeDeviceGrant(ctx, g.ID)
+	_, err = s.cfg.Store.DeviceGrant(ctx, g.ID)
+	if errors.Is(err, ErrNotFound) {
+		return "", Machine{}, ErrDeviceUnknown
+	}
 	if err != nil {
 		return "", Machine{}, fmt.Errorf("signing a machine in: %w", err)
-	}
-	if !won {
-		return "", Machine{}, ErrDeviceUnknown
 	}
 	a, err := s.activeAccount(ctx, g.Account)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAccountInactive) || err == nil && !s.now().Before(g.Ends) {

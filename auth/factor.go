@@ -193,7 +193,13 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, o Origin, sess *Sessi
 		return "", fmt.Errorf("removing factor: %w", ErrNotFound)
 	}
 	if len(have) == 1 {
-		return "", fmt.Errorf("removing factor: %w", ErrLastFactor)
+		keys, err := s.SecurityKeys(ctx, a.ID)
+		if err != nil {
+			return "", fmt.Errorf("removing factor: %w", err)
+		}
+		if len(keys) == 0 || s.relyingParty == nil { // keys that nobody can be asked for do not count
+			return "", fmt.Errorf("removing factor: %w", ErrLastFactor)
+		}
 	}
 	if err := s.record(ctx, s.factorEvent(actionTOTPRemove, a, o, sess.ID, id, have[i].Name)); err != nil {
 		return "", err

@@ -68,8 +68,8 @@ type TOTPDevices interface {
 	RenameTOTP(ctx context.Context, account, id, name string) error
 	// RemoveTOTP must remove the account's device and keep its last step for
 	// AddTOTP. It must return [ErrNotFound] if there is none, and
-	// [ErrLastFactor] if it is the only one: of two that are removed at once
-	// one stays.
+	// [ErrLastFactor] if it is the only one and the account has no key: of two
+	// that are removed at once one stays.
 	RemoveTOTP(ctx context.Context, account, id string) error
 	// ResealTOTP must replace the device's sealed secret by one bound to its
 	// row, if it still is was, and do nothing otherwise.

@@ -136,6 +136,9 @@ type FlowInfo struct {
 	FailedCodes int
 	// Warning is a sentence for the person when there were such; empty otherwise.
 	Warning string
+	// NoApp means that the account has no authenticator app: a key or a
+	// recovery code is asked for.
+	NoApp bool
 }
 
 // Flow returns a sign-in under way, or [ErrFlowEnded].
@@ -148,7 +151,11 @@ func (s *Service) Flow(ctx context.Context, flow string) (FlowInfo, error) {
 	if err != nil {
 		return FlowInfo{}, fmt.Errorf("counting tries: %w", err)
 	}
-	info := FlowInfo{Email: a.Email, Expires: f.Expires, FailedCodes: lanes[everywhere].Unseen}
+	c, err := s.cfg.Store.Credential(ctx, a.ID)
+	if err != nil {
+		return FlowInfo{}, fmt.Errorf("reading credential: %w", err)
+	}
+	info := FlowInfo{NoApp: len(c.Devices) == 0, Email: a.Email, Expires: f.Expires, FailedCodes: lanes[everywhere].Unseen}
 	if n := info.FailedCodes; n >= 3 {
 		info.Warning = fmt.Sprintf("%d wrong codes were given for your account since your last sign-in. "+
 			"If that was not you, somebody knows your password: ask your administrator for a reset.", n)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -149,8 +150,12 @@ func (s *Service) startMachine(ctx context.Context, o Origin, a *Account, g *Dev
 	if err := s.record(ctx, machineEvent(s.event(actionMachineStart, "ok", a, o), &m)); err != nil {
 		return "", Machine{}, err
 	}
-	if err := s.cfg.Store.PutMachine(ctx, m); err != nil {
+	won, err := s.cfg.Store.PutMachine(ctx, m, g.ID)
+	if err != nil {
 		return "", Machine{}, fmt.Errorf("storing machine: %w", err)
+	}
+	if !won { // another process was first: it redeemed the grant, or ended all that the account has open
+		return "", Machine{}, errors.Join(ErrDeviceUnknown, s.record(ctx, machineEvent(s.event(actionMachineStart, "gone", a, o), &m)))
 	}
 	s.publishMachine(m, s.account(a))
 	return secret, m, nil
@@ -333,8 +338,8 @@ func (s *Service) MachineTokenAfter(ctx context.Context, c *MachineCall, id, clu
 	if err := s.record(ctx, s.tokenEvent(s.event(actionTokenCreate, "ok", a, c.Origin), t)); err != nil {
 		return "", Token{}, err
 	}
-	if err := s.cfg.Store.PutToken(ctx, t); err != nil {
-		return "", Token{}, fmt.Errorf("storing token: %w", err)
+	if err := s.putToken(ctx, &t, s.event(actionTokenCreate, "gone", a, c.Origin), ErrBadCredentials); err != nil {
+		return "", Token{}, err
 	}
 	s.publishToken(t, l.account)
 	return secret, t, nil

@@ -50,8 +50,39 @@ func (s *Service) tell(ctx context.Context, a *Account, kind NoticeKind, o Origi
 	if err := s.cfg.Store.PutNotice(context.WithoutCancel(ctx), n); err != nil {
 		s.log.ErrorContext(ctx, "leaving a notice for an account's owner", "kind", kind, "account", a.ID, "err", err)
 	}
+	if s.flooded(ctx, n) {
+		return
+	}
 	s.warn(ctx, a, n)
 	s.cfg.Told(context.WithoutCancel(ctx), *a, n)
+}
+
+const (
+	// toldOfKind is how many notices of one kind about one account are passed on
+	// within toldWindow: whoever can cause them at will must not fill mailboxes,
+	// the outbox that all share, or the list of warnings. Other kinds go on.
+	toldOfKind = 20
+	toldWindow = time.Hour
+	// toldLooked is how many notices are looked at: enough for toldOfKind of
+	// each kind that an account can cause by itself.
+	toldLooked = 500
+)
+
+// flooded reports whether too many notices like n, which was just stored, were
+// left for the account lately. What cannot be counted is passed on.
+func (s *Service) flooded(ctx context.Context, n Notice) bool {
+	recent, err := s.cfg.Store.NoticesOf(context.WithoutCancel(ctx), n.Account, toldLooked)
+	if err != nil {
+		s.log.ErrorContext(ctx, "counting notices", "account", n.Account, "err", err)
+		return false
+	}
+	same := 0
+	for i := range recent {
+		if recent[i].Kind == n.Kind && n.At.Sub(recent[i].At) < toldWindow {
+			same++
+		}
+	}
+	return same > toldOfKind
 }
 
 // Notices returns what the account's owner was told, the newest first.

@@ -29,8 +29,8 @@ const ProviderCallback = "/login/oidc/callback/"
 const (
 	// providerMaxAge is how long ago a second factor at a provider may lie for a sign-in to count it.
 	providerMaxAge = time.Hour
-	// maxExchanges is how many sign-ins may be waiting for providers at a time.
-	maxExchanges  = 32
+	// maxExchanges is how many sign-ins may be waiting for one provider at a time.
+	maxExchanges  = 8
 	exchangeQueue = 3 * time.Second
 	maxReturn     = 128
 	maxPending    = 4096
@@ -75,26 +75,34 @@ type pendingSignIn struct {
 // externalSignIn is what the service keeps of sign-ins at providers.
 type externalSignIn struct {
 	directory provider.Directory
-	waiting   chan struct{} // one place for each request to a provider under way
 
-	mu    sync.Mutex
-	spent expiring[struct{}] // states that have come back
+	mu      sync.Mutex
+	spent   expiring[struct{}]       // states that have come back
+	waiting map[string]chan struct{} // by vendor: one place for each request to its provider under way
 }
 
 func newExternalSignIn(cfg *Config, now func() time.Time) *externalSignIn {
-	x := &externalSignIn{directory: provider.Directory{Allow: cfg.ProviderNetworks, Now: now}, waiting: make(chan struct{}, maxExchanges)}
+	x := &externalSignIn{directory: provider.Directory{Allow: cfg.ProviderNetworks, Now: now}, waiting: map[string]chan struct{}{}}
 	x.spent.limit = 100_000
 	return x
 }
 
-// place waits for leave to ask a provider: strangers can make the gateway do
-// so, and a slow provider must not gather goroutines without end.
-func (x *externalSignIn) place(ctx context.Context) (leave func(), err error) {
+// place waits for leave to ask a vendor's provider: strangers can make the
+// gateway do so, and a slow provider must neither gather goroutines without end
+// nor hold up the others.
+func (x *externalSignIn) place(ctx context.Context, vendor string) (leave func(), err error) {
+	x.mu.Lock()
+	waiting, ok := x.waiting[vendor]
+	if !ok {
+		waiting = make(chan struct{}, maxExchanges)
+		x.waiting[vendor] = waiting
+	}
+	x.mu.Unlock()
 	t := time.NewTimer(exchangeQueue)
 	defer t.Stop()
 	select {
-	case x.waiting <- struct{}{}:
-		return func() { <-x.waiting }, nil
+	case waiting <- struct{}{}:
+		return func() { <-waiting }, nil
 	case <-t.C:
 		return nil, ErrBusy
 	case <-ctx.Done():
@@ -158,7 +166,7 @@ func (s *Service) provider(ctx context.Context, vendor string) (IdentityProvider
 	if err != nil {
 		return p, nil, err
 	}
-	leave, err := s.external.place(ctx)
+	leave, err := s.external.place(ctx, p.Vendor)
 	if err != nil {
 		return p, nil, err
 	}
@@ -266,7 +274,7 @@ func (s *Service) TryProvider(ctx context.Context, vendor string) (ProviderTrial
 	if err != nil {
 		return ProviderTrial{}, err
 	}
-	leave, err := s.external.place(ctx)
+	leave, err := s.external.place(ctx, vendor)
 	if err != nil {
 		return ProviderTrial{}, err
 	}

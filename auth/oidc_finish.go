@@ -150,7 +150,7 @@ func (x *returned) exchange(ctx context.Context, c *provider.Client, q url.Value
 	if err != nil {
 		return nil, err
 	}
-	leave, err := x.s.external.place(ctx)
+	leave, err := x.s.external.place(ctx, x.p.Vendor)
 	if err != nil {
 		return nil, err
 	}

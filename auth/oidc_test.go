@@ -538,7 +538,14 @@ func TestExternalSignIn_Required(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, token, _ = strings.Cut(token, "invite=")
+	_, sess := e.SignIn(t, kim)
 	e.Provider(t, idp, func(p *auth.IdentityProvider) { p.Required = true })
+	if _, _, err := e.ChangePassword(t.Context(), kim.Origin, sess, kim.Password, "another long pass phrase 9", false); !errors.Is(err, auth.ErrPasswordClosed) {
+		t.Errorf("changing the password: %v", err)
+	}
+	if has, err := e.HasPassword(t.Context(), kim.ID); has || err != nil {
+		t.Errorf("has a password: %v %v", has, err)
+	}
 
 	before := e.Hashes()
 	if _, err := e.Login(t.Context(), kim.Origin, kim.Email, kim.Password); !errors.Is(err, auth.ErrBadCredentials) {

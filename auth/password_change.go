@@ -12,9 +12,9 @@ const actionPasswordChange = "password.change"
 // ChangePassword puts next in place of the password current and returns the
 // session's new cookie for the gate: every cookie of the session from before is
 // void, and so is every sign-in under way. With endOthers the account's other
-// sessions and its tokens end; others is how many sessions that were. Ask for a
+// sessions, its tokens and its machines end; others is how many sessions that were. Ask for a
 // fresh code first. Errors: [ErrBadCredentials] when current is wrong, a
-// [ThrottledError], a [PasswordError], [ErrBusy], [ErrSessionEnded], or internal.
+// [ThrottledError], a [PasswordError], [ErrPasswordClosed] where a provider signs the vendor's people in, [ErrBusy], [ErrSessionEnded], or internal.
 func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, current, next string, endOthers bool) (cookie string, others int, err error) {
 	l, ok := s.session(sess.ID)
 	if !ok {
@@ -23,6 +23,13 @@ func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, c
 	a, err := s.activeAccount(ctx, sess.Account)
 	if err != nil {
 		return "", 0, errors.Join(ErrSessionEnded, err)
+	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil {
+		return "", 0, err
+	}
+	if closed {
+		return "", 0, ErrPasswordClosed
 	}
 	old, err := s.provePassword(ctx, o, a, current)
 	if err != nil {
@@ -48,6 +55,24 @@ func (s *Service) ChangePassword(ctx context.Context, o Origin, sess *Session, c
 	}
 	s.tell(ctx, a, NoticePasswordChanged, o, map[string]string{"sessions": strconv.Itoa(others)})
 	return cookie, others, nil
+}
+
+// HasPassword reports whether the account has a password that signs it in:
+// accounts that a vendor's provider signs in may have none.
+func (s *Service) HasPassword(ctx context.Context, account string) (bool, error) {
+	a, err := s.cfg.Store.Account(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("reading account: %w", err)
+	}
+	closed, err := s.passwordClosed(ctx, a.Vendor)
+	if err != nil || closed {
+		return false, err
+	}
+	c, err := s.cfg.Store.Credential(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("reading credential: %w", err)
+	}
+	return c.PasswordHash != "", nil
 }
 
 // provePassword checks the password of somebody who is signed in and returns
@@ -105,7 +130,9 @@ func (s *Service) changePassword(ctx context.Context, o Origin, l *liveSession, 
 	}
 	var ended []*liveSession
 	var tokens []*liveToken
+	var machines []*liveMachine
 	if p.EndOthers {
+		machines = s.machinesOf(a.ID)
 		if ended, tokens, err = s.recordOthersEnd(ctx, o, a, v.ID); err != nil {
 			return "", 0, err
 		}
@@ -125,11 +152,14 @@ func (s *Service) changePassword(ctx context.Context, o Origin, l *liveSession, 
 	for _, x := range tokens {
 		s.dropToken(x.ID)
 	}
+	for _, x := range machines {
+		s.dropMachine(x.ID)
+	}
 	return cookie, len(ended), nil
 }
 
 // recordOthersEnd records the end of every session of the account but one, and
-// of its tokens. Call under mu.
+// of its tokens and machines. Call under mu.
 func (s *Service) recordOthersEnd(ctx context.Context, o Origin, a *Account, keep string) (ended []*liveSession, tokens []*liveToken, err error) {
 	for _, x := range s.sessionsOf(a.ID) {
 		id := x.view.Load().ID
@@ -146,6 +176,12 @@ func (s *Service) recordOthersEnd(ctx context.Context, o Origin, a *Account, kee
 	tokens = s.tokensOf(a.ID)
 	for _, t := range tokens {
 		if err := s.record(ctx, s.tokenEvent(s.event(actionTokenRevoke, "ok", a, o), t.Token)); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, m := range s.machinesOf(a.ID) {
+		r := detail(s.event(actionMachineEnd, "ok", a, o), "reason", "password_change")
+		if err := s.record(ctx, machineEvent(r, &m.Machine)); err != nil {
 			return nil, nil, err
 		}
 	}

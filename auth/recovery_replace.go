@@ -27,6 +27,26 @@ func (s *Service) ReplaceRecovery(ctx context.Context, o Origin, sess *Session) 
 	if err != nil {
 		return err
 	}
+	if err := s.replaceRecovery(ctx, o, sess, a, set, codes); err != nil {
+		return err
+	}
+	s.tell(ctx, a, NoticeRecoveryReplaced, o, nil)
+	return nil
+}
+
+// replaceRecovery puts the set in force and shows it, in one: of two sets made
+// at once, the one that is shown must be the one that counts, and other
+// sessions must not go on showing codes that are void.
+func (s *Service) replaceRecovery(ctx context.Context, o Origin, sess *Session, a *Account, set []RecoveryCode, codes []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.session(sess.ID)
+	if !ok {
+		return ErrSessionEnded
+	}
+	if _, _, ok := s.alive(l, s.now()); !ok {
+		return ErrSessionEnded
+	}
 	r := s.event(actionRecoveryReplace, "ok", a, o)
 	r.Session = sess.ID
 	if err := s.record(ctx, r); err != nil {
@@ -35,8 +55,10 @@ func (s *Service) ReplaceRecovery(ctx context.Context, o Origin, sess *Session) 
 	if err := s.cfg.Store.ReplaceRecovery(ctx, a.ID, set); err != nil {
 		return fmt.Errorf("replacing recovery codes: %w", err)
 	}
+	for _, other := range l.account.allSessions() {
+		s.shown.take(other.view.Load().ID, s.now())
+	}
 	s.shown.put(sess.ID, codes, s.now(), shownLife)
-	s.tell(ctx, a, NoticeRecoveryReplaced, o, nil)
 	return nil
 }
 
@@ -57,14 +79,28 @@ func (s *Service) KeepRecovery(sess *Session, typed string) error {
 	if !ok {
 		return ErrNotFound
 	}
+	if !oneOf(codes, typed) {
+		return ErrBadCredentials
+	}
+	s.shown.take(sess.ID, now)
+	return nil
+}
+
+// Noted reports whether typed is one of the recovery codes that the enrolment
+// shows, however it is spelt: whoever typed one has noted them.
+func (e *EnrolmentInfo) Noted(typed string) bool { return oneOf(e.Recovery, typed) }
+
+func oneOf(codes []string, typed string) bool {
 	typed, factor := normalCode(typed)
+	if factor != factorRecovery {
+		return false
+	}
 	for _, code := range codes {
-		if factor == factorRecovery && subtle.ConstantTimeCompare([]byte(code), []byte(typed)) == 1 {
-			s.shown.take(sess.ID, now)
-			return nil
+		if code, _ := normalCode(code); subtle.ConstantTimeCompare([]byte(code), []byte(typed)) == 1 {
+			return true
 		}
 	}
-	return ErrBadCredentials
+	return false
 }
 
 // RecoveryLeft returns how many recovery codes of the account are not used.

@@ -47,7 +47,7 @@ type Recoveries interface {
 	ChangePassword(ctx context.Context, c PasswordChange) error
 	// ReplaceRecovery must, all or nothing, put the set in place of every
 	// recovery code of the account, and return [ErrNotFound] when the account
-	// has no password.
+	// has neither a password nor an authenticator app.
 	ReplaceRecovery(ctx context.Context, account string, set []RecoveryCode) error
 	// AddRecovery must add a code with the hash in a free slot above all
 	// others if the spent one still is there, slot and hash, and report whether it did.

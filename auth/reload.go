@@ -16,7 +16,8 @@ func (s *Service) Reload(ctx context.Context) error {
 		return fmt.Errorf("reloading sessions: %w", err)
 	}
 	defer s.cfg.Changed()
-	if err := s.endExpired(ctx, s.now()); err != nil {
+	now := s.now()
+	if err := errors.Join(s.endExpired(ctx, now), s.endMachines(ctx, now)); err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
 	}
 	return nil

@@ -43,7 +43,7 @@ func (s *Service) sessionsWhere(wanted func(*Account) bool) (all []*liveSession)
 	return all
 }
 
-// EndVendor ends every session, token and sign-in under way of a vendor's
+// EndVendor ends every session, token, machine and sign-in under way of a vendor's
 // accounts, and returns how many sessions there were. Only administrators may;
 // others get [ErrForbidden].
 func (s *Service) EndVendor(ctx context.Context, actor Actor, vendor string) (int, error) {
@@ -62,7 +62,7 @@ func (s *Service) EndVendor(ctx context.Context, actor Actor, vendor string) (in
 	return n, nil
 }
 
-// EndEverybody ends every session, token and sign-in under way of all accounts
+// EndEverybody ends every session, token, machine and sign-in under way of all accounts
 // but the session with the id keep, which is the actor's own or empty, and
 // returns how many sessions ended. Only administrators may; others get
 // [ErrForbidden].
@@ -106,6 +106,7 @@ func (s *Service) endMany(ctx context.Context, actor Actor, e ending) (n int, er
 	err = s.change(func() error {
 		var sessions []*liveSession
 		var tokens []*liveToken
+		var machines []*liveMachine
 		for _, a := range s.accountsWhere(e.wanted) {
 			for _, l := range a.allSessions() {
 				if l.view.Load().ID != e.keep {
@@ -113,9 +114,13 @@ func (s *Service) endMany(ctx context.Context, actor Actor, e ending) (n int, er
 				}
 			}
 			tokens = append(tokens, a.allTokens()...)
+			if p := a.p.Load(); p != nil {
+				machines = append(machines, s.machinesOf(p.ID)...)
+			}
 		}
 		n = len(sessions)
 		detail(e.record, "sessions", strconv.Itoa(n))
+		detail(e.record, "machines", strconv.Itoa(len(machines)))
 		if err := s.record(ctx, detail(e.record, "tokens", strconv.Itoa(len(tokens)))); err != nil {
 			return err
 		}
@@ -132,6 +137,10 @@ func (s *Service) endMany(ctx context.Context, actor Actor, e ending) (n int, er
 		for _, l := range tokens {
 			each = append(each, s.tokenEvent(s.eventBy(actionTokenRevoke, actor, l.account.p.Load()), l.Token))
 			s.dropToken(l.ID)
+		}
+		for _, l := range machines {
+			each = append(each, machineEvent(s.eventBy(actionMachineEnd, actor, l.account.p.Load()), &l.Machine))
+			s.dropMachine(l.ID)
 		}
 		return nil
 	})

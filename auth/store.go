@@ -23,7 +23,7 @@ type Accounts interface {
 type Credential struct {
 	PasswordHash string       // PHC string; empty: no password
 	PasswordSet  time.Time    // when
-	Confirmed    time.Time    // when the oldest of Devices was confirmed; zero: none
+	Confirmed    time.Time    // when the oldest of Devices and keys was added; zero: there is none
 	Devices      []TOTPDevice // oldest first
 	Recovery     []RecoveryCode
 	LastLogin    time.Time // the newest session's start
@@ -191,8 +191,8 @@ type Sessions interface {
 	TouchSessions(ctx context.Context, seen map[string]time.Time) error
 	// DeleteSessions must remove the rows; ids without one are passed over.
 	DeleteSessions(ctx context.Context, ids []string) error
-	// EndAccount must remove, all or nothing, every session, token and sign-in
-	// under way of the account.
+	// EndAccount must remove, all or nothing, every session, token, machine,
+	// approved grant and sign-in under way of the account.
 	EndAccount(ctx context.Context, account string) error
 }
 
@@ -224,7 +224,9 @@ type Token struct {
 
 // Tokens keeps token rows.
 type Tokens interface {
-	// PutToken must store the token.
+	// PutToken must store the token if the account's Machine, or Session where it names
+	// no machine, has a row, in one step, and return [ErrNotFound] otherwise:
+	// what another process has ended makes no tokens.
 	PutToken(ctx context.Context, t Token) error
 	// AllTokens must return every token row.
 	AllTokens(ctx context.Context) ([]Token, error)

@@ -148,6 +148,7 @@ func (f Failures) refund() Failures {
 type try struct {
 	account, network, lane string
 	unseen                 int // failures before it
+	stop                   int // wrong codes a month that its lane takes
 }
 
 // beginTry charges a try, or refuses it with a [ThrottledError]. first means
@@ -161,7 +162,7 @@ func (s *Service) beginTry(ctx context.Context, account string, from netip.Addr,
 	stop := stopAfter(len(c.Devices), s.cfg.Skew)
 	var refused *ThrottledError
 	err = s.cfg.Store.EditFailures(ctx, account, func(lanes map[string]Failures) {
-		t, first = try{account: account, network: network(from)}, false
+		t, first = try{account: account, network: network(from), stop: stop}, false
 		t.lane = laneFor(lanes, t.network, now)
 		t.unseen = lanes[everywhere].Unseen
 		f := lanes[t.lane]
@@ -193,7 +194,7 @@ func (s *Service) fail(ctx context.Context, t try) (tell NoticeKind, codes int, 
 		}
 		all.Unseen++
 		lanes[everywhere] = all
-		tell, codes = warnCodes(lanes, t.lane, now), all.Unseen
+		tell, codes = warnCodes(lanes, t.lane, t.stop, now), all.Unseen
 	})
 	return tell, codes, err
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -75,11 +76,24 @@ func (s *Service) CreateToken(ctx context.Context, o Origin, sess *Session, clus
 	if err := s.record(ctx, s.tokenEvent(s.event(actionTokenCreate, "ok", a, o), t)); err != nil {
 		return "", Token{}, err
 	}
-	if err := s.cfg.Store.PutToken(ctx, t); err != nil {
-		return "", Token{}, fmt.Errorf("storing token: %w", err)
+	if err := s.putToken(ctx, &t, s.event(actionTokenCreate, "gone", a, o), ErrSessionEnded); err != nil {
+		return "", Token{}, err
 	}
 	s.publishToken(t, l.account)
 	return secret, t, nil
+}
+
+// putToken stores a token. If another process has ended what makes it, r is
+// recorded, since the record before must not stand alone, and the error is ended.
+func (s *Service) putToken(ctx context.Context, t *Token, r *policy.Record, ended error) error {
+	err := s.cfg.Store.PutToken(ctx, *t)
+	if errors.Is(err, ErrNotFound) {
+		return errors.Join(ended, s.record(ctx, s.tokenEvent(r, *t)))
+	}
+	if err != nil {
+		return fmt.Errorf("storing token: %w", err)
+	}
+	return nil
 }
 
 // tokenEvent adds to a record which token it is about.

@@ -63,7 +63,8 @@ type DeviceGrants interface {
 	EnterDeviceGrant(ctx context.Context, userHash, session string, now time.Time) (DeviceGrant, error)
 	// SettleDeviceGrant must store g's Status and what the approval sets, if
 	// the grant is pending and was typed in g.Session, in one conditional
-	// update, and report whether it did: of several callers one wins.
+	// update, and report whether it did: of several callers one wins. Without a
+	// row of the session it must do nothing: what has ended approves nothing.
 	SettleDeviceGrant(ctx context.Context, g DeviceGrant) (bool, error)
 	// TakeDeviceGrant must remove the grant and report whether it was there:
 	// of several callers one wins.
@@ -110,8 +111,10 @@ type TokenUse struct {
 
 // Machines keeps the machines that are signed in.
 type Machines interface {
-	// PutMachine must store a new machine.
-	PutMachine(ctx context.Context, m Machine) error
+	// PutMachine must, all or nothing, remove the approved grant of the
+	// account and store the new machine, and report whether it did: of several
+	// callers one wins, and what removes the grant first removes the machine.
+	PutMachine(ctx context.Context, m Machine, grant string) (bool, error)
 	// Machines must return every machine.
 	Machines(ctx context.Context) ([]Machine, error)
 	// DeleteMachines must remove the machines and all tokens made for them, all

@@ -34,11 +34,12 @@ const (
 )
 
 // warnCodes says what wrong codes on a lane are to be told about, and notes it.
-// Call while editing the lanes, once the wrong code is counted.
-func warnCodes(lanes map[string]Failures, lane string, now time.Time) (kind NoticeKind) {
-	all := lanes[everywhere]
+// Call while editing the lanes, once the wrong code is counted. stop is how
+// many the account's lanes take.
+func warnCodes(lanes map[string]Failures, lane string, stop int, now time.Time) (kind NoticeKind) {
+	all, total := lanes[everywhere], judged(lanes, lane, now).Total
 	switch {
-	case lanes[lane].Total >= stopFailures:
+	case total == stop || total > stop && now.Sub(all.Warned) >= warnEvery:
 		kind = NoticeCodesStopped
 	case all.Unseen >= warnAfter && now.Sub(all.Warned) >= warnEvery:
 		kind = NoticeWrongCodes

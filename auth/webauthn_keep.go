@@ -49,8 +49,8 @@ func (s *Service) keyOf(ctx context.Context, account, id string) (SecurityKey, i
 
 // RemoveKey removes a key of the session's account and returns the session's
 // new cookie for the gate. It needs a factor that is not older than
-// [FreshFor]. Other sessions and tokens that some key of the account has
-// proved end, and this one needs a factor anew: a key is removed because it
+// [FreshFor]. Other sessions, machines and tokens that some key of the
+// account has proved end, and this one needs a factor anew: a key is removed because it
 // was lost. Errors: [ErrCodeStale], [ErrLastFactor], [ErrNotFound],
 // [ErrSessionEnded].
 func (s *Service) RemoveKey(ctx context.Context, o Origin, sess *Session, id string) (cookie string, err error) {
@@ -130,8 +130,8 @@ func (s *Service) keepsFactor(ctx context.Context, account string, n int) error 
 	return nil
 }
 
-// endProvedByKey ends the account's sessions but one, and its tokens, that a
-// key has proved. Call under mu.
+// endProvedByKey ends the account's sessions but one, and its machines and
+// tokens, that a key has proved. Call under mu.
 func (s *Service) endProvedByKey(ctx context.Context, actor Actor, a *Account, but string) error {
 	for _, l := range s.sessionsOf(a.ID) {
 		v := l.view.Load()
@@ -141,6 +141,15 @@ func (s *Service) endProvedByKey(ctx context.Context, actor Actor, a *Account, b
 		r := detail(s.eventBy(actionSessionEnd, actor, a), "reason", "key_removed")
 		r.Session = v.ID
 		if err := s.endRecorded(ctx, v.ID, r); err != nil {
+			return err
+		}
+	}
+	for _, l := range s.machinesOf(a.ID) {
+		if l.KeyAt.IsZero() {
+			continue
+		}
+		r := detail(machineEvent(s.eventBy(actionMachineEnd, actor, a), &l.Machine), "reason", "key_removed")
+		if err := s.endMachine(ctx, l, r); err != nil {
 			return err
 		}
 	}

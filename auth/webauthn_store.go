@@ -74,7 +74,10 @@ type SecurityKeys interface {
 	MarkCloned(ctx context.Context, account, id string, at time.Time) error
 	// RenameSecurityKey must name the account's key, or return [ErrNotFound].
 	RenameSecurityKey(ctx context.Context, account, id, name string) error
-	// RemoveSecurityKey must remove the account's key, or return [ErrNotFound].
+	// RemoveSecurityKey must, all or nothing, remove the account's key and its
+	// approved grants that some key has proved. It must return [ErrNotFound] if
+	// there is none, and [ErrLastFactor] if it is the only one and the account has
+	// no device: of two factors that are removed at once one stays.
 	RemoveSecurityKey(ctx context.Context, account, id string) error
 
 	// PutCeremony must store c and report true, unless most ceremonies with

@@ -72,7 +72,8 @@ func isOurCookie(pair string) bool {
 // isOurCredential reports whether an Authorization value carries one of our
 // tokens: as a bearer token, or as user name or password.
 func isOurCredential(v string) bool {
-	scheme, rest, _ := strings.Cut(strings.TrimLeft(v, " \t"), " ")
+	// Some upstreams take a tab for the space.
+	scheme, rest, _ := strings.Cut(strings.TrimLeft(strings.ReplaceAll(v, "\t", " "), " "), " ")
 	rest = strings.Trim(rest, " \t")
 	if isOurToken(rest) || isOurToken(scheme) {
 		return true

@@ -47,6 +47,7 @@ func TestStore(t *testing.T, open func(t *testing.T, accounts []auth.Account) au
 		{"TryInvitation", testTryInvitation},
 		{"Warnings", testWarnings},
 		{"SecurityKeys", testSecurityKeys},
+		{"LastFactor", testLastFactor},
 		{"SecurityKeyCount", testSecurityKeyCount},
 		{"Ceremonies", testCeremonies},
 		{"KeyAllowance", testKeyAllowance},

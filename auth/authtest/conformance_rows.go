@@ -103,6 +103,8 @@ func storedToken(id, account string) auth.Token {
 
 func testToken(t *testing.T, s auth.Store) {
 	k := storedToken("t1", Kim.ID)
+	wantMissing(t, s.PutToken(t.Context(), k)) // its session has ended
+	must(t, s.PutSession(t.Context(), storedSession("s1", Kim.ID)))
 	must(t, s.PutToken(t.Context(), k))
 	all, err := s.AllTokens(t.Context())
 	must(t, err)
@@ -123,8 +125,15 @@ func testToken(t *testing.T, s auth.Store) {
 func openAll(t *testing.T, s auth.Store, account, id string) {
 	t.Helper()
 	must(t, s.PutSession(t.Context(), storedSession("s-"+id, account)))
-	must(t, s.PutToken(t.Context(), storedToken("t-"+id, account)))
+	must(t, s.PutToken(t.Context(), tokenOf(id, account)))
 	must(t, s.PutFlow(t.Context(), auth.Flow{Hash: "f-" + id, Account: account, PasswordAt: base, Expires: base.Add(time.Minute)}))
+}
+
+// tokenOf is the token that openAll makes.
+func tokenOf(id, account string) auth.Token {
+	k := storedToken("t-"+id, account)
+	k.Session = "s-" + id
+	return k
 }
 
 // wantOpen checks that Lee's are there and Kim's are not.
@@ -135,7 +144,7 @@ func wantOnlyLee(t *testing.T, s auth.Store) {
 	wantEqual(t, sessions, []auth.StoredSession{storedSession("s-lee", Lee.ID)})
 	tokens, err := s.AllTokens(t.Context())
 	must(t, err)
-	wantEqual(t, tokens, []auth.Token{storedToken("t-lee", Lee.ID)})
+	wantEqual(t, tokens, []auth.Token{tokenOf("lee", Lee.ID)})
 	_, err = s.Flow(t.Context(), "f-kim")
 	wantMissing(t, err)
 	_, err = s.Flow(t.Context(), "f-lee")

@@ -157,7 +157,7 @@ func (s *Store) RemoveTOTP(_ context.Context, account, id string) error {
 		if !ok || d.Account != account {
 			return auth.ErrNotFound
 		}
-		if len(s.devicesOf(account)) == 1 {
+		if len(s.devicesOf(account)) == 1 && len(s.keysOwnedBy(account)) == 0 {
 			return auth.ErrLastFactor
 		}
 		put(&s.factors.marks, account, max(s.factors.marks[account], d.LastStep))

@@ -67,6 +67,10 @@ func testChangePassword(t *testing.T, s auth.Store) {
 	openAll(t, s, Kim.ID, "kim")
 	must(t, s.PutSession(ctx, storedSession("s-other", Kim.ID)))
 	openAll(t, s, Lee.ID, "lee")
+	putMachine(t, s, storedMachine("m-lee", Lee.ID))
+	putMachine(t, s, storedMachine("m-kim", Kim.ID))
+	approve(t, s, "g-open", Kim.ID)
+	must(t, s.DeleteSessions(ctx, []string{"s1"}))
 	change := auth.PasswordChange{Account: Kim.ID, Old: c.PasswordHash, New: "new", At: base.Add(time.Hour), Session: "s-kim", Epoch: 1}
 	for what, edit := range map[string]func(*auth.PasswordChange){
 		"another hash":             func(c *auth.PasswordChange) { c.Old = "else" },
@@ -110,7 +114,12 @@ func testChangePassword(t *testing.T, s auth.Store) {
 	}
 	tokens, err = s.AllTokens(ctx)
 	must(t, err)
-	wantEqual(t, tokens, []auth.Token{storedToken("t-lee", Lee.ID)})
+	wantEqual(t, tokens, []auth.Token{tokenOf("lee", Lee.ID)})
+	machines, err := s.Machines(ctx)
+	must(t, err)
+	wantEqual(t, machines, []auth.Machine{storedMachine("m-lee", Lee.ID)})
+	_, err = s.DeviceGrant(ctx, "g-open")
+	wantMissing(t, err)
 }
 
 func testReplaceRecovery(t *testing.T, s auth.Store) {
@@ -120,6 +129,17 @@ func testReplaceRecovery(t *testing.T, s auth.Store) {
 	enrol(t, s)
 	must(t, s.ReplaceRecovery(ctx, Kim.ID, set))
 	c, err := s.Credential(ctx, Kim.ID)
+	must(t, err)
+	wantEqual(t, c.Recovery, set)
+
+	// Whom a company vouches for has no password, and codes all the same.
+	must(t, s.PutInvitation(ctx, auth.Invitation{Hash: "inv-lee", Account: Lee.ID, Created: base, Expires: base.Add(time.Hour), By: auth.Operator}))
+	e := auth.Enrolment{Hash: "enr-lee", Account: Lee.ID, Step: auth.StepTOTP, Secret: []byte{1, 2}, Expires: base.Add(time.Hour), PasswordSet: base, External: auth.External{At: base}}
+	must(t, s.AcceptInvitation(ctx, "inv-lee", "", e))
+	e.Recovery, e.Confirmed = []byte{3}, base.Add(time.Second)
+	must(t, s.ConfirmEnrolment(ctx, e, auth.Credential{Devices: []auth.TOTPDevice{device("dev-lee", Lee.ID, 0)}, Recovery: []auth.RecoveryCode{{Slot: 0, Hash: "l"}}}))
+	must(t, s.ReplaceRecovery(ctx, Lee.ID, set))
+	c, err = s.Credential(ctx, Lee.ID)
 	must(t, err)
 	wantEqual(t, c.Recovery, set)
 }

@@ -249,6 +249,13 @@ func (s *Store) PutToken(_ context.Context, t auth.Token) error {
 		if err := s.known(t.Account); err != nil {
 			return err
 		}
+		maker := s.sessions[t.Session].Account
+		if t.Machine != "" {
+			maker = s.machines[t.Machine].Account
+		}
+		if maker != t.Account {
+			return auth.ErrNotFound
+		}
 		put(&s.tokens, t.ID, t)
 		return nil
 	})

@@ -126,9 +126,22 @@ func (s *Store) RemoveSecurityKey(_ context.Context, account, id string) error {
 		if k, ok := s.keysOf.keys[id]; !ok || k.Account != account {
 			return auth.ErrNotFound
 		}
+		if len(s.keysOwnedBy(account)) == 1 && len(s.devicesOf(account)) == 0 {
+			return auth.ErrLastFactor
+		}
 		delete(s.keysOf.keys, id)
+		maps.DeleteFunc(s.grants, func(_ string, g auth.DeviceGrant) bool { return g.Account == account && !g.KeyAt.IsZero() })
 		return nil
 	})
+}
+
+func (s *Store) keysOwnedBy(account string) (all []auth.SecurityKey) {
+	for _, k := range s.keysOf.keys {
+		if k.Account == account {
+			all = append(all, k)
+		}
+	}
+	return all
 }
 
 // PutCeremony implements [auth.SecurityKeys].
@@ -226,7 +239,14 @@ func testSecurityKeys(t *testing.T, s auth.Store) {
 	wantMissing(t, s.RenameSecurityKey(ctx, Lee.ID, "key_1", "mine"))
 	wantMissing(t, s.MarkCloned(ctx, Lee.ID, "key_1", base))
 	wantMissing(t, s.RemoveSecurityKey(ctx, Lee.ID, "key_1"))
+	approve(t, s, "g-key", Kim.ID) // with a key's proof
 	must(t, s.RemoveSecurityKey(ctx, Kim.ID, "key_2"))
+	_, err = s.DeviceGrant(ctx, "g-key")
+	wantMissing(t, err)
+	wantEqual(t, s.RemoveSecurityKey(ctx, Kim.ID, "key_1"), auth.ErrLastFactor)
+	c, err := s.Credential(ctx, Kim.ID)
+	must(t, err)
+	wantEqual(t, c.Confirmed, first.Created) // a key alone is enrolled
 	wantMissing(t, s.RemoveSecurityKey(ctx, Kim.ID, "key_2"))
 	got, err = s.SecurityKeysOf(ctx, Kim.ID)
 	must(t, err)
@@ -333,4 +353,26 @@ func testKeyAllowance(t *testing.T, s auth.Store) {
 	if err := s.AllowKey(ctx, a); err == nil {
 		t.Fatal("nobody was allowed a key")
 	}
+}
+
+// testLastFactor removes an app and a key at the same time, a hundred times
+// each: one of them stays.
+func testLastFactor(t *testing.T, s auth.Store) {
+	ctx := t.Context()
+	enrol(t, s)
+	c, err := s.Credential(ctx, Kim.ID)
+	must(t, err)
+	must(t, s.PutSecurityKey(ctx, storedKey("key_1", Kim.ID), 9))
+	wins := race(t, func(i int) bool {
+		if i%2 == 0 {
+			return s.RemoveTOTP(ctx, Kim.ID, c.Devices[0].ID) == nil
+		}
+		return s.RemoveSecurityKey(ctx, Kim.ID, "key_1") == nil
+	})
+	wantEqual(t, wins, 1)
+	c, err = s.Credential(ctx, Kim.ID)
+	must(t, err)
+	keys, err := s.SecurityKeysOf(ctx, Kim.ID)
+	must(t, err)
+	wantEqual(t, len(c.Devices)+len(keys), 1)
 }

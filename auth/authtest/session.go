@@ -218,4 +218,20 @@ func testEndMany(t *testing.T, s auth.Store) {
 	must(t, s.PutFlow(ctx, auth.Flow{Hash: "f-kim", Account: Kim.ID, PasswordAt: base, Expires: base.Add(time.Minute)}))
 	must(t, s.EndEverybody(ctx, "gone"))
 	wantEqual(t, len(left()), 0)
+
+	// Accounts that have nothing but a machine, or a grant, are some too.
+	for _, end := range []func() error{
+		func() error { return s.EndEverybody(ctx, "") },
+		func() error { return s.EndVendor(ctx, "acme") },
+	} {
+		putMachine(t, s, storedMachine("m-kim", Kim.ID))
+		approve(t, s, "g-lee", Lee.ID)
+		must(t, s.DeleteSessions(ctx, []string{"s1"}))
+		must(t, end())
+		machines, err := s.Machines(ctx)
+		must(t, err)
+		wantEqual(t, len(machines), 0)
+		_, err = s.DeviceGrant(ctx, "g-lee")
+		wantMissing(t, err)
+	}
 }

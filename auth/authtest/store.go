@@ -176,6 +176,11 @@ func (s *Store) Credential(_ context.Context, account string) (auth.Credential, 
 	if c.Devices = s.devicesOf(account); len(c.Devices) > 0 {
 		c.Confirmed = c.Devices[0].Confirmed
 	}
+	for _, k := range s.keysOwnedBy(account) {
+		if c.Confirmed.IsZero() || k.Created.Before(c.Confirmed) {
+			c.Confirmed = k.Created
+		}
+	}
 	return c, nil
 }
 

@@ -2,6 +2,7 @@ package authtest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -80,7 +81,7 @@ func (s *Store) EnterDeviceGrant(_ context.Context, userHash, session string, no
 // SettleDeviceGrant implements [auth.DeviceGrants].
 func (s *Store) SettleDeviceGrant(_ context.Context, g auth.DeviceGrant) (won bool, err error) {
 	err = s.write("SettleDeviceGrant", func() error {
-		if have, ok := s.grants[g.ID]; ok && have.Status == auth.GrantPending && have.Session == g.Session {
+		if have, ok := s.grants[g.ID]; ok && have.Status == auth.GrantPending && have.Session == g.Session && s.sessions[g.Session].ID != "" {
 			won = true
 			put(&s.grants, g.ID, g)
 		}
@@ -140,14 +141,19 @@ func (s *Store) ExpireDeviceGrants(_ context.Context, now, since time.Time) erro
 }
 
 // PutMachine implements [auth.Machines].
-func (s *Store) PutMachine(_ context.Context, m auth.Machine) error {
-	return s.write("PutMachine", func() error {
+func (s *Store) PutMachine(_ context.Context, m auth.Machine, grant string) (won bool, err error) {
+	err = s.write("PutMachine", func() error {
 		if err := s.known(m.Account); err != nil {
 			return err
 		}
-		put(&s.machines, m.ID, m)
+		g := s.grants[grant]
+		if won = g.Account == m.Account && g.Status == auth.GrantApproved; won {
+			delete(s.grants, grant)
+			put(&s.machines, m.ID, m)
+		}
 		return nil
 	})
+	return won && err == nil, err
 }
 
 // Machines implements [auth.Machines].
@@ -197,6 +203,7 @@ func testTokenFields(t *testing.T, s auth.Store) {
 	k.Kind, k.Key = auth.TokenAccess, "thumbprint"
 	k.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}
 	k.Scope = &policy.TokenScope{Access: policy.AccessRead, Methods: []string{}, Paths: [][]string{{"v1", "a/b"}, {}}}
+	must(t, s.PutSession(ctx, storedSession("s1", Kim.ID)))
 	must(t, s.PutToken(ctx, k))
 	use := auth.TokenUse{At: base.Add(time.Hour), IP: "192.0.2.77"}
 	must(t, s.TouchTokens(ctx, map[string]auth.TokenUse{"t1": use, "gone": use}))
@@ -209,11 +216,24 @@ func testTokenFields(t *testing.T, s auth.Store) {
 func testMachine(t *testing.T, s auth.Store) {
 	ctx := t.Context()
 	m := storedMachine("m1", Kim.ID)
-	must(t, s.PutMachine(ctx, m))
-	must(t, s.PutMachine(ctx, storedMachine("m2", Lee.ID)))
-	if err := s.PutMachine(ctx, storedMachine("m3", "acc-nobody")); err == nil {
-		t.Fatal("a machine of nobody was stored")
+	putMachine(t, s, m)
+	putMachine(t, s, storedMachine("m2", Lee.ID))
+	approve(t, s, "g-m3", Kim.ID)
+	for _, who := range []string{Lee.ID, "acc-nobody"} {
+		if won, err := s.PutMachine(ctx, storedMachine("m3", who), "g-m3"); won {
+			t.Fatalf("a machine of %s was stored under another's grant: %v", who, err)
+		}
 	}
+	wantEqual(t, race(t, func(i int) bool {
+		won, err := s.PutMachine(ctx, storedMachine(fmt.Sprintf("m3-%d", i), Kim.ID), "g-m3")
+		return won && err == nil
+	}), 1)
+	third, err := s.Machines(ctx)
+	must(t, err)
+	third = slices.DeleteFunc(third, func(m auth.Machine) bool { return m.ID == "m1" || m.ID == "m2" })
+	wantEqual(t, len(third), 1)
+	must(t, s.DeleteMachines(ctx, []string{third[0].ID}))
+	must(t, s.DeleteSessions(ctx, []string{"s1"})) // accounts with nothing but a machine are signed in
 	who, err := s.SignedIn(ctx)
 	must(t, err)
 	wantEqual(t, len(who), 2)
@@ -228,29 +248,51 @@ func testMachine(t *testing.T, s auth.Store) {
 	own, other := storedToken("t1", Kim.ID), storedToken("t2", Kim.ID)
 	own.Machine = "m1"
 	must(t, s.PutToken(ctx, own))
+	wantMissing(t, s.PutToken(ctx, other)) // its session has ended
+	must(t, s.PutSession(ctx, storedSession("s1", Kim.ID)))
 	must(t, s.PutToken(ctx, other))
 	must(t, s.DeleteMachines(ctx, []string{"m1"}))
 	tokens, err := s.AllTokens(ctx)
 	must(t, err)
 	wantEqual(t, tokens, []auth.Token{other})
+	own.ID = "t3"
+	wantMissing(t, s.PutToken(ctx, own)) // its machine has ended
 	// The end of all that an account has open is theirs too.
-	must(t, s.PutMachine(ctx, m))
-	g := storedGrant("g1", "dev", "user")
-	if won, err := s.PutDeviceGrant(ctx, g, 5, 5); err != nil || !won {
-		t.Fatal(won, err)
-	}
-	_, err = s.EnterDeviceGrant(ctx, "user", "s1", base)
-	must(t, err)
-	g.Session, g.Status, g.Account = "s1", auth.GrantApproved, Kim.ID
-	if won, err := s.SettleDeviceGrant(ctx, g); err != nil || !won {
-		t.Fatal(won, err)
-	}
+	putMachine(t, s, m)
+	approve(t, s, "g1", Kim.ID)
 	must(t, s.EndAccount(ctx, Kim.ID))
 	all, err = s.Machines(ctx)
 	must(t, err)
 	wantEqual(t, len(all), 0)
 	_, err = s.DeviceGrant(ctx, "g1")
 	wantMissing(t, err)
+}
+
+// approve stores a grant that the account has approved in its session s1.
+func approve(t *testing.T, s auth.Store, id, account string) {
+	t.Helper()
+	ctx := t.Context()
+	must(t, s.DeleteSessions(ctx, []string{"s1"}))
+	must(t, s.PutSession(ctx, storedSession("s1", account)))
+	g := storedGrant(id, "dev-"+id, "user-"+id)
+	if won, err := s.PutDeviceGrant(ctx, g, 50, 50); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	_, err := s.EnterDeviceGrant(ctx, "user-"+id, "s1", base)
+	must(t, err)
+	g.Session, g.Status, g.Account, g.KeyAt = "s1", auth.GrantApproved, account, base
+	if won, err := s.SettleDeviceGrant(ctx, g); err != nil || !won {
+		t.Fatal(won, err)
+	}
+}
+
+// putMachine stores a machine under a grant of its own.
+func putMachine(t *testing.T, s auth.Store, m auth.Machine) {
+	t.Helper()
+	approve(t, s, "g-"+m.ID, m.Account)
+	if won, err := s.PutMachine(t.Context(), m, "g-"+m.ID); err != nil || !won {
+		t.Fatal(won, err)
+	}
 }
 
 func storedGrant(id, device, user string) auth.DeviceGrant {
@@ -298,6 +340,10 @@ func testDeviceGrant(t *testing.T, s auth.Store) {
 	won, err := s.SettleDeviceGrant(ctx, other)
 	must(t, err)
 	wantEqual(t, won, false)
+	won, err = s.SettleDeviceGrant(ctx, g)
+	must(t, err)
+	wantEqual(t, won, false) // its session has ended
+	must(t, s.PutSession(ctx, storedSession("ses_1", Kim.ID)))
 	wantEqual(t, race(t, func(int) bool { won, err := s.SettleDeviceGrant(ctx, g); return won && err == nil }), 1)
 	got, err = s.DeviceGrant(ctx, "g1")
 	must(t, err)

@@ -43,7 +43,12 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("192.88.99.0/24"), // relays that are no more
 	netip.MustParsePrefix("::/96"),
+	netip.MustParsePrefix("::ffff:0:0:0/96"), // translators' (RFC 2765)
+	netip.MustParsePrefix("64:ff9b:1::/48"),  // a site's own translators (RFC 8215)
+	netip.MustParsePrefix("100::/64"),
+	netip.MustParsePrefix("2001::/23"), // Teredo and other protocols' own
 	netip.MustParsePrefix("fec0::/10"),
 }
 

@@ -82,6 +82,9 @@ func newAccountInvite() *cobra.Command {
 				return err
 			}
 			err = func() error {
+				if err := pass.check(d); err != nil {
+					return err
+				}
 				a, err := findAccount(ctx, d, args[0])
 				if err == nil {
 					for _, f := range []string{"name", "vendor", "role", "ends"} {
@@ -96,9 +99,6 @@ func newAccountInvite() *cobra.Command {
 					if a, err = createAccount(ctx, d, args[0], name, vendor, roles, ends); err != nil {
 						return err
 					}
-				}
-				if err := pass.check(d); err != nil {
-					return err
 				}
 				i, err := d.auth.InviteWith(ctx, authOperator, a.ID, pass.options())
 				if err != nil {

@@ -62,7 +62,8 @@ func runCurl(cmd *cobra.Command, address string, args []string) error {
 	defer os.RemoveAll(dir)
 	config := filepath.Join(dir, "config")
 	headers := filepath.Join(dir, "headers")
-	text := fmt.Sprintf("header = \"Authorization: %s\"\nheader = \"DPoP: %s\"\n", authorization, proof)
+	// Never in the clear: a further argument without a scheme is an address to curl.
+	text := fmt.Sprintf("proto = \"=https\"\nheader = \"Authorization: %s\"\nheader = \"DPoP: %s\"\n", authorization, proof)
 	if ca := c.Profile().CA; ca != "" {
 		file := filepath.Join(dir, "ca.pem")
 		if err := os.WriteFile(file, []byte(ca), 0o600); err != nil {

@@ -45,7 +45,7 @@ func newLogin() *cobra.Command {
 			c, err := client.Login(cmd.Context(), client.LoginOptions{Gate: gate, CA: ca, Name: name, Program: userAgent(),
 				NoKeyring: noKeyring || os.Getenv(client.KeyringVariable) == "off",
 				Show: func(q client.Prompt) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "Open  %s\nType  %s\n\nType the code only there, and give it to nobody. It is good until %s.\n", plain(q.URL), plain(q.Code), q.Expires.Local().Format("15:04"))
+					fmt.Fprintf(cmd.ErrOrStderr(), "Open  %s\nType  %s\n\nType the code only there, and give it to nobody. It is good until %s.\n", plain(q.URL), plain(q.Code), q.Expires.Local().Format("15:04 MST"))
 				},
 				Waiting: func(left time.Duration) {
 					if p.on {
@@ -68,7 +68,7 @@ func newLogin() *cobra.Command {
 
 func greet(cmd *cobra.Command, c *client.Client) error {
 	p := c.Profile()
-	fmt.Fprintf(cmd.ErrOrStderr(), "Signed in as %s until %s. What is kept lies in %s.\n", plain(p.Account), p.Ends.Local().Format("2006-01-02 15:04"), c.Where())
+	fmt.Fprintf(cmd.ErrOrStderr(), "Signed in as %s until %s. What is kept lies in %s.\n", plain(p.Account), p.Ends.Local().Format("2006-01-02 15:04 MST"), c.Where())
 	if len(p.Clusters) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "No cluster is open to you at the moment.")
 	}
@@ -176,6 +176,15 @@ func openCluster(ctx context.Context, cluster string) (c *client.Client, base st
 	}
 	if len(all) == 0 {
 		return nil, "", signedOutHint(client.ErrSignedOut, "")
+	}
+	known := 0
+	for _, p := range all {
+		if p.Has(cluster) && time.Now().Before(p.Ends) {
+			known++
+		}
+	}
+	if known > 1 { // one of them may only say so, to be given what is meant for the other
+		return nil, "", usagef("several gates that this computer is signed in at say that %q is theirs: sign out of the one that you do not mean", cluster)
 	}
 	err = client.ErrNoCluster
 	for _, p := range all {

@@ -78,7 +78,8 @@ func TestMail_EndToEnd(t *testing.T) {
 	}
 	write("")
 	run(false, "init", "--email", "ada@example.com")
-	for _, args := range [][]string{{"mail", "test", "desk@example.com"}, {"account", "invite", "ada@example.com", "--mail"}} {
+	for _, args := range [][]string{{"mail", "test", "desk@example.com"}, {"account", "invite", "ada@example.com", "--mail"},
+		{"account", "invite", "rae@example.com", "--role", "reviewer", "--mail"}} { // and makes no account: below it is a new one
 		if out := run(true, args...); !strings.Contains(out, "no mail server is configured") {
 			t.Errorf("%v without a server: %s", args, out)
 		}

@@ -31,7 +31,7 @@ func run() int {
 	}
 	var usage *usageError
 	if errors.As(err, &usage) || isCobraUsage(err) {
-		fmt.Fprintf(os.Stderr, "ringfence: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
+		fmt.Fprintf(os.Stderr, "ringfence: %s\nSee '%s --help'.\n", printable(err), cmd.CommandPath())
 		return 2
 	}
 	var other *exitError
@@ -40,7 +40,7 @@ func run() int {
 	}
 	var silent silentError
 	if !errors.As(err, &silent) {
-		fmt.Fprintf(os.Stderr, "ringfence: %v\n", err)
+		fmt.Fprintf(os.Stderr, "ringfence: %s\n", printable(err))
 	}
 	if h := hint(err); h != "" {
 		fmt.Fprintln(os.Stderr, h)

@@ -29,6 +29,16 @@ func plain(s string) string {
 	}, s)
 }
 
+// printable words an error for a terminal, its line ends kept: a certificate or
+// an answer that somebody else made may be quoted in it.
+func printable(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, l := range lines {
+		lines[i] = plain(strings.ReplaceAll(l, "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
 func orDash(s string) string {
 	if s == "" {
 		return "-"

@@ -98,7 +98,12 @@ func Login(ctx context.Context, o LoginOptions) (*Client, error) {
 	if err := g.post(ctx, key, "/device/code", url.Values{"client_id": {"ringfence"}, "name": {o.Name}}, &asked); err != nil {
 		return nil, err
 	}
-	expires := time.Now().Add(time.Duration(asked.ExpiresIn) * time.Second)
+	// A page elsewhere could be another gate's: whoever typed the code there
+	// would sign in somebody else's machine at that one.
+	if hostOf(asked.URL) != hostOf(o.Gate) {
+		return nil, fmt.Errorf("signing in at %s: it sends people to a page of another site", o.Gate)
+	}
+	expires := time.Now().Add(seconds(asked.ExpiresIn, time.Hour))
 	o.Show(Prompt{URL: asked.URL, Code: asked.UserCode, Expires: expires})
 	var granted struct {
 		RefreshToken string    `json:"refresh_token"`
@@ -107,7 +112,7 @@ func Login(ctx context.Context, o LoginOptions) (*Client, error) {
 		Clusters     []Cluster `json:"clusters"`
 	}
 	form := url.Values{"grant_type": {grantDevice}, "device_code": {asked.DeviceCode}, "client_id": {"ringfence"}}
-	wait := time.Duration(max(asked.Interval, 1)) * time.Second
+	wait := max(seconds(asked.Interval, time.Minute), time.Second)
 	for {
 		if o.Waiting != nil {
 			o.Waiting(time.Until(expires))
@@ -127,13 +132,17 @@ func Login(ctx context.Context, o LoginOptions) (*Client, error) {
 			wait += 5 * time.Second
 		case ok && f.Code != "authorization_pending":
 			return nil, err
-		case !ok && time.Now().After(expires): // a gate that is away for a moment may come back
+		}
+		if time.Now().After(expires) { // until then a gate that is away for a moment may come back
 			return nil, err
 		}
 	}
+	if !validSecret(granted.RefreshToken) {
+		return nil, fmt.Errorf("signing in at %s: %w", o.Gate, errSecret)
+	}
 	c := &Client{gate: g, key: key, secret: granted.RefreshToken, tokens: map[string]Token{},
-		profile: Profile{Gate: o.Gate, Account: granted.Account, Ends: time.Now().Add(time.Duration(granted.ExpiresIn) * time.Second), CA: o.CA, Ahead: g.ahead,
-			Clusters: granted.Clusters, Keyring: !o.NoKeyring && keyringWorks()}}
+		profile: Profile{Gate: o.Gate, Account: granted.Account, Ends: time.Now().Add(seconds(granted.ExpiresIn, longestSignIn)), CA: o.CA, Ahead: g.ahead,
+			Clusters: ownClusters(granted.Clusters), Keyring: !o.NoKeyring && keyringWorks()}}
 	return c, c.keep()
 }
 
@@ -226,6 +235,9 @@ func (p *Profile) find(cluster string) string {
 	return ""
 }
 
+// Has reports whether a cluster of the profile has the name or address.
+func (p *Profile) Has(cluster string) bool { return p.find(cluster) != "" }
+
 // Knows reports whether the address is on a host of a cluster of the profile.
 func (p *Profile) Knows(address string) bool { return hostOf(address) != "" && p.find(address) != "" }
 
@@ -250,7 +262,7 @@ func (c *Client) refresh(ctx context.Context) error {
 	if err := c.gate.post(ctx, c.key, "/device/clusters", url.Values{"refresh_token": {c.secret}}, &answer); err != nil {
 		return signedOut(err)
 	}
-	c.profile.Account, c.profile.Ends, c.profile.Clusters, c.profile.Ahead = answer.Account, answer.Ends, answer.Clusters, c.gate.ahead
+	c.profile.Account, c.profile.Ends, c.profile.Clusters, c.profile.Ahead = answer.Account, answer.Ends, ownClusters(answer.Clusters), c.gate.ahead
 	return c.profile.save()
 }
 
@@ -287,7 +299,10 @@ func (c *Client) Token(ctx context.Context, base string, bearer bool) (Token, er
 	if err := c.gate.post(ctx, c.key, "/device/token", form, &answer); err != nil {
 		return Token{}, signedOut(err)
 	}
-	t := Token{answer.AccessToken, time.Now().Add(time.Duration(answer.ExpiresIn) * time.Second)}
+	if !validSecret(answer.AccessToken) {
+		return Token{}, fmt.Errorf("asking %s for a token: %w", c.gate.url, errSecret)
+	}
+	t := Token{answer.AccessToken, time.Now().Add(seconds(answer.ExpiresIn, time.Hour))}
 	c.tokens[name] = t
 	b, err := json.Marshal(t)
 	if err == nil {

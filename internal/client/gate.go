@@ -37,7 +37,7 @@ func (f *Fault) Error() string {
 	if f.Description == "" {
 		return fmt.Sprintf("the gate answered %d", f.Status)
 	}
-	return "the gate says: " + strings.TrimSuffix(f.Description, ".")
+	return "the gate says: " + strings.TrimSuffix(oneLine(f.Description), ".")
 }
 
 // Transport returns a transport that trusts the authority in ca, or the
@@ -96,7 +96,7 @@ func (g *gate) post(ctx context.Context, key Key, path string, form url.Values, 
 		}
 		f := &Fault{Status: res.StatusCode}
 		if json.Unmarshal(body, f) != nil || f.Code == "" {
-			return fmt.Errorf("asking %s: it answered %s: is it a gate?", g.url, res.Status)
+			return fmt.Errorf("asking %s: it answered %s: is it a gate?", g.url, oneLine(res.Status))
 		}
 		if f.Code != "invalid_dpop_proof" || try > 0 || !g.adjust(res.Header.Get("Date")) {
 			return f

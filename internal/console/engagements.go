@@ -200,15 +200,15 @@ func engagementGroups(d *directory.Directory, f *form, isNew bool) []group {
 			with(f.day("starts", "First day"), func(u *ui.Field) { u.Required = true }),
 			with(f.day("ends", "Last day"), func(u *ui.Field) { u.Required = true }),
 		), shortening(f, isNew)...)},
-		{Title: "Scope", Controls: append(controls(
+		{Title: "Scope", Controls: controls(
 			f.boxes("clusters", "Clusters covered", clusters),
 			f.boxes("agreements", "Agreements to accept before any access", agreements),
-		), trusting(d, f, f.Value("vendor"))...)},
-		{Title: "Second factor", Hint: "A code can be typed into a site that only looks like yours. A passkey or security key answers the true one alone.", Controls: controls(
+		)},
+		{Title: "Second factor", Hint: "A code can be typed into a site that only looks like yours. A passkey or security key answers the true one alone.", Controls: append(controls(
 			f.boxes("factor", "What counts", []choice{
 				{Value: "key", Label: "Only a passkey or security key", Hint: "Codes and recovery codes open nothing under this engagement. Whoever has no key yet adds one while enrolling; for people who have enrolled, allow it on their page."},
 			}),
-		)},
+		), trusting(d, f, f.Value("vendor"))...)},
 		sessionLimitGroup(f),
 		{Title: "Machines", Controls: controls(f.boxes("access_tokens", "Programs that nobody signs in", []choice{
 			{Value: "yes", Label: "Admit personal access tokens", Hint: "They last up to 90 days, within a scope and from named networks, and nobody gives a code when they are used."},
@@ -311,6 +311,7 @@ func factorBoxes(e *directory.Engagement) []string {
 }
 
 func (c *Console) showEditEngagement(w http.ResponseWriter, r *http.Request, v *visit, e *directory.Engagement, f *form) error {
+	f.values.Set("vendor", e.Vendor) // it does not change, and what can be chosen depends on it
 	page := editPage{Base: v.page(ui.Say("Edit {1}", cmp.Or(e.Title, e.Name))), About: ui.Link{Label: ui.Verbatim(e.Name), URL: engagementURL(e.Name)},
 		Groups: engagementGroups(v.Snapshot.Directory(), f, false), Seen: f.Value("seen"), Submit: "Save", URL: engagementURL(e.Name) + "/edit", Back: engagementURL(e.Name)}
 	if e.Closed {

@@ -250,7 +250,7 @@ type recoveryPage struct {
 	Connected connected
 	Codes     []string
 	Host      string
-	Fault     ui.Text
+	Code      ui.Field // one of Codes, typed again
 	Date      time.Time
 	Keys      bool // a passkey or security key can be added next
 }
@@ -264,7 +264,8 @@ func (c *Console) recoveryForm(w http.ResponseWriter, r *http.Request, v *visit,
 	if answered || err != nil {
 		return err
 	}
-	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Fault: fault, Date: v.Now, Keys: c.Auth.KeysPossible()}
+	page := &recoveryPage{Base: v.Alone("Keep your recovery codes"), Email: info.Email, Connected: c.connected(v, &info), Codes: info.Recovery, Host: c.gate.Host, Date: v.Now, Keys: c.Auth.KeysPossible(), Code: notedField()}
+	page.Code.Error, page.Code.Autofocus = fault, fault != ""
 	page.Person = nil
 	c.UI.Page(w, r, status, "recovery", page)
 	return nil
@@ -285,8 +286,12 @@ func (c *Console) downloadRecovery(w http.ResponseWriter, r *http.Request, v *vi
 }
 
 func (c *Console) finishEnrolment(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if r.PostForm.Get("kept") == "" {
-		return c.recoveryForm(w, r, v, http.StatusUnprocessableEntity, "Tick the box once you have put the codes in a safe place. They are not shown again.")
+	info, answered, err := c.at(w, r, auth.StepRecovery)
+	if answered || err != nil {
+		return err
+	}
+	if !info.Noted(r.PostForm.Get("code")) {
+		return c.recoveryForm(w, r, v, http.StatusUnprocessableEntity, "That is not one of the codes on this page.")
 	}
 	value, session, err := c.Auth.FinishEnrolment(r.Context(), v.Origin, cookie(r, auth.EnrolCookie))
 	if errors.Is(err, auth.ErrEnrolmentEnded) {
@@ -298,7 +303,7 @@ func (c *Console) finishEnrolment(w http.ResponseWriter, r *http.Request, v *vis
 	dropCookie(w, auth.EnrolCookie)
 	c.signIn(w, r, value, session)
 	if r.PostForm.Get("next") == "key" || c.Auth.KeysPossible() && v.Snapshot.PhishingResistant(session.Account, v.Now) {
-		http.Redirect(w, r, "/factors/keys/new", http.StatusSeeOther)
+		http.Redirect(w, r, c.remember("/").to("/factors/keys/new"), http.StatusSeeOther)
 		return nil
 	}
 	return c.proceed(w, r, v, session, returning{})

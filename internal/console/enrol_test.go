@@ -27,7 +27,7 @@ func TestEnrolment_FromInvitationToCluster(t *testing.T) {
 	w := newWorld(t)
 	link := w.invite("lee")
 	b := w.browser()
-	b.visit(link).has(200, "Welcome, Lee Moreau", "lee@example.com", "About five minutes"[6:], "At least 12 characters")
+	b.visit(link).has(200, "Welcome, Lee Moreau", "lee@example.com", "about three minutes", "At least 12 characters")
 	// Opening it, as mail scanners do, must not consume it.
 	w.browser().visit(link).has(200, "Welcome, Lee Moreau")
 
@@ -73,8 +73,8 @@ func TestEnrolment_FromInvitationToCluster(t *testing.T) {
 		t.Fatalf("the codes are not offered as a file: %q", d)
 	}
 	b.visit("/enrol/qr.png").has(http.StatusNotFound)
-	b.visit(recovery).submit(map[string]string{"kept": ""}).has(422, "Tick the box")
-	b.submit(map[string]string{"kept": "yes"}).has(200, "My clusters", "No cluster is open to you now", "Ines Okafor answers for Acme Analytics")
+	b.visit(recovery).submit(map[string]string{"code": "aaaaa-aaaaa-aaa"}).has(422, "not one of the codes on this page")
+	b.submit(map[string]string{"code": strings.ToUpper(codes[9])}).has(200, "My clusters", "No cluster is open to you now", "Ines Okafor answers for Acme Analytics")
 	b.visit("/enrol/recovery").has(http.StatusGone)
 
 	w.pass(time.Minute)

@@ -106,6 +106,13 @@ func (c *Console) factorForm(r *http.Request, v *visit) (*factorPage, error) {
 		if a.ID == r.PathValue("id") {
 			p := &factorPage{Base: v.Titled("My factors"), Factor: newFactorRow(a, v.Now), Only: len(list) == 1, Name: factorNameField(a.Name)}
 			p.Name.Required = true
+			if p.Only {
+				keys, err := c.Auth.SecurityKeys(r.Context(), v.Session.Account)
+				if err != nil {
+					return nil, authError(err, "listing keys")
+				}
+				p.Only = len(keys) == 0
+			}
 			return p, nil
 		}
 	}

@@ -86,6 +86,7 @@ type codePage struct {
 	Code    ui.Field
 	Warning ui.Text  // such as failed tries since the last sign-in
 	Key     *keyForm // nil: the account has no key
+	NoApp   bool     // it has no authenticator app
 }
 
 // failedWords warns of wrong codes since the last sign-in, unless they are few
@@ -108,7 +109,10 @@ func (c *Console) codeForm(r *http.Request, v *visit, back returning) (*codePage
 		return nil, err
 	}
 	p := &codePage{Base: v.Alone("Your code"), Action: back.to("/login/code"), Email: info.Email, Warning: failedWords(info.FailedCodes),
-		Code: codeField("Code")}
+		Code: codeField("Code"), NoApp: info.NoApp}
+	if info.NoApp {
+		p.Code = codeField("Recovery code")
+	}
 	back.aim(c, &p.Base)
 	q, err := c.Auth.BeginKeyLogin(r.Context(), v.Origin, cookie(r, auth.LoginCookie))
 	if p.Key, err = keyQuestion(q, err, back.to("/login/key")); err != nil {

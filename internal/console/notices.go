@@ -47,6 +47,54 @@ var noticeTexts = map[auth.NoticeKind]noticeText{
 		{Text: "Somebody who knows your password tried to sign in and did not have your second factor."}, {"Wrong codes since your last sign-in: {1}.", "codes"}}},
 	auth.NoticeCodesStopped: {Title: "Codes of your app are no longer accepted", Grave: true, Alarm: alarmPassword, Text: []noticeSentence{
 		{Text: "There were so many wrong codes for your account that no further ones are looked at. Sign in with a recovery code, or ask your administrator for a reset."}}},
+	auth.NoticeNewDevice: {Title: "A sign-in on a new device", Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "Somebody signed in with your password and your second factor on a device that you had not used before."}}},
+	auth.NoticeNewNetwork: {Title: "A sign-in from a new network", Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "A device that you have used before signed in from a network that you had not used for 90 days."}}},
+	auth.NoticeFactorAdded: {Title: "An authenticator app was added", Grave: true, Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "Its codes sign in to your account from now on."}, {"It is called {1}.", "name"}}},
+	auth.NoticeFactorRemoved: {Title: "An authenticator app was removed", Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "Its codes are worth nothing any longer."}, {"It was called {1}.", "name"}}},
+	auth.NoticeKeyAdded: {Title: "A passkey or security key was added", Grave: true, Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "It confirms sign-ins to your account from now on."}, {"It is called {1}.", "name"}}},
+	auth.NoticeKeyRemoved: {Title: "A passkey or security key was removed", Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "It is worth nothing any longer, and what it had signed in has ended."}, {"It was called {1}.", "name"}, {"It was removed by {1}.", "by"}}},
+	auth.NoticeKeyCloned: {Title: "A key of yours seems to have been copied", Grave: true,
+		Text: []noticeSentence{
+			{Text: "It answered as a copy of it would, so it was refused."}, {"It is called {1}.", "name"}},
+		Alarm: "Remove that key from your factors, use another one, and tell your administrator."},
+	auth.NoticeKeyAllowed: {Title: "You may add a passkey or security key", Grave: true,
+		Text: []noticeSentence{
+			{Text: "An administrator lets you add a key within a day."}, {"It was allowed by {1}.", "by"}},
+		Alarm: "If you did not ask for it, tell your administrator at once."},
+	auth.NoticeProviderLinked: {Title: "Your account was linked to your company's sign-in", Alarm: alarmReset,
+		Text: []noticeSentence{
+			{Text: "Only the person who signed in there can use it for your account from now on."}, {"The provider is {1}.", "issuer"}}},
+	auth.NoticeProviderOther: {Title: "Somebody else at your company's sign-in has your address", Grave: true,
+		Text: []noticeSentence{
+			{Text: "A person other than the one linked to your account signed in there with your address, and was refused."}, {"The provider is {1}.", "issuer"}},
+		Alarm: "Ask your company who that was, and tell your administrator."},
+	auth.NoticeProviderUnlinked: {Title: "Your account is no longer linked to your company's sign-in", Grave: true,
+		Text: []noticeSentence{
+			{Text: "The next person who signs in there with your address is linked to your account."}, {"It was done by {1}.", "by"}},
+		Alarm: "If you did not ask for it, ask your administrator why it was done."},
+	auth.NoticeDeviceLogin: {Title: "A machine was signed in as you", Grave: true,
+		Text: []noticeSentence{
+			{Text: "It reaches your clusters from the command line."}, {"It calls itself {1}.", "name"}, {"It asked from {1}.", "ip"}, {"It stays signed in until {1}.", "ends"}},
+		Alarm: "If that was not you, sign the machine out, end your other sessions at once, and tell your administrator."},
+	auth.NoticeDeviceTries: {Title: "Wrong codes of machines were typed in your account", Grave: true, Alarm: alarmPassword,
+		Text: []noticeSentence{
+			{Text: "Somebody who is signed in as you typed so many that no further ones are looked at for an hour."}}},
+	auth.NoticeTokenCreated: {Title: "A personal access token was made", Grave: true,
+		Text: []noticeSentence{
+			{"Whoever has it reaches the cluster {1} as you until it ends.", "cluster"}, {"It is called {1}.", "name"}, {"It ends at {1}.", "expires"}},
+		Alarm: "If that was not you, revoke the token, change your password, and tell your administrator."},
 }
 
 // unknownNotice words a kind that this program does not know, such as one left

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +22,8 @@ func noticesSample(base Base, say sampleText) *noticesPage {
 	at := sampleNow
 	for i, kind := range append(slices.Sorted(maps.Keys(noticeTexts)), "of_the_future") {
 		n := auth.Notice{Kind: kind, At: at, IP: "198.51.100.24", UserAgent: say("Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"),
-			Detail: map[string]string{"name": say("Work phone"), "left": "7", "codes": "4", "sessions": "2", "by": say("ada@example.com")}}
+			Detail: map[string]string{"name": say("Work phone"), "left": "7", "codes": "4", "sessions": "2", "by": say("ada@example.com"),
+				"issuer": "https://login.northwind.example", "ip": "198.51.100.24", "ends": "2026-01-05T18:00:00Z", "cluster": "claims", "expires": "2026-01-06T18:00:00Z"}}
 		if i > 1 {
 			n.Seen = at
 		}
@@ -100,6 +104,15 @@ func TestNotices_OddForms(t *testing.T) {
 // Every kind has a title, a text, and what to do; a kind without words gets
 // sentences all the same.
 func TestNotices_EveryKindIsWorded(t *testing.T) {
+	kinds := noticeKinds(t)
+	if len(kinds) < 20 {
+		t.Errorf("package auth has the kinds %q only", kinds)
+	}
+	for _, kind := range kinds {
+		if _, ok := noticeTexts[kind]; !ok {
+			t.Errorf("a notice of the kind %s has no words", kind)
+		}
+	}
 	for kind, words := range noticeTexts {
 		if words.Title.String() == "" || words.Text == nil || words.Alarm == "" || strings.HasSuffix(words.Title.String(), ".") || !strings.HasSuffix(words.Text[0].Text.String(), ".") {
 			t.Errorf("%s is worded %+v", kind, words)
@@ -109,6 +122,27 @@ func TestNotices_EveryKindIsWorded(t *testing.T) {
 	if got.Title != unknownNotice.Title || got.Text == nil {
 		t.Errorf("an unknown kind is worded %+v", got)
 	}
+}
+
+// noticeKinds reads from package auth which kinds of notices it leaves.
+func noticeKinds(t *testing.T) []auth.NoticeKind {
+	t.Helper()
+	files, err := filepath.Glob("../../auth/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^(?:const )?\s*Notice\w+\s+NoticeKind = "([^"]+)"`)
+	var kinds []auth.NoticeKind
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			kinds = append(kinds, auth.NoticeKind(m[1]))
+		}
+	}
+	return kinds
 }
 
 // A sentence whose detail is missing is left out, and a detail is one line

@@ -86,13 +86,18 @@ func (v *visit) roleWords() ui.Text {
 // its route, so the menu and the table of routes cannot disagree.
 var menu = []ui.NavGroup{
 	{Title: "My access", Items: []ui.NavItem{
-		{Label: "My clusters", URL: "/"}, {Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
-		{Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
+		{Label: "My clusters", URL: "/"}, {Label: "My tokens", URL: "/tokens"}, {Label: "Agreements", URL: "/agreements"},
 	}},
 	{Title: "Console", Items: []ui.NavItem{
 		{Label: "Overview", URL: "/console/"}, {Label: "People", URL: "/console/people"}, {Label: "Vendors", URL: "/console/vendors"},
-		{Label: "Sessions", URL: "/console/sessions"}, {Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
-		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"}, {Label: "Machines and tokens", URL: "/console/tokens"}, {Label: "Access log", URL: "/console/log"},
+		{Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
+		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"},
+	}},
+	{Title: "What happens", Items: []ui.NavItem{
+		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+	}},
+	{Title: "My account", Items: []ui.NavItem{
+		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
 	}},
 }
 
@@ -105,11 +110,7 @@ var contractorsOnly = []string{"/", "/tokens", "/agreements"}
 func (c *Console) navigation(v *visit) []ui.NavGroup {
 	var groups []ui.NavGroup
 	contractor := v.Has(policy.Contractor)
-	order := slices.Clone(menu)
-	if !contractor {
-		slices.Reverse(order)
-	}
-	for _, g := range order {
+	for _, g := range menu {
 		var items []ui.NavItem
 		for _, it := range g.Items {
 			if !contractor && slices.Contains(contractorsOnly, it.URL) {

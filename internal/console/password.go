@@ -31,7 +31,20 @@ func (c *Console) showPassword(w http.ResponseWriter, r *http.Request, v *visit)
 	if err := v.fresh("/password"); err != nil {
 		return err
 	}
+	has, err := c.Auth.HasPassword(r.Context(), v.Session.Account)
+	if err != nil {
+		return authError(err, "looking up a password")
+	}
+	if !has {
+		return noPasswordHere(auth.ErrPasswordClosed)
+	}
 	return c.show(w, r, http.StatusOK, "password", c.passwordForm(v))
+}
+
+// noPasswordHere says that the visitor's company keeps the password.
+func noPasswordHere(err error) error {
+	return &ui.Error{Status: http.StatusConflict, Title: "You have no password here",
+		Detail: "You sign in through your company. Its sign-in is where the password is changed.", Err: err}
 }
 
 func (c *Console) changePassword(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -46,6 +59,9 @@ func (c *Console) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 		return c.show(w, r, http.StatusUnprocessableEntity, "password", page)
 	}
 	cookie, others, err := c.Auth.ChangePassword(r.Context(), v.Origin, v.Session, r.PostForm.Get("current"), next, page.EndOthers)
+	if errors.Is(err, auth.ErrPasswordClosed) {
+		return noPasswordHere(err)
+	}
 	if bad, ok := errors.AsType[*auth.PasswordError](err); ok {
 		page.Next.Error = passwordWords[bad.Reason]
 		return c.show(w, r, http.StatusUnprocessableEntity, "password", page)

@@ -277,6 +277,6 @@ func trusting(d *directory.Directory, f *form, vendor string) []control {
 	if vendor != "" && !slices.ContainsFunc(d.Vendors, func(v directory.Vendor) bool { return v.Name == vendor && v.IdentityProvider != nil }) && !f.Checked("trust", "yes") {
 		return nil // there is nothing to trust
 	}
-	return controls(f.boxes("trust", "Second factor", []choice{{Value: "yes", Label: "The vendor's own second factor counts",
+	return controls(f.boxes("trust", "Company sign-in", []choice{{Value: "yes", Label: "The vendor's own second factor counts",
 		Hint: "People who gave one at their company's sign-in reach the clusters covered without a code of ours. Which kinds count is said at the vendor."}}))
 }

@@ -57,12 +57,18 @@ func (c *Console) newCodesForm(v *visit, back returning, codes []string) *newCod
 		title = "Your new recovery code"
 	}
 	p := &newCodesPage{Base: v.Alone(title), Email: v.Session.Email, Host: c.gate.Host, Codes: codes, Action: back.to("/factors/recovery/new"), Date: v.Now,
-		Code: ui.Field{Name: "code", Label: "Type one of them, to be sure that you have it", Autocomplete: "off", Required: true, MaxLength: 64, Mono: true}}
+		Code: notedField()}
 	if len(codes) == 1 {
 		p.Code.Label = "Type it, to be sure that you have it"
 	}
 	back.aim(c, &p.Base)
 	return p
+}
+
+// notedField asks for one of the codes of the page, which proves that they
+// were noted.
+func notedField() ui.Field {
+	return ui.Field{Name: "code", Label: "Type one of them, to be sure that you have it", Autocomplete: "off", Required: true, MaxLength: 64, Mono: true}
 }
 
 // showNewCodes shows new codes until one of them was typed again.

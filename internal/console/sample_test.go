@@ -33,11 +33,12 @@ func gateSamples(say sampleText) []sample {
 	full := func(title ui.Text) Base {
 		b := Base{ui.Frame{Title: title, Organisation: say("Northwind Mutual"),
 			Person: &ui.Person{Name: say("Kim Larsen"), Email: say("kim.larsen@acme.example"), Role: "Contractor"}}}
-		for _, g := range menu[:1] {
-			b.Nav = append(b.Nav, ui.NavGroup{Title: g.Title, Items: append([]ui.NavItem(nil), g.Items...)})
-		}
-		for i := range b.Nav[0].Items {
-			b.Nav[0].Items[i].Current = b.Nav[0].Items[i].Label == title
+		for _, g := range []ui.NavGroup{menu[0], menu[len(menu)-1]} { // those of a contractor
+			g.Items = append([]ui.NavItem(nil), g.Items...)
+			for i := range g.Items {
+				g.Items[i].Current = g.Items[i].Label == title
+			}
+			b.Nav = append(b.Nav, g)
 		}
 		return b
 	}
@@ -92,8 +93,8 @@ func gateSamples(say sampleText) []sample {
 		{"factor", "factor", &factorPage{Base: full("My factors"), Factor: sampleFactors(say)[1], Name: factorNameField(say("Tablet"))}},
 		{"factor-only", "factor", &factorPage{Base: full("My factors"), Factor: sampleFactors(say)[2], Name: factorNameField(say("Tablet")), Only: true}},
 		{"recovery", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Email: say("kim.larsen@acme.example"), Host: "gate.localhost:8443", Date: sampleNow, Connected: connected{Devices: sampleFactors(say)[:2], AddURL: devicesPath},
-			Codes: []string{"7Q4M-K2XW-9HBN-4TZ", "PV3C-8RJD-LFYS-2GA", "WX6N-5TQE-ZB7H-KM4", "H2DV-JR9P-4CLX-8YF", "S8GK-TN3W-QE5Z-B6M", "C4XJ-7HLP-V2RD-9FY", "N6TB-M8SQ-3KWG-E5Z", "F9YR-4DCX-J7VH-2LP", "E3ZM-6WKB-8NGT-Q5S", "L7PF-2XHJ-C9DR-V4Y"}}},
-		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{"7Q4M-K2XW-9HBN-4TZ"}, Fault: "Tick the box once you have put the codes in a safe place. They are not shown again."}},
+			Codes: []string{"7Q4M-K2XW-9HBN-4TZ", "PV3C-8RJD-LFYS-2GA", "WX6N-5TQE-ZB7H-KM4", "H2DV-JR9P-4CLX-8YF", "S8GK-TN3W-QE5Z-B6M", "C4XJ-7HLP-V2RD-9FY", "N6TB-M8SQ-3KWG-E5Z", "F9YR-4DCX-J7VH-2LP", "E3ZM-6WKB-8NGT-Q5S", "L7PF-2XHJ-C9DR-V4Y"}, Code: notedField()}},
+		{"recovery-fault", "recovery", &recoveryPage{Base: alone("Keep your recovery codes"), Codes: []string{"7Q4M-K2XW-9HBN-4TZ"}, Code: wrong}},
 		{"agreements-due", "agreements", &agreementsPage{Base: alone("Agreements"), Action: "/agreements", Headed: say("claims.localhost"), Number: 1, Count: 2,
 			Due: &dueAgreement{Name: "nda", Title: agreement.Title, Text: agreement.Text, Version: 3, Before: 2, TypedName: typed, Fault: "Tick the box to accept."}}},
 		{"agreements", "agreements", &agreementsPage{Base: full("Agreements"), Next: ui.Link{Label: "To my clusters", URL: "/"},

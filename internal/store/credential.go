@@ -34,6 +34,13 @@ func (db *DB) Credential(ctx context.Context, account string) (auth.Credential, 
 	if len(c.Devices) > 0 {
 		c.Confirmed = c.Devices[0].Confirmed
 	}
+	var added time.Time
+	if err := tx.QueryRowContext(ctx, `SELECT min(created) FROM security_key WHERE account = ?`, account).Scan((*instant)(&added)); err != nil {
+		return auth.Credential{}, fmt.Errorf("reading keys: %w", busy(err))
+	}
+	if !added.IsZero() && (c.Confirmed.IsZero() || added.Before(c.Confirmed)) {
+		c.Confirmed = added
+	}
 	rows, err := tx.QueryContext(ctx, `SELECT slot, hash, used FROM recovery_code WHERE account = ? ORDER BY slot`, account)
 	if err != nil {
 		return auth.Credential{}, fmt.Errorf("reading recovery codes: %w", busy(err))

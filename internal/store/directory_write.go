@@ -175,6 +175,9 @@ func (w *rowWriter) put(c *directory.Change) {
 			o.Name, o.Title, o.Owner.Name, o.Owner.Email, o.Suspended, o.SuspendedReason)
 		before, _ := c.Before().(*directory.Vendor)
 		w.putProvider(before, o)
+		if o.Suspended {
+			w.stop(`SELECT id FROM account WHERE vendor = ?`, o.Name)
+		}
 	case *directory.Agreement:
 		w.exec(`INSERT INTO agreement_version (name, version, title, text, hash, created, author) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			o.Name, o.Version, o.Title, o.Text, directory.TextHash(o.Text), w.db.now().UnixNano(), w.author)
@@ -196,6 +199,9 @@ func (w *rowWriter) put(c *directory.Change) {
 			ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, vendor = excluded.vendor,
 			roles = excluded.roles, ends = excluded.ends, disabled = excluded.disabled`,
 			o.ID, o.Email, o.Name, o.Vendor, encode(w, o.Roles), column(o.Ends), o.Disabled, o.Created.UnixNano())
+		if o.Disabled {
+			w.stop(`SELECT ?`, o.ID)
+		}
 	case *directory.Assignment:
 		w.exec(`INSERT INTO assignment (account, cluster, engagement, starts, ends, access, methods, paths, reason, given_by)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -204,6 +210,14 @@ func (w *rowWriter) put(c *directory.Change) {
 			w.after[o.Account], o.Cluster, o.Engagement, column(o.Starts), column(o.Ends), o.Access,
 			encode(w, o.Methods), encode(w, o.Paths), o.Reason, o.GivenBy)
 	}
+}
+
+// stop removes the sign-ins under way of the accounts that a query names:
+// they must not go on once the accounts are let in again. Their sessions,
+// tokens and machines are ended by auth, which records it.
+func (w *rowWriter) stop(query string, arg any) {
+	w.exec(`DELETE FROM login_flow WHERE account IN (`+query+`)`, arg)
+	w.exec(`DELETE FROM device_grant WHERE account IN (`+query+`)`, arg)
 }
 
 func encode[T any](w *rowWriter, list []T) string {

@@ -10,17 +10,22 @@ import (
 
 const machineColumns = `id, account, hash, key, name, program, session, created, ends, password_at, code_at, code_factor, ip, approved_ip, last_used, last_ip, key_at`
 
-// PutMachine stores a machine that is signed in.
-func (db *DB) PutMachine(ctx context.Context, m auth.Machine) error {
-	return db.write(ctx, func(tx *sql.Tx) error {
+// PutMachine puts a machine that is signed in in place of the grant that let it.
+func (db *DB) PutMachine(ctx context.Context, m auth.Machine, grant string) (won bool, err error) {
+	err = db.write(ctx, func(tx *sql.Tx) error {
 		if err := ensureAccount(ctx, tx, m.Account); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO machine (`+machineColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		won, err = execOne(ctx, tx, `DELETE FROM device_grant WHERE id = ? AND account = ? AND status = ?`, grant, m.Account, auth.GrantApproved)
+		if err != nil || !won {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO machine (`+machineColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			m.ID, m.Account, m.Hash, m.Key, m.Name, m.Program, m.Session, column(m.Created), column(m.Ends), column(m.PasswordAt), column(m.CodeAt), m.CodeFactor,
 			m.IP, m.ApprovedIP, column(m.LastUsed), m.LastIP, column(m.KeyAt))
 		return err
 	})
+	return won && err == nil, err
 }
 
 // Machines returns every machine.
@@ -118,7 +123,7 @@ func (db *DB) EnterDeviceGrant(ctx context.Context, userHash, session string, no
 func (db *DB) SettleDeviceGrant(ctx context.Context, g auth.DeviceGrant) (won bool, err error) {
 	err = db.write(ctx, func(tx *sql.Tx) error {
 		won, err = execOne(ctx, tx, `UPDATE device_grant SET status = ?, account = ?, approved_ip = ?, ends = ?, password_at = ?, code_at = ?, code_factor = ?, key_at = ?
-			WHERE id = ? AND status = ? AND session = ?`,
+			WHERE id = ? AND status = ? AND session = ? AND EXISTS (SELECT 1 FROM session WHERE session.id = device_grant.session)`,
 			g.Status, g.Account, g.ApprovedIP, column(g.Ends), column(g.PasswordAt), column(g.CodeAt), g.CodeFactor, column(g.KeyAt), g.ID, auth.GrantPending, g.Session)
 		return err
 	})

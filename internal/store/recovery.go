@@ -32,7 +32,9 @@ func (db *DB) ChangePassword(ctx context.Context, c auth.PasswordChange) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM session WHERE account = ? AND id <> ?`, c.Account, c.Session); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM token WHERE account = ?`, c.Account); err != nil {
+			err := execAll(ctx, tx, []string{`DELETE FROM token WHERE account = ?`, `DELETE FROM machine WHERE account = ?`,
+				`DELETE FROM device_grant WHERE account = ?`}, c.Account)
+			if err != nil {
 				return err
 			}
 		}
@@ -44,7 +46,8 @@ func (db *DB) ChangePassword(ctx context.Context, c auth.PasswordChange) error {
 func (db *DB) ReplaceRecovery(ctx context.Context, account string, set []auth.RecoveryCode) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		var one int
-		err := tx.QueryRowContext(ctx, `SELECT 1 FROM credential WHERE account = ? AND password_hash <> ''`, account).Scan(&one)
+		err := tx.QueryRowContext(ctx, `SELECT 1 FROM credential WHERE account = ?1
+			AND (password_hash <> '' OR EXISTS (SELECT 1 FROM totp_device WHERE account = ?1))`, account).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrNotFound
 		}

@@ -78,9 +78,26 @@ func (db *DB) RenameSecurityKey(ctx context.Context, account, id, name string) e
 	return db.changeKey(ctx, `UPDATE security_key SET name = ? WHERE account = ? AND id = ?`, name, account, id)
 }
 
-// RemoveSecurityKey removes a key.
+// RemoveSecurityKey removes a key unless it is the last factor.
 func (db *DB) RemoveSecurityKey(ctx context.Context, account, id string) error {
-	return db.changeKey(ctx, `DELETE FROM security_key WHERE account = ? AND id = ?`, account, id)
+	return db.write(ctx, func(tx *sql.Tx) error {
+		won, err := execOne(ctx, tx, `DELETE FROM security_key WHERE account = ? AND id = ?`, account, id)
+		if err == nil && !won {
+			err = auth.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		var left bool
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM security_key WHERE account = ?1) OR EXISTS (SELECT 1 FROM totp_device WHERE account = ?1)`, account).Scan(&left)
+		if err == nil && !left {
+			err = auth.ErrLastFactor // takes the removal back
+		}
+		if err != nil {
+			return err
+		}
+		return execAll(ctx, tx, []string{`DELETE FROM device_grant WHERE account = ? AND key_at IS NOT NULL AND key_at <> 0`}, account)
+	})
 }
 
 // changeKey changes one row or returns [auth.ErrNotFound].

@@ -121,7 +121,8 @@ func (db *DB) EndEverybody(ctx context.Context, keep string) error {
 				kept = &s
 			}
 		}
-		if err := db.endAccounts(ctx, tx, `SELECT account FROM session UNION SELECT account FROM token UNION SELECT account FROM login_flow`); err != nil {
+		if err := db.endAccounts(ctx, tx, `SELECT account FROM session UNION SELECT account FROM token UNION SELECT account FROM login_flow
+			UNION SELECT account FROM machine UNION SELECT account FROM device_grant WHERE account <> ''`); err != nil {
 			return err
 		}
 		if kept == nil {

@@ -21,6 +21,9 @@ func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
 		if err := ensureAccount(ctx, tx, t.Account); err != nil {
 			return err
 		}
+		if err := maker(ctx, tx, &t); err != nil {
+			return err
+		}
 		scope, err := encodeScope(t.Scope)
 		if err != nil {
 			return err
@@ -30,6 +33,19 @@ func (db *DB) PutToken(ctx context.Context, t auth.Token) error {
 			string(t.Kind), t.Machine, t.Key, encodeNetworks(t.Networks), scope, column(t.LastUsed), t.LastIP, column(t.KeyAt))
 		return err
 	})
+}
+
+// maker returns [auth.ErrNotFound] when what makes the token has ended.
+func maker(ctx context.Context, tx *sql.Tx, t *auth.Token) error {
+	query, id := `SELECT 1 FROM session WHERE id = ? AND account = ?`, t.Session
+	if t.Machine != "" {
+		query, id = `SELECT 1 FROM machine WHERE id = ? AND account = ?`, t.Machine
+	}
+	var one int
+	if err := tx.QueryRowContext(ctx, query, id, t.Account).Scan(&one); err != nil {
+		return missing(err, "reading who makes a token")
+	}
+	return nil
 }
 
 // AllTokens returns every token.

@@ -141,7 +141,7 @@ func (db *DB) RenameTOTP(ctx context.Context, account, id, name string) error {
 	})
 }
 
-// RemoveTOTP removes the account's device unless it is the last, and keeps the
+// RemoveTOTP removes the account's device unless it is the last factor, and keeps the
 // newest step that it had spent.
 func (db *DB) RemoveTOTP(ctx context.Context, account, id string) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
@@ -154,7 +154,14 @@ func (db *DB) RemoveTOTP(ctx context.Context, account, id string) error {
 				continue
 			}
 			if len(all) == 1 {
-				return auth.ErrLastFactor
+				var keys bool
+				err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM security_key WHERE account = ?)`, account).Scan(&keys)
+				if err == nil && !keys {
+					err = auth.ErrLastFactor
+				}
+				if err != nil {
+					return err
+				}
 			}
 			_, err := tx.ExecContext(ctx, `INSERT INTO totp_mark (account, step) VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET step = max(step, excluded.step)`, account, d.LastStep)
 			if err != nil {

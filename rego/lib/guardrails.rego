@@ -155,9 +155,11 @@ second_factor_given if {
 # counts none.
 factor_of_engagement_given if input.facts.engagement.phishing_resistant == false
 
-# Only a passkey or security key cannot be given to the wrong site.
+# Only a passkey or security key cannot be given to the wrong site. A personal
+# access token can, for months after the key that made it.
 factor_of_engagement_given if {
 	input.facts.engagement.phishing_resistant == true
+	input.subject.credential in {"session", "token"}
 	is_number(input.subject.factors.webauthn)
 	input.subject.factors.webauthn >= 0
 }
