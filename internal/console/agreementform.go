@@ -195,14 +195,6 @@ func stillDemanded(d *directory.Directory, name string) error {
 		Detail: ui.Say("This agreement is demanded by {1}. Take it out of there first; then nobody is let in without it by accident.", andTexts(by))}
 }
 
-// listWords joins names as a sentence has them.
-func listWords(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
-
 func (c *Console) removeAgreement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	name := r.PathValue("name")
 	var refused error

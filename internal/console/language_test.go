@@ -118,7 +118,9 @@ func TestBrowser_GermanFitsAPhone(t *testing.T) {
 		r.Header.Set("Accept-Language", "de")
 		o.signedIn(&who).ServeHTTP(w, r)
 	}))
-	pages := append([]struct{ name, as, target string }{{"login", "", "/login"}, {"portal", "kim", "/"}, {"sessions", "kim", "/sessions"}, {"tokens", "kim", "/tokens"}, {"factors", "kim", "/factors"}}, deskPages...)
+	pages := append([]struct{ name, as, target string }{{"login", "", "/login"}, {"portal", "kim", "/"}, {"sessions", "kim", "/sessions"}, {"tokens", "kim", "/tokens"}, {"factors", "kim", "/factors"},
+		{"password", "kim", "/password"}, {"recoverycodes", "kim", "/factors/recovery"}, {"notices", "kim", "/notices"}, {"device", "kim", "/device"}, {"newkey", "kim", "/factors/keys/new"},
+		{"everybody", "ada", "/console/sessions"}, {"everytoken", "ada", "/console/tokens"}, {"agreements", "ada", "/console/agreements"}}, deskPages...)
 	for _, p := range pages {
 		who.Store(p.as)
 		b.do(chromedp.Navigate(officeGate + p.target))
@@ -133,6 +135,41 @@ func TestBrowser_GermanFitsAPhone(t *testing.T) {
 		}
 		if got := evaluate[string](b, `document.documentElement.lang`); got != "de" {
 			t.Errorf("%s is in %q", p.name, got)
+		}
+	}
+}
+
+// TestBrowser_GermanSamplesFit opens every page of the gate and the portal with
+// sample data in German.
+func TestBrowser_GermanSamplesFit(t *testing.T) {
+	u, samples := newRenderer(t), gateSamples(plainText)
+	b := newTab(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/assets/") {
+			u.Assets().ServeHTTP(w, r)
+			return
+		}
+		r.Header.Set("Accept-Language", "de")
+		for _, s := range samples {
+			if r.URL.Path == "/"+s.name {
+				u.Page(w, r, http.StatusOK, s.page, s.data)
+				return
+			}
+		}
+		http.NotFound(w, r)
+	}))
+	for _, s := range samples {
+		b.do(chromedp.Navigate(gateURL + "/" + s.name))
+		for _, width := range []int64{320, 360, 1280} {
+			b.do(chromedp.EmulateViewport(width, 900))
+			if wide := evaluate[float64](b, `document.documentElement.scrollWidth`); wide > float64(width) {
+				t.Errorf("%s is %v pixels wide on a screen of %d", s.name, wide, width)
+			}
+			if width != 320 {
+				b.picture("german-sample-" + s.name + "-" + itoa(int(width)))
+			}
+		}
+		if got := evaluate[string](b, `document.documentElement.lang`); got != "de" {
+			t.Errorf("%s is in %q", s.name, got)
 		}
 	}
 }

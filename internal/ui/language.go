@@ -126,6 +126,9 @@ func (l tongue) format(layout byte, t time.Time) string {
 	if !strings.Contains(form, short) {
 		name, short = month[1], "Jan"
 	}
-	before, after, _ := strings.Cut(form, short)
+	before, after, dated := strings.Cut(form, short)
+	if !dated { // an hour of the day
+		return t.Format(form)
+	}
 	return t.Format(before) + l.Say(string(name)) + t.Format(after)
 }

@@ -270,3 +270,16 @@ func luminance(t *testing.T, colour string) float64 {
 	}
 	return 0.2126*linear(n>>16) + 0.7152*linear(n>>8) + 0.0722*linear(n)
 }
+
+func TestStamp_InEachLanguage(t *testing.T) {
+	all, err := newLanguages(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 2, 15, 4, 5, 0, time.UTC)
+	for layout, want := range map[byte]string{'d': "2. März 2026", 'l': "2. März 2026", 'm': "2. März 2026, 15:04 UTC", 'h': "15:04 UTC"} {
+		if got := all.tongues[1].stamp(at, layout); got != want {
+			t.Errorf("layout %c is %q, want %q", layout, got, want)
+		}
+	}
+}
