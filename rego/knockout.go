@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -204,18 +205,26 @@ func testInputs(ctx context.Context, src Source, modules map[string]module, clus
 	return out, nil
 }
 
-// An inputWatch is a tracer that keeps every input there was.
+// An inputWatch is a tracer that keeps every input there was. Tests run side
+// by side and share it.
 type inputWatch struct {
+	mu    sync.Mutex
 	terms map[*ast.Term]bool
 	seen  map[string]*ast.Term
 }
 
-func (w *inputWatch) Enabled() bool { return len(w.seen) < maxKnockouts }
+func (w *inputWatch) Enabled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.seen) < maxKnockouts
+}
 
 func (w *inputWatch) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
 
 func (w *inputWatch) TraceEvent(e topdown.Event) {
 	in := e.Input()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if in == nil || w.terms[in] {
 		return
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -26,12 +27,40 @@ var vocabulary = []ui.Text{
 // itself, or the page of the same address when a form was sent.
 func (v *visit) here() string {
 	if v.r.Method == http.MethodGet && v.c.isPage(v.r.URL) {
+		if v.Session == nil {
+			return v.strangersPage()
+		}
 		return v.r.URL.RequestURI()
 	}
 	if v.c.isPage(v.r.URL) {
 		return v.r.URL.EscapedPath()
 	}
 	return "/"
+}
+
+// strangersPage is the address of a page that a stranger sees, with what the
+// page itself needs and nothing else of what was asked: a link made elsewhere
+// is not repeated.
+func (v *visit) strangersPage() string {
+	have, keep := v.r.URL.Query(), url.Values{}
+	if id := have.Get("return"); v.c.returningTo(id).id != "" {
+		keep.Set("return", id)
+	}
+	if token := have.Get("invite"); token != "" && len(token) <= 128 && !strings.ContainsFunc(token, notOfToken) {
+		keep.Set("invite", token)
+	}
+	if note := have.Get("note"); loginNotes[note].Text != "" {
+		keep.Set("note", note)
+	}
+	if len(keep) == 0 {
+		return v.r.URL.EscapedPath()
+	}
+	return v.r.URL.EscapedPath() + "?" + keep.Encode()
+}
+
+// notOfToken reports whether r is in no token that this gate makes.
+func notOfToken(r rune) bool {
+	return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
 // isPage reports whether u, without a host, is one that the gate answers.
