@@ -26,6 +26,7 @@ import (
 	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
 	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/proxy"
@@ -63,6 +64,7 @@ type gateway struct {
 	hashes  *hashWorker
 	clock   *drift.Monitor
 	certs   *certs.Manager
+	studio  *studio.Runner
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -111,6 +113,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
+	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -251,7 +254,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err

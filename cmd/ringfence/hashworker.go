@@ -137,14 +137,7 @@ func (h *hashWorker) Run(ctx context.Context) error {
 
 // serve runs one process to its end.
 func (h *hashWorker) serve(ctx context.Context) error {
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding the program: %w", err)
-	}
-	if _, err := os.Stat("/proc/self/exe"); err == nil {
-		exe = "/proc/self/exe" // even where an upgrade has replaced the file
-	}
-	cmd := exec.CommandContext(ctx, exe, "hash-worker")
+	cmd := exec.CommandContext(ctx, ownProgram(), "hash-worker")
 	cmd.Args[0] = "ringfence"
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

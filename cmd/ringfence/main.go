@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 		newDemo(), newServe(), newInit(), newCheck(),
 		newApply(), newExport(), newAccount(), newVendor(), newAgreement(), newKeys(), newMail(),
 		newDecide(), newPolicy(), newLog(),
-		newBackup(), newRestore(), newVersion(), newHashWorker(),
+		newBackup(), newRestore(), newVersion(), newHashWorker(), newPolicyWorker(),
 		newLogin(), newLogout(), newToken(), newCurl(), newGitCredential(), newConnect(),
 	)
 	return root

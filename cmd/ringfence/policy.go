@@ -16,7 +16,15 @@ import (
 func newPolicy() *cobra.Command {
 	cmd := group("policy", "Write, test and publish policies",
 		"Policies are Rego modules in a folder: all/*.rego govern every cluster,\nclusters/NAME/*.rego one cluster. They can only narrow what assignments grant.")
-	cmd.AddCommand(newPolicyTest(), newPolicyLint(), newPolicyFmt(), newPolicyCoverage(), newPolicyKnockout(), newPolicyDiff(), newPolicyPublish())
+	cmd.AddCommand(
+		newPolicyTest(),
+		newPolicyLint(),
+		newPolicyFmt(),
+		newPolicyCoverage(),
+		newPolicyKnockout(),
+		newPolicyDiff(),
+		newPolicyPublish(),
+	)
 	return cmd
 }
 

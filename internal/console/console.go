@@ -27,6 +27,8 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Policies   Policies
+	Changes    Changes
+	Studio     Studio
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

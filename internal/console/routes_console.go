@@ -82,6 +82,17 @@ func (c *Console) consoleRoutes() []route {
 			route{pattern: "GET " + p.path, need: mayManage, handle: p.ask, fresh: p.freshAsk},
 			route{pattern: "POST " + p.path, need: mayManage, handle: p.done, maxBody: bodyOfForm, fresh: true, act: p.act})
 	}
-	routes = append(append(routes, c.providerRoutes()...), c.agreementRoutes()...)
+	for _, more := range [][]route{
+		c.providerRoutes(),
+		c.agreementRoutes(),
+		c.changeRoutes(),
+		c.editorRoutes(),
+		c.tryRoutes(),
+		c.replayRoutes(),
+		c.libraryRoutes(),
+		c.gapRoutes(),
+	} {
+		routes = append(routes, more...)
+	}
 	return append(routes, c.apiRoutes()...)
 }

@@ -1,0 +1,70 @@
+package studio
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ringfence/ringfence/policy"
+	"github.com/ringfence/ringfence/rego"
+)
+
+// A CheckRequest asks what is wrong with a policy set.
+type CheckRequest struct {
+	Modules map[string]string `json:"modules"`
+	// Quick leaves out the tests, the trial and the knock-out: for whoever types.
+	Quick bool `json:"quick"`
+}
+
+// A CheckResult is what was found.
+type CheckResult struct {
+	Revision    string              `json:"revision"`              // that the engine would call it; empty when it does not compile
+	Diagnostics []policy.Diagnostic `json:"diagnostics,omitempty"` // why it is refused
+	Findings    []policy.Diagnostic `json:"findings,omitempty"`    // what is most likely not meant
+	Tests       int                 `json:"tests"`
+	Failures    []rego.TestFailure  `json:"failures,omitempty"`
+	Coverage    rego.Coverage       `json:"coverage"`
+	Knockout    rego.KnockoutReport `json:"knockout"`
+}
+
+// Publishable reports whether the set may be put in force.
+func (r *CheckResult) Publishable() bool {
+	return r.Revision != "" && len(r.Diagnostics) == 0 && len(r.Failures) == 0 && len(r.Knockout.Holes) == 0
+}
+
+// Check compiles a set, lints it, runs its tests with coverage and the
+// knock-out test. What is wrong with the set is in the result, not in the error.
+func (r *Runner) Check(ctx context.Context, a CheckRequest) (CheckResult, error) {
+	return call[CheckResult](ctx, r, r.short, "check", a, nil)
+}
+
+func check(ctx context.Context, a CheckRequest, _ func(Progress)) (CheckResult, error) {
+	var out CheckResult
+	src := rego.Source(a.Modules)
+	out.Findings, _ = rego.Lint(src) // what cannot be parsed is a diagnostic below
+	if a.Quick {
+		ds, err := rego.Diagnose(ctx, src)
+		out.Diagnostics = ds
+		return out, err
+	}
+	report, err := rego.Check(ctx, src)
+	out.Revision, out.Tests, out.Failures, out.Diagnostics = report.Revision, report.Tests, report.Failures, report.Diagnostics
+	if err != nil {
+		return out, unlessFound(err)
+	}
+	if out.Coverage, _, err = rego.Cover(ctx, src); err != nil {
+		return out, err
+	}
+	out.Knockout, err = rego.Knockout(ctx, src)
+	return out, err
+}
+
+// unlessFound passes on what is no fault of the set itself.
+func unlessFound(err error) error {
+	if _, ok := errors.AsType[*rego.CompileError](err); ok {
+		return nil
+	}
+	if _, ok := errors.AsType[*rego.TestError](err); ok {
+		return nil
+	}
+	return err
+}
