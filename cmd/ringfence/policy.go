@@ -23,6 +23,7 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 	)
 	return cmd
