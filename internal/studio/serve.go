@@ -13,7 +13,8 @@ import (
 
 // jobs are the kinds of work, each in a file of its own.
 var jobs = map[string]job{
-	"check": handle(check),
+	"check":  handle(check),
+	"replay": handle(replay),
 
 	"cover":  handle(cover),
 	"decide": handle(decide),
