@@ -23,6 +23,7 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyMatrix(),
 		newPolicyPublish(),
 	)
 	return cmd
