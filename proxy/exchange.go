@@ -45,6 +45,7 @@ type exchange struct {
 	decision                      policy.Decision
 	obligations                   policy.Obligations // as recorded
 	entry                         string             // origin#index, once recorded
+	index                         uint64
 	request                       policy.Record
 
 	// Written while forwarding, read when it is over.

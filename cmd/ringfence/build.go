@@ -65,6 +65,7 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	shadows *shadows
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -114,6 +115,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
+	g.shadows = newShadows(g)
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -268,7 +270,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 	})
@@ -356,6 +358,9 @@ func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
 	}
 	if due[store.KindPolicy] { // last: a faulty set never holds up a revocation, and is not tried again
 		errs = append(errs, g.refreshPolicy(ctx))
+	}
+	if due[store.KindShadow] {
+		g.shadows.look()
 	}
 	g.proxy.Recheck()
 	return errors.Join(errs...)

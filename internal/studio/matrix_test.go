@@ -139,3 +139,5 @@ func TestMatrix_Faults(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+var noAddress = netip.MustParseAddr("198.51.100.7")

@@ -43,6 +43,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return fmt.Errorf("reading what is asked: %w", err)
 	}
+	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
+		enc := json.NewEncoder(out)
+		return serveShadow(ctx, a.Body, lines, func(m message) error { return enc.Encode(m) })
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
