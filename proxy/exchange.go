@@ -46,6 +46,7 @@ type exchange struct {
 	obligations                   policy.Obligations // as recorded
 	entry                         string             // origin#index, once recorded
 	index                         uint64
+	kept                          policy.RecordedInput // of the input, once decided
 	request                       policy.Record
 
 	// Written while forwarding, read when it is over.

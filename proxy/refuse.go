@@ -53,6 +53,7 @@ func (x *exchange) decide() bool {
 			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], *d)
 		}
 	}
+	x.keepInput(made.Effect)
 	if !x.writeRecord(deciding) {
 		return false
 	}
