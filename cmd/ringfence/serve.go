@@ -209,6 +209,7 @@ func ended(ctx context.Context, err error) error {
 func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
+	g.console.StopTrials()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
