@@ -15,6 +15,8 @@ var jobs = map[string]job{
 	"check": handle(check),
 
 	"matrix": handle(matrix),
+	"check":  handle(check),
+	"replay": handle(replay),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
