@@ -12,11 +12,9 @@ import (
 
 // jobs are the kinds of work, each in a file of its own.
 var jobs = map[string]job{
-	"check": handle(check),
-
-	"matrix": handle(matrix),
 	"check":  handle(check),
 	"replay": handle(replay),
+	"matrix": handle(matrix),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
