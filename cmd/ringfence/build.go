@@ -256,7 +256,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Shadows: consoleShadows{g}, InForce: g.inForce, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Shadows: consoleShadows{g}, InForce: g.inForce, LogFolder: paths{cfg.Data}.log(), Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err

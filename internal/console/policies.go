@@ -55,7 +55,8 @@ type Changes interface {
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
 
-	// Matrix must say how far it is by tell.
+	// Replay and Matrix must say how far they are by tell.
+	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)
 	Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -49,7 +50,10 @@ type differenceRow struct {
 	Old, New   ui.Badge
 	OldReasons []string
 	NewReasons []string
-	Last       string
+	OldBound   ui.Text // obligations
+	NewBound   ui.Text
+	First      time.Time
+	Last       time.Time
 	Examples   []exampleLink
 }
 
@@ -58,6 +62,8 @@ type exampleLink struct {
 	Index uint64
 	Open  string // its entry; empty: the visitor may not read the log
 	Try   string // empty: nothing can be tried here
+	Time  time.Time
+	What  string // method and path; empty: see the entry
 }
 
 const shadowPath = "/console/policies/shadow"
@@ -149,7 +155,7 @@ func (v *visit) differenceRow(d *change.Difference, about trialSet) differenceRo
 	row := differenceRow{Turn: turnBadge(d.Turn), Count: d.Count, Vendor: d.Vendor, Route: d.Route,
 		Who:     ui.Link{Label: ui.Verbatim(orElse(d.Email, d.Account)), URL: "/console/people/" + url.PathEscape(d.Account)},
 		Cluster: ui.Link{Label: ui.Verbatim(d.Cluster), URL: "/console/clusters/" + url.PathEscape(d.Cluster)},
-		Old:     effectBadge(d.OldEffect), New: effectBadge(d.NewEffect), OldReasons: codesOf(d.OldReasons), NewReasons: codesOf(d.NewReasons)}
+		First:   d.First, Last: d.Last, Old: effectBadge(d.OldEffect), New: effectBadge(d.NewEffect), OldReasons: codesOf(d.OldReasons), NewReasons: codesOf(d.NewReasons)}
 	for _, e := range slices.Backward(d.Entries) {
 		row.Examples = append(row.Examples, v.example(e, about))
 	}

@@ -7,7 +7,11 @@ func (c *Console) replayRoutes() []route {
 	if c.Changes == nil || c.Studio == nil || c.Shadows == nil || c.InForce == nil {
 		return nil
 	}
+	const replay = "/console/policies/drafts/{id}/replay"
 	return []route{
+		{pattern: "GET " + replay, need: mayLook, handle: c.replay},
+		{pattern: "POST " + replay, need: mayLook, handle: c.beginReplay},
+		{pattern: "POST " + replay + "/stop", need: mayLook, handle: c.stopReplay},
 		{pattern: "GET " + matrixPath, need: mayLook, handle: c.matrix},
 		{pattern: "POST " + matrixPath, need: mayLook, handle: c.beginMatrix},
 		{pattern: "POST " + matrixPath + "/stop", need: mayLook, handle: c.stopMatrix},

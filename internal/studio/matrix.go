@@ -100,12 +100,7 @@ type MatrixResult struct {
 	Left int `json:"left,omitempty"`
 }
 
-const (
-	maxMatrixRows = 20_000
-	// matrixDeadline bounds one decision of a trial: generous, for a process of
-	// the lowest priority.
-	matrixDeadline = 5 * time.Second
-)
+const maxMatrixRows = 20_000
 
 // Matrix asks for every cell what becomes of representative requests: reading,
 // writing and deleting, at the route's own path, at the paths of the assignment,
@@ -116,7 +111,7 @@ func (r *Runner) Matrix(ctx context.Context, a MatrixRequest, tell func(Progress
 }
 
 func matrix(ctx context.Context, a MatrixRequest, tell func(Progress)) (MatrixResult, error) {
-	before, after, err := engines(ctx, a)
+	before, after, err := judges(ctx, a)
 	if err != nil {
 		return MatrixResult{}, err
 	}
@@ -150,27 +145,19 @@ func matrix(ctx context.Context, a MatrixRequest, tell func(Progress)) (MatrixRe
 	return out, nil
 }
 
-// engines returns the engines of both sets, the same one twice where only one
+// judges returns the judges of both sets, the same one twice where only one
 // was given.
-func engines(ctx context.Context, a MatrixRequest) (before, after *rego.Engine, err error) {
-	load := func(modules map[string]string, which string) (*rego.Engine, error) {
-		e, err := rego.NewEngine(rego.Config{Deadline: matrixDeadline})
-		if err != nil {
-			return nil, err
-		}
-		if _, err := e.Load(ctx, modules); err != nil {
-			return nil, fmt.Errorf("the policies %s: %w", which, err)
-		}
-		return e, nil
-	}
-	if before, err = load(a.Old, "in force"); err != nil {
-		return nil, nil, err
+func judges(ctx context.Context, a MatrixRequest) (before, after *rego.Judge, err error) {
+	if before, err = rego.NewJudge(ctx, a.Old); err != nil {
+		return nil, nil, fmt.Errorf("the policies in force: %w", err)
 	}
 	if a.One || maps.Equal(a.Old, a.New) {
 		return before, before, nil
 	}
-	after, err = load(a.New, "of the draft")
-	return before, after, err
+	if after, err = rego.NewJudge(ctx, a.New); err != nil {
+		return nil, nil, fmt.Errorf("the policies of the draft: %w", err)
+	}
+	return before, after, nil
 }
 
 func (m *MatrixResult) sum() {
@@ -205,7 +192,7 @@ func (r *MatrixRow) rank() int {
 	return 2
 }
 
-func matrixRow(ctx context.Context, before, after *rego.Engine, a *MatrixRequest, c *MatrixCell, named rego.Mentioned) MatrixRow {
+func matrixRow(ctx context.Context, before, after *rego.Judge, a *MatrixRequest, c *MatrixCell, named rego.Mentioned) MatrixRow {
 	row := MatrixRow{Account: c.Account, Email: c.Email, Vendor: c.Vendor, Cluster: c.Cluster, Route: c.Route}
 	for _, q := range questions(c, named) {
 		in := matrixInput(a, c, q)

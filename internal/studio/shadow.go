@@ -9,7 +9,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego"
@@ -97,7 +96,7 @@ func (s *Shadow) Run(ctx context.Context, decided func(*ShadowDifference)) error
 
 // inline decides in this process, for tests alone.
 func (s *Shadow) inline(ctx context.Context, decided func(*ShadowDifference)) error {
-	e, err := shadowEngine(ctx, s.ask)
+	e, err := rego.NewJudge(ctx, s.ask.Modules)
 	if err != nil {
 		return err
 	}
@@ -109,15 +108,6 @@ func (s *Shadow) inline(ctx context.Context, decided func(*ShadowDifference)) er
 			decided(difference(&w, e.Decide(ctx, &w.in)))
 		}
 	}
-}
-
-func shadowEngine(ctx context.Context, a ShadowRequest) (*rego.Engine, error) {
-	e, err := rego.NewEngine(rego.Config{Deadline: time.Second}) // generous: the process has the lowest priority
-	if err != nil {
-		return nil, err
-	}
-	_, err = e.Load(ctx, a.Modules)
-	return e, err
 }
 
 func difference(w *shadowed, is policy.Decision) *ShadowDifference {
@@ -219,7 +209,7 @@ func serveShadow(ctx context.Context, body json.RawMessage, in *bufio.Reader, sa
 	if err := json.Unmarshal(body, &a); err != nil {
 		return errors.Join(err, say(message{Error: err.Error()}))
 	}
-	e, err := shadowEngine(ctx, a)
+	e, err := rego.NewJudge(ctx, a.Modules)
 	if err != nil {
 		return say(message{Error: err.Error()})
 	}
