@@ -156,7 +156,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.engine.Load(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
-	return nil
+	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
 // policySource reads the administrators' policies from where the configuration says.
@@ -413,7 +413,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	g.policyFault.Store(nil)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ func newPolicy() *cobra.Command {
 		newPolicyKnockout(),
 		newPolicyDiff(),
 		newPolicyMatrix(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 	)
 	return cmd

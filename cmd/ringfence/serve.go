@@ -328,7 +328,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	takeKeys()
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	g.proxy.Recheck()
 	g.logger.Info("reloaded", "revision", g.engine.Revision())

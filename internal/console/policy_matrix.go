@@ -188,7 +188,7 @@ func (c *Console) beginMatrix(w http.ResponseWriter, r *http.Request, v *visit) 
 	if asked.set, err = c.set(r.Context(), about); err != nil {
 		return err
 	}
-	now, err := c.InForce(r.Context())
+	now, err := c.inForce(r.Context())
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func (c *Console) beginReplay(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	asked.Rules = rulesHash(asked.set.Modules)
-	now, err := c.InForce(r.Context())
+	now, err := c.inForce(r.Context())
 	if err != nil {
 		return err
 	}

@@ -234,7 +234,7 @@ func (c *Console) set(ctx context.Context, about trialSet) (namedSet, error) {
 		r, err = c.Changes.Revision(ctx, about.Revision)
 		out.Title, out.Hash, out.Modules = r.Title, r.Hash, r.Modules
 	default:
-		out.Modules, err = c.InForce(ctx)
+		out.Modules, err = c.inForce(ctx)
 	}
 	if errors.Is(err, change.ErrNotFound) {
 		err = ui.NotFound()
@@ -243,6 +243,19 @@ func (c *Console) set(ctx context.Context, about trialSet) (namedSet, error) {
 		out.Modules = map[string]string{}
 	}
 	return out, err
+}
+
+// inForce returns the modules that are to be in force.
+func (c *Console) inForce(ctx context.Context) (map[string]string, error) {
+	if c.InForce != nil {
+		return c.InForce(ctx)
+	}
+	all, err := c.Changes.Revisions(ctx)
+	if err != nil || len(all) == 0 {
+		return map[string]string{}, err
+	}
+	newest, err := c.Changes.Revision(ctx, all[0].ID)
+	return newest.Modules, err
 }
 
 // keepFigures has a draft remember what a trial of its modules found.
