@@ -29,6 +29,7 @@ type Config struct {
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
+	Sets       Sets
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer
