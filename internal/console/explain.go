@@ -33,6 +33,7 @@ type explanationView struct {
 	Revision    ui.Hash
 	Decided     []explainedRule
 	Others      []explainedRule
+	More        int       // how many others
 	Notes       []ui.Text // what the explanation does not know
 	Differs     ui.Text   // from what was recorded; empty: it does not
 	None        ui.Text   // why there is no explanation; empty: there is one
@@ -81,6 +82,7 @@ func newExplanation(x *policy.Explanation) *explanationView {
 			v.Others = append(v.Others, told)
 		}
 	}
+	v.More = len(v.Others)
 	return v
 }
 
