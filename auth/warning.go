@@ -21,7 +21,7 @@ const (
 
 // warned are the kinds that whoever answers for the account's vendor hears of
 // as well: signs that somebody else knows the password.
-var warned = map[NoticeKind]bool{NoticeWrongCodes: true, NoticeCodesStopped: true, NoticeRecoveryUsed: true, NoticeSignInReset: true}
+var warned = map[NoticeKind]bool{NoticeWrongCodes: true, NoticeCodesStopped: true, NoticeRecoveryUsed: true, NoticeSignInReset: true, NoticePolicyBackAlone: true}
 
 const actionWarningPass = "notice.pass_on"
 

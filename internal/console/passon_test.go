@@ -116,6 +116,7 @@ func TestMailTexts(t *testing.T) {
 		h.Notice(evil, n),
 		h.Notice("", &auth.Notice{Kind: "of_the_future", At: sampleNow}),
 		h.Warning(policy.Person{Name: evil, Email: "o@example.com"}, auth.Account{Name: evil, Email: "kim@example.com"}, evil, n),
+		h.PolicyWarning(policy.Person{Name: evil, Email: "o@example.com"}, evil, n),
 		h.Invitation(evil, "https://gate.example.com/enrol?invite=x", sampleNow, false),
 		h.Test(),
 	} {
