@@ -184,6 +184,7 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 			ui.Count(row.People, "{2}, last day {3}, {1} person at work under it.", "{2}, last day {3}, {1} people at work under it.", row.Vendor.Label, row.Ends)})
 	}
 	out = append(out, c.mailFaults(v)...)
+	out = append(out, c.waitingDrafts(v)...)
 	return append(out, c.invited(d, v)...)
 }
 

@@ -12,11 +12,12 @@ import (
 )
 
 // seenVersion reads the version of a draft that a form was made from. One that
-// is no number was made from none.
+// is no version was made from none: 0 is never current, and never passes for
+// "whichever it is".
 func seenVersion(f *form) int {
 	n, err := strconv.Atoi(f.Value("seen"))
-	if err != nil {
-		return -1
+	if err != nil || n < 0 {
+		return 0
 	}
 	return n
 }

@@ -165,3 +165,34 @@ func (v *visit) draftRow(d *change.Draft, newest int64) draftRow {
 		Base: d.Base, Behind: d.Base != newest && (d.State == change.Open || d.State == change.InReview), BackTo: d.BackTo, Changed: d.Changed,
 		Figures: showFigures(&d.Figures, d.Hash), Shadow: d.Shadow}
 }
+
+// waitingDrafts says on everybody's start page which drafts wait for the
+// visitor as the second person, and what is wrong with the policies in force.
+func (c *Console) waitingDrafts(v *visit) []attention {
+	if c.Changes == nil {
+		return nil
+	}
+	var out []attention
+	about := ui.Link{Label: "Policies", URL: "/console/policies"}
+	if fault := c.Changes.Origin().Fault; fault != "" {
+		out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "policies"}, about, "The newest policies are not in force: what was in force before still is."})
+	}
+	if !mayApprove.met(v.Session) {
+		return out
+	}
+	drafts, err := c.Changes.Drafts(v.r.Context())
+	if err != nil {
+		c.Logger.WarnContext(v.r.Context(), "listing drafts for the overview", "err", err)
+		return out
+	}
+	for i := range drafts {
+		d := &drafts[i]
+		if d.State != change.InReview {
+			continue
+		}
+		if why, err := c.second(v.r, v, d.ID); why == nil && err == nil {
+			out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: "waits for you"}, ui.Link{Label: ui.Verbatim(clip(d.Title, 120)), URL: draftURL(d.ID)}, ui.Say("A change of the policies by {1}, to be approved by a second person.", namesOf(v.everybodyOf(d.Authors)))})
+		}
+	}
+	return out
+}

@@ -49,7 +49,7 @@ type nextStep struct {
 	Text        ui.Text
 	Who         ui.Text // who could be the second person
 	Submit      string  // the version that a form hands to review; empty: it is not offered
-	Approve     string  // the hash that a form approves
+	Approve     string  // the seal of what a form approves
 	Return      string  // the version that a form sends back
 	ReturnField ui.Field
 	Rebase      string // the version that a form puts upon the newest revision
@@ -165,7 +165,7 @@ func (c *Console) next(r *http.Request, v *visit, d *change.Draft, page *draftPa
 	case page.Behind:
 		return v.nextBehind(d, version, newestOf(revisions)), nil
 	case d.State == change.Open:
-		return v.nextOpen(page, version), nil
+		return c.nextOpen(r, v, d, page, version), nil
 	}
 	return c.nextInReview(r, v, d, version, f)
 }
@@ -189,7 +189,7 @@ func (v *visit) nextBehind(d *change.Draft, version string, newest int64) nextSt
 }
 
 // nextOpen is for a draft that is being written.
-func (v *visit) nextOpen(page *draftPage, version string) nextStep {
+func (c *Console) nextOpen(r *http.Request, v *visit, d *change.Draft, page *draftPage, version string) nextStep {
 	n := nextStep{Title: "Being written", Text: "When it is ready, it is handed to review. It is compiled and tested first, and the knock-out test is run: what fails is not handed on."}
 	switch {
 	case !mayManage.met(v.Session):
@@ -199,7 +199,7 @@ func (v *visit) nextOpen(page *draftPage, version string) nextStep {
 	case page.Checks.State == "done" && page.Checks.Verdict.Kind == ui.Bad:
 		n.Kind, n.Title, n.Text = ui.Warn, "It cannot be handed to review yet", "What stands in the way is listed under the checks below. Mend it in the editor."
 	default:
-		n.Submit = version
+		n.Submit, n.Who = version, c.whoCould(r, v, d.ID).Words
 	}
 	if page.Links.Edit != "" {
 		n.More = []act{{Label: "Edit", URL: page.Links.Edit}}
@@ -228,7 +228,7 @@ func (c *Console) nextInReview(r *http.Request, v *visit, d *change.Draft, versi
 		n.Kind, n.Title, n.Text, n.Who = ui.Warn, "Another person has to approve it", v.secondWords(why), c.whoCould(r, v, d.ID).Words
 		return n, nil
 	}
-	n.Kind, n.Title, n.Approve = ui.Good, "It waits for you", d.Hash
+	n.Kind, n.Title, n.Approve = ui.Good, "It waits for you", d.Seal()
 	n.Text = "Read what it changes and what that does. When you approve it, exactly the text on this page is tested once more and put in force everywhere within a second, and every open connection is decided again."
 	return n, nil
 }

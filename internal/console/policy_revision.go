@@ -21,14 +21,14 @@ type revisionRow struct {
 	Approver           ui.Text // empty: nobody
 	Alone, InForce     bool
 	BackTo             int64
-	Signed             bool
+	Fault              bool // it is not as it was signed
 	Figures            figuresView
 	Effect             effectView
 }
 
 func (v *visit) revisionRow(r *change.Revision, inForce bool) revisionRow {
 	row := revisionRow{URL: policyRevisionURL(r.ID), ID: r.ID, Title: r.Title, Reason: r.Reason, Published: r.Published, Authors: namesOf(v.everybodyOf(r.Authors)),
-		Alone: r.Alone, InForce: inForce, BackTo: r.BackTo, Signed: len(r.Statement) > 0, Figures: showFigures(&r.Figures, r.Hash), Effect: showEffect(r.Effect)}
+		Alone: r.Alone, InForce: inForce, BackTo: r.BackTo, Fault: r.Fault != "", Figures: showFigures(&r.Figures, r.Hash), Effect: showEffect(r.Effect)}
 	if r.Approver.Account != "" {
 		row.Approver = v.who(r.Approver).Name
 	}
@@ -128,7 +128,7 @@ func (c *Console) revisionRecord(w http.ResponseWriter, r *http.Request, v *visi
 	if at+1 < len(all) {
 		page.Older = policyRevisionURL(all[at+1].ID)
 	}
-	page.Signature = c.signature(r, &have)
+	page.Signature = signature(&have)
 	if err := page.compare(c, r, v, &have, all); err != nil {
 		return err
 	}
@@ -175,12 +175,22 @@ func (v *visit) rollBackActs(id int64, no bool) []act {
 	return []act{{Label: "Roll back to this", URL: policyRevisionURL(id) + "/rollback"}, {Label: "In an emergency, alone", URL: policyRevisionURL(id) + "/rollback-alone", Danger: true}}
 }
 
-// signature says whether the statement over a revision holds.
-func (c *Console) signature(r *http.Request, have *change.Revision) signatureView {
-	if len(have.Statement) == 0 {
-		return signatureView{Badge: ui.Badge{Kind: ui.Neutral, Text: "not signed"}, Text: "It was published before revisions were signed."}
+// signature says whether what is kept of a revision is what was signed. It was
+// looked at just now, when the revision was read.
+func signature(have *change.Revision) signatureView {
+	s := signatureView{}
+	if len(have.Statement) > 0 {
+		s.URL = policyRevisionURL(have.ID) + "/statement.txt"
 	}
-	return signatureView{Badge: ui.Badge{Kind: ui.Good, Text: "signed"}, URL: policyRevisionURL(have.ID) + "/statement.txt"}
+	switch {
+	case have.Fault != "":
+		s.Badge, s.Text = ui.Badge{Kind: ui.Bad, Text: "does not hold"}, ui.Verbatim(have.Fault)
+	case len(have.Statement) == 0:
+		s.Badge, s.Text = ui.Badge{Kind: ui.Neutral, Text: "not signed"}, "It was published before revisions were signed."
+	default:
+		s.Badge, s.Text = ui.Badge{Kind: ui.Good, Text: "holds"}, "Checked just now: everything on this page is as it was signed."
+	}
+	return s
 }
 
 // revisionStatement gives out the signed note over a revision, which checks

@@ -47,7 +47,7 @@ func (c *Console) whoCould(r *http.Request, v *visit, id int64) candidates {
 	case approvers == 0:
 		s.Words = "Nobody has the role of an approver at this moment. An administrator gives it to somebody who takes no part in writing policies."
 	default:
-		s.Words = "None of the approvers could be the second person at this moment: each wrote a part of it, or was let in by somebody who did. Have the role given to somebody else by an administrator who is no author of this draft."
+		s.Words = "None of the approvers could be the second person at this moment: each wrote a part of it, or had their account or sign-in made or changed by somebody who did within the last 30 days. Have an administrator who is no author of this draft give the role to somebody who took no part in it."
 	}
 	return s
 }
@@ -66,18 +66,19 @@ func (c *Console) second(r *http.Request, v *visit, id int64) (*change.SecondErr
 func (v *visit) secondWords(e *change.SecondError) ui.Text {
 	by := v.who(e.By).Name
 	switch e.Code {
-	case "author":
+	case change.SecondAuthor:
 		return "You wrote a part of this draft, so another person has to approve it."
-	case "role":
+	case change.SecondRole:
 		return "It takes the role of an approver to approve a draft."
-	case "acquainted":
-		if by != "" {
-			return ui.Say("{1}, who is an author of this draft, made or changed your account or its sign-in within the last 30 days, so another person has to approve it.", by)
-		}
-		return "An author of this draft made or changed your account or its sign-in within the last 30 days, so another person has to approve it."
-	case "disabled":
+	case change.SecondAcquainted:
+		return ui.Say("{1}, who is an author of this draft, made or changed your account or its sign-in within the last 30 days and might sign in as you, so another person has to approve it.", by)
+	case change.SecondMade:
+		return ui.Say("You made or changed the account or the sign-in of {1}, who is an author of this draft, within the last 30 days. So that one person cannot be both, another one has to approve it.", by)
+	case change.SecondCommon:
+		return ui.Say("{1} made or changed the sign-in of an author of this draft and yours within the last 30 days. So that one person cannot be both, somebody else has to approve it.", by)
+	case change.SecondDisabled:
 		return "Your account cannot be used at this moment, so another person has to approve it."
-	case "operator":
+	case change.SecondOperator:
 		return "The operator of the machine is nobody's second person: somebody with the role of an approver has to approve it."
 	}
 	return "You cannot be the second person for this draft."

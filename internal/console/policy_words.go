@@ -11,6 +11,7 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
 )
 
 func draftURL(id int64) string { return "/console/policies/drafts/" + strconv.FormatInt(id, 10) }
@@ -135,6 +136,15 @@ func (c *Console) changeWords(r *http.Request, v *visit, id int64, err error) (u
 	if e, ok := errors.AsType[*change.SecondError](err); ok {
 		return ui.Join([]ui.Text{"Nothing was published.", v.secondWords(e), c.whoCould(r, v, id).Words}, " "), true
 	}
+	if e, ok := errors.AsType[*change.FaultError](err); ok {
+		return faultsWords(e.Faults), true
+	}
+	if e, ok := errors.AsType[*change.InvalidError](err); ok {
+		if e.Field == "same" {
+			return "Nothing was done: it is the same as what is in force.", true
+		}
+		return ui.Say("Nothing was done: {1}.", e.Error()), true
+	}
 	switch {
 	case errors.Is(err, change.ErrReadOnly):
 		return c.readOnlyWords(), true
@@ -144,6 +154,28 @@ func (c *Console) changeWords(r *http.Request, v *visit, id int64, err error) (u
 		return "Nothing was done: your account does not hold the role that this needs at this moment. Ask another administrator to look at your roles and your last day.", true
 	}
 	return "", false
+}
+
+// faultsNamed is how many faults a refusal names; the checks list them all.
+const faultsNamed = 3
+
+// faultsWords says why policies cannot be put in force.
+func faultsWords(faults []policy.Diagnostic) ui.Text {
+	words := []ui.Text{"Nothing was done: these policies cannot be put in force."}
+	for _, d := range faults[:min(len(faults), faultsNamed)] {
+		switch d.Code {
+		case change.CodeTest:
+			words = append(words, ui.Say("A test fails: {1}.", d))
+		case change.CodeHole:
+			words = append(words, ui.Say("The knock-out test found a hole: {1}.", d))
+		default:
+			words = append(words, ui.Verbatim(d.String()))
+		}
+	}
+	if more := len(faults) - faultsNamed; more > 0 {
+		words = append(words, ui.Count(more, "There is {1} more fault.", "There are {1} more faults."))
+	}
+	return ui.Join(words, " ")
 }
 
 // changeError is the error page for what change control refused, where there
