@@ -75,7 +75,7 @@ func TestBrowser_DraftToRevision(t *testing.T) {
 	}
 	b := newTab(t, w)
 	signIn := func(id string) *counted {
-		b.do(chromedp.Navigate(gateURL+"/login"), chromedp.Focus(`input[name=email]`), chromedp.KeyEvent(id+"@example.com"+kb.Tab+password+kb.Enter))
+		b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(gateURL+"/login"), chromedp.Focus(`input[name=email]`), chromedp.KeyEvent(id+"@example.com"+kb.Tab+password+kb.Enter))
 		b.sees("Your code")
 		b.do(chromedp.KeyEvent(w.code(id) + kb.Enter))
 		b.sees("Overview")
