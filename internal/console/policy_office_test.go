@@ -19,7 +19,9 @@ import (
 type officeChanges struct {
 	*changetest.Memory
 	say  sampleText
-	fail error // of everything that is read
+	fail error // of reading drafts
+	// What is said about the signatures of revisions.
+	statement, fault map[int64]string
 }
 
 func (c *officeChanges) draft(d change.Draft) change.Draft {
@@ -32,6 +34,7 @@ func (c *officeChanges) draft(d change.Draft) change.Draft {
 }
 
 func (c *officeChanges) revision(r change.Revision) change.Revision {
+	r.Statement, r.Fault = []byte(c.statement[r.ID]), c.fault[r.ID]
 	r.Title, r.Reason, r.Modules = c.say(r.Title), c.say(r.Reason), c.modules(r.Modules)
 	return r
 }

@@ -214,7 +214,6 @@ func (c *Console) nextInReview(r *http.Request, v *visit, d *change.Draft, versi
 		n.Who = c.whoCould(r, v, d.ID).Words
 		return n, nil
 	}
-	n.Return = version
 	n.ReturnField = with(f.area("text", "What has to change?", 3), func(u *ui.Field) { u.Required, u.MaxLength = true, noteLimit })
 	why, err := c.second(r, v, d.ID)
 	if err != nil {
@@ -223,6 +222,9 @@ func (c *Console) nextInReview(r *http.Request, v *visit, d *change.Draft, versi
 			return n, nil
 		}
 		return n, c.changeError(r, v, d.ID, err, "asking who could approve a draft")
+	}
+	if why == nil || why.Code != change.SecondAuthor { // an author edits it instead
+		n.Return = version
 	}
 	if why != nil {
 		n.Kind, n.Title, n.Text, n.Who = ui.Warn, "Another person has to approve it", v.secondWords(why), c.whoCould(r, v, d.ID).Words
@@ -251,6 +253,8 @@ func (p *draftPage) glance(d *change.Draft) []knownFact {
 		add(false, ui.Count(len(k.Failures), "{1} test fails", "{1} tests fail"))
 	default:
 		add(true, ui.Count(k.Tests, "{1} test passes, and the tests reach {2} of the lines", "All {1} tests pass, and they reach {2} of the lines", k.Percent))
+	}
+	if k := p.Checks; k.State == "done" && len(k.Diagnostics) == 0 {
 		if len(k.Holes) > 0 {
 			add(false, ui.Count(len(k.Holes), "The knock-out test found {1} hole", "The knock-out test found {1} holes"))
 		} else {
