@@ -29,6 +29,7 @@ type overviewPage struct {
 	Hour, Day traffic
 	TrafficAt ui.Text
 	LogURL    string   // empty when the log may not be read
+	PolicyURL string   // empty where nothing keeps drafts and revisions
 	Keys      []keyAge // for administrators
 }
 
@@ -151,6 +152,9 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	page.TrafficAt = clock(counted.at)
 	if v.mayReview() {
 		page.LogURL = "/console/log"
+	}
+	if v.opens("/console/policies") {
+		page.PolicyURL = "/console/policies"
 	}
 	if v.mayChange() {
 		var err error

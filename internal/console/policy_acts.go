@@ -11,10 +11,10 @@ import (
 	"github.com/ringfence/ringfence/internal/ui"
 )
 
-// seenVersion reads the version of a draft that a form was made from. One that
+// versionSeen reads the version of a draft that a form was made from. One that
 // is no version was made from none: 0 is never current, and never passes for
 // "whichever it is".
-func seenVersion(f *form) int {
+func versionSeen(f *form) int {
 	n, err := strconv.Atoi(f.Value("seen"))
 	if err != nil || n < 0 {
 		return 0
@@ -45,7 +45,7 @@ func (f *form) remark(name string, what ui.Text) string {
 // change control refused, to the page as it is now with the refusal in words.
 func (c *Console) afterDraft(w http.ResponseWriter, r *http.Request, v *visit, id int64, err error, doing string, said ui.Text) error {
 	if err == nil {
-		return c.seeOther(w, r, v, draftURL(id), said)
+		return c.seeOther(w, r, v, policyDraftURL(id), said)
 	}
 	words, known := c.changeWords(r, v, id, err)
 	if !known {
@@ -61,7 +61,7 @@ func (c *Console) submitDraft(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err != nil {
 		return err
 	}
-	_, err = c.Changes.Submit(r.Context(), v.Actor(), id, seenVersion(posted(r)))
+	_, err = c.Changes.Submit(r.Context(), v.Actor(), id, versionSeen(posted(r)))
 	said := ui.Text("It is handed to review.")
 	if err == nil {
 		said = ui.Join([]ui.Text{said, c.whoCould(r, v, id).Words}, " ")
@@ -91,7 +91,7 @@ func (c *Console) returnDraft(w http.ResponseWriter, r *http.Request, v *visit) 
 	if !f.OK() {
 		return c.showDraft(w, r, v, id, f, f.status())
 	}
-	_, err = c.Changes.Return(r.Context(), v.Actor(), id, seenVersion(f), text)
+	_, err = c.Changes.Return(r.Context(), v.Actor(), id, versionSeen(f), text)
 	return c.afterDraft(w, r, v, id, err, "sending a draft back", "It is sent back to its authors with what you wrote.")
 }
 
@@ -114,7 +114,7 @@ func (c *Console) rebaseDraft(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err != nil {
 		return err
 	}
-	_, both, err := c.Changes.Rebase(r.Context(), v.Actor(), id, seenVersion(posted(r)))
+	_, both, err := c.Changes.Rebase(r.Context(), v.Actor(), id, versionSeen(posted(r)))
 	said := ui.Text("It stands upon the newest revision now. Look at what it changes before you hand it on.")
 	if len(both) > 0 {
 		said = ui.Say("It stands upon the newest revision now. In {1} both had changed: there the draft's own text stands, and what the newest revision changed in them is undone. Look at the difference and take it over by hand.", andWords(both))
@@ -133,15 +133,15 @@ func (c *Console) askWithdraw(w http.ResponseWriter, r *http.Request, v *visit) 
 		return c.changeError(r, v, 0, err, "reading a draft")
 	}
 	if d.State != change.Open && d.State != change.InReview {
-		return c.seeOther(w, r, v, draftURL(id), "")
+		return c.seeOther(w, r, v, policyDraftURL(id), "")
 	}
 	effects := []ui.Text{"Nothing that is in force changes.", "The draft can no longer be edited, handed to review or approved. Its text and notes are kept."}
 	if d.Shadow {
 		effects = append(effects, "It stops deciding in the shadow of the policies in force.")
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{
-		Base: v.page(ui.Say("Withdraw {1}", clip(d.Title, 80))), Question: ui.Say("Withdraw {1}?", clip(d.Title, 80)), About: ui.Link{Label: ui.Verbatim(clip(d.Title, 80)), URL: draftURL(id)},
-		Effects: effects, Seen: strconv.Itoa(d.Version), Action: "Withdraw", URL: draftURL(id) + "/withdraw", Back: draftURL(id), Danger: true,
+		Base: v.page(ui.Say("Withdraw {1}", clip(d.Title, 80))), Question: ui.Say("Withdraw {1}?", clip(d.Title, 80)), About: ui.Link{Label: ui.Verbatim(clip(d.Title, 80)), URL: policyDraftURL(id)},
+		Effects: effects, Seen: strconv.Itoa(d.Version), Action: "Withdraw", URL: policyDraftURL(id) + "/withdraw", Back: policyDraftURL(id), Danger: true,
 	})
 }
 
@@ -150,6 +150,6 @@ func (c *Console) withdrawDraft(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	err = c.Changes.Withdraw(r.Context(), v.Actor(), id, seenVersion(posted(r)))
+	err = c.Changes.Withdraw(r.Context(), v.Actor(), id, versionSeen(posted(r)))
 	return c.afterDraft(w, r, v, id, err, "withdrawing a draft", "The draft is withdrawn.")
 }

@@ -167,7 +167,7 @@ func showChecks(res *studio.CheckResult) checksView {
 		v.Failures = append(v.Failures, failedTest{Place: place(f.File, f.Line), Name: f.Name, Message: f.Message})
 	}
 	for _, f := range res.Coverage.Files {
-		v.Files = append(v.Files, coveredFile{Name: f.File, Percent: percent(f.Percent), Uncovered: lineRanges(f.Uncovered)})
+		v.Files = append(v.Files, coveredFile{Name: f.File, Percent: percent(f.Percent), Uncovered: rangesOfLines(f.Uncovered)})
 	}
 	for _, h := range res.Knockout.Holes {
 		v.Holes = append(v.Holes, hole{Place: place(h.File, h.Line), Rule: h.Rule, Field: h.Field, Message: h.Message})
@@ -189,8 +189,8 @@ func place(file string, line int) string {
 
 func percent(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) + " %" }
 
-// lineRanges writes numbers of lines shortly: 3 to 5, 9.
-func lineRanges(lines []int) ui.Text {
+// rangesOfLines writes numbers of lines shortly: 3 to 5, 9.
+func rangesOfLines(lines []int) ui.Text {
 	var parts []string
 	for i := 0; i < len(lines); {
 		j := i

@@ -111,15 +111,28 @@ func newestOf(revisions []change.Revision) int64 {
 	return revisions[0].ID
 }
 
+// inForceOf returns the id of the revision in force, 0 where policies come from
+// elsewhere or nothing was published. What is not as it was signed is never put
+// in force: the one before it stays.
+func inForceOf(revisions []change.Revision, o originView) int64 {
+	for i := range revisions {
+		if revisions[i].Fault == "" && !o.ReadOnly {
+			return revisions[i].ID
+		}
+	}
+	return 0
+}
+
 // fillRevisions adds the revision in force and those before it.
 func (p *policiesPage) fillRevisions(c *Console, v *visit, revisions []change.Revision) {
+	force := inForceOf(revisions, p.Origin)
 	for i := range revisions {
-		row := v.revisionRow(&revisions[i], i == 0 && !p.Origin.ReadOnly)
+		row := v.revisionRow(&revisions[i], revisions[i].ID == force)
 		if row.Alone && v.Now.Sub(row.Published) < aloneShown {
 			p.Alone = append(p.Alone, row)
 		}
 		switch {
-		case i == 0 && !p.Origin.ReadOnly:
+		case row.InForce:
 			p.InForce, p.Effect, p.Figures = &row, showEffect(revisions[i].Effect), showFigures(&revisions[i].Figures, revisions[i].Hash)
 		case len(p.Earlier) < earlierShown:
 			p.Earlier = append(p.Earlier, row)
@@ -161,7 +174,7 @@ func (p *policiesPage) fillDrafts(c *Console, r *http.Request, v *visit, drafts 
 }
 
 func (v *visit) draftRow(d *change.Draft, newest int64) draftRow {
-	return draftRow{URL: draftURL(d.ID), Title: d.Title, Reason: d.Reason, State: stateBadge(d.State), Authors: namesOf(v.everybodyOf(d.Authors)),
+	return draftRow{URL: policyDraftURL(d.ID), Title: d.Title, Reason: d.Reason, State: stateBadge(d.State), Authors: namesOf(v.everybodyOf(d.Authors)),
 		Base: d.Base, Behind: d.Base != newest && (d.State == change.Open || d.State == change.InReview), BackTo: d.BackTo, Changed: d.Changed,
 		Figures: showFigures(&d.Figures, d.Hash), Shadow: d.Shadow}
 }
@@ -191,7 +204,7 @@ func (c *Console) waitingDrafts(v *visit) []attention {
 			continue
 		}
 		if why, err := c.second(v.r, v, d.ID); why == nil && err == nil {
-			out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: "waits for you"}, ui.Link{Label: ui.Verbatim(clip(d.Title, 120)), URL: draftURL(d.ID)}, ui.Say("A change of the policies by {1}, to be approved by a second person.", namesOf(v.everybodyOf(d.Authors)))})
+			out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: "waits for you"}, ui.Link{Label: ui.Verbatim(clip(d.Title, 120)), URL: policyDraftURL(d.ID)}, ui.Say("A change of the policies by {1}, to be approved by a second person.", namesOf(v.everybodyOf(d.Authors)))})
 		}
 	}
 	return out

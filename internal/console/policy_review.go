@@ -99,7 +99,7 @@ func (c *Console) showDraft(w http.ResponseWriter, r *http.Request, v *visit, id
 	}
 	page := draftPage{Base: v.page(ui.Verbatim(d.Title)), Faults: f.Notes, Origin: c.originView(), Label: d.Title, Reason: d.Reason, State: stateBadge(d.State),
 		Authors: v.everybodyOf(d.Authors), BaseID: d.Base, BackTo: d.BackTo, Hash: ui.Hash{Value: d.Hash, Short: 16}, Created: d.Created, Changed: d.Changed, Shadow: d.Shadow,
-		Changes: moduleChanges(base, d.Modules), Figures: showFigures(&d.Figures, d.Hash), URL: draftURL(id), Links: v.draftLinks(&d)}
+		Changes: moduleChanges(base, d.Modules), Figures: showFigures(&d.Figures, d.Hash), URL: policyDraftURL(id), Links: v.draftLinks(&d)}
 	page.Summary = changesWords(page.Changes)
 	page.Checks = c.checks(r.Context(), d.Hash, d.Modules)
 	if d.Base != 0 {

@@ -54,11 +54,11 @@ func (c *Console) revisionsList(w http.ResponseWriter, r *http.Request, v *visit
 		return c.changeError(r, v, 0, err, "listing revisions")
 	}
 	page := revisionsPage{Base: v.page("Revisions"), Origin: c.originView(), Faults: f.all()}
-	newest := newestOf(all)
+	force := inForceOf(all, page.Origin)
 	cut, pager := paged(all, number, "/console/policies/revisions", nil, "revision")
 	page.Pager = pager
 	for i := range cut {
-		page.Rows = append(page.Rows, v.revisionRow(&cut[i], cut[i].ID == newest && !page.Origin.ReadOnly))
+		page.Rows = append(page.Rows, v.revisionRow(&cut[i], cut[i].ID == force))
 	}
 	if len(all) == 0 {
 		page.Empty = ui.Empty{Title: "Nothing was published yet", Text: "Each set of policies that is put in force becomes a revision: signed, never changed, with who wrote and who approved it.", Action: "To the policies", ActionURL: "/console/policies"}
@@ -113,14 +113,14 @@ func (c *Console) revisionRecord(w http.ResponseWriter, r *http.Request, v *visi
 	}
 	have.Effect = all[at].Effect
 	page := revisionPage{Origin: c.originView(), Row: v.revisionRow(&have, false), Hash: ui.Hash{Value: have.Hash, Short: 16}, Authors: v.everybodyOf(have.Authors), Modules: moduleTexts(have.Modules)}
-	page.Row.InForce = at == 0 && !page.Origin.ReadOnly
+	page.Row.InForce = id == inForceOf(all, page.Origin)
 	page.Base = v.page(ui.Say("Revision {1}", strconv.FormatInt(id, 10)))
 	if have.Approver.Account != "" {
 		p := v.who(have.Approver)
 		page.Approver = &p
 	}
 	if have.Draft != 0 {
-		page.DraftURL = draftURL(have.Draft)
+		page.DraftURL = policyDraftURL(have.Draft)
 	}
 	if at > 0 {
 		page.Newer = policyRevisionURL(all[at-1].ID)
@@ -132,7 +132,7 @@ func (c *Console) revisionRecord(w http.ResponseWriter, r *http.Request, v *visi
 	if err := page.compare(c, r, v, &have, all); err != nil {
 		return err
 	}
-	page.Acts = v.rollBackActs(id, page.Origin.ReadOnly || at == 0)
+	page.Acts = v.rollBackActs(id, page.Origin.ReadOnly || at == 0 || have.Fault != "")
 	return c.show(w, r, http.StatusOK, "console-policy-revision", page)
 }
 

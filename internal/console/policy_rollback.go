@@ -72,7 +72,7 @@ func (c *Console) rollBack(w http.ResponseWriter, r *http.Request, v *visit) err
 	if f.OK() {
 		var d change.Draft
 		if d, err = c.Changes.RollBack(r.Context(), v.Actor(), to.ID, reason); err == nil {
-			return c.seeOther(w, r, v, draftURL(d.ID), ui.Join([]ui.Text{"The roll back is in review.", c.whoCould(r, v, d.ID).Words}, " "))
+			return c.seeOther(w, r, v, policyDraftURL(d.ID), ui.Join([]ui.Text{"The roll back is in review.", c.whoCould(r, v, d.ID).Words}, " "))
 		}
 		if words, ok := c.changeWords(r, v, 0, err); ok {
 			f.note(words)

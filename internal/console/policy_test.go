@@ -27,7 +27,7 @@ func seenBy(page *httptest.ResponseRecorder, act string) string {
 }
 
 func draftPath(id int64, act string) string {
-	return strings.TrimSuffix(draftURL(id)+"/"+act, "/")
+	return strings.TrimSuffix(policyDraftURL(id)+"/"+act, "/")
 }
 
 // give gives an account of the office further roles.
@@ -370,7 +370,7 @@ func TestPolicies_Empty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.visit(draftURL(d.ID)).has(200, "nothing: it would be the first", "Nothing is changed yet")
+	b.visit(policyDraftURL(d.ID)).has(200, "nothing: it would be the first", "Nothing is changed yet")
 }
 
 // The difference is shown against any revision, and against none.
@@ -410,6 +410,14 @@ func TestPolicies_Signature(t *testing.T) {
 	}
 	shows(t, o.get("rae", "/console/policies/revisions/3"), http.StatusOK, "does not hold", "the signature is of another key")
 	shows(t, o.get("rae", "/console/policies/revisions"), http.StatusOK, "signature does not hold")
+	// The newest one is not in force then, and nobody is led back to what was forged.
+	o.changes.fault[4] = "the text of all/hours.rego is another one"
+	shows(t, o.get("rae", "/console/policies/revisions/2"), http.StatusOK, ">in force<")
+	for _, id := range []string{"3", "4"} {
+		if w := o.get("ada", "/console/policies/revisions/"+id); strings.Contains(w.Body.String(), "/rollback") || strings.Contains(w.Body.String(), ">in force<") {
+			t.Errorf("revision %s is offered, or said to be in force", id)
+		}
+	}
 }
 
 // Figures about another text are not shown for this one.
@@ -425,9 +433,9 @@ func TestPolicies_FiguresOfThisText(t *testing.T) {
 	}
 }
 
-func TestLineRanges(t *testing.T) {
+func TestRangesOfLines(t *testing.T) {
 	for want, lines := range map[string][]int{"": nil, "line 4": {4}, "lines 1–3, 7": {1, 2, 3, 7}, "lines 2, 4": {2, 4}} {
-		if got := lineRanges(lines).String(); got != want {
+		if got := rangesOfLines(lines).String(); got != want {
 			t.Errorf("%v is %q, want %q", lines, got, want)
 		}
 	}

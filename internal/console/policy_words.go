@@ -14,7 +14,7 @@ import (
 	"github.com/ringfence/ringfence/policy"
 )
 
-func draftURL(id int64) string { return "/console/policies/drafts/" + strconv.FormatInt(id, 10) }
+func policyDraftURL(id int64) string { return "/console/policies/drafts/" + strconv.FormatInt(id, 10) }
 
 func policyRevisionURL(id int64) string {
 	return "/console/policies/revisions/" + strconv.FormatInt(id, 10)
