@@ -65,6 +65,8 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	changes *store.Changes
+	effects effects
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -114,6 +116,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
+	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -131,6 +134,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.db != nil && g.engine != nil {
+		g.countEffects(context.Background())
 	}
 	if g.log != nil && g.db != nil {
 		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
@@ -154,6 +160,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.engine.Load(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
+	g.tookForce(ctx, src)
 	return nil
 }
 
@@ -162,8 +169,8 @@ func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.S
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
 	}
-	m, err := db.Policies(ctx)
-	return rego.Source(m), err
+	r, err := storedPolicies(ctx, cfg, db)
+	return rego.Source(r.Modules), err
 }
 
 // readPolicies reads the configured folder. One without a policy is more
@@ -254,7 +261,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -268,7 +275,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -406,6 +413,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
+	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
 		g.recordPolicy(ctx, "policy.loaded", after, "")
