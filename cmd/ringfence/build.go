@@ -66,6 +66,8 @@ type gateway struct {
 	certs   *certs.Manager
 	studio  *studio.Runner
 	shadows *shadows
+	changes *store.Changes
+	effects effects
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -121,6 +123,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.shadows = newShadows(g)
+	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -138,6 +141,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.db != nil && g.engine != nil {
+		g.countEffects(context.Background())
 	}
 	if g.log != nil && g.db != nil {
 		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
@@ -161,6 +167,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.loadPolicies(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
+	g.tookForce(ctx, src)
 	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
@@ -169,8 +176,8 @@ func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.S
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
 	}
-	m, err := db.Policies(ctx)
-	return rego.Source(m), err
+	r, err := storedPolicies(ctx, cfg, db)
+	return rego.Source(r.Modules), err
 }
 
 // readPolicies reads the configured folder. One without a policy is more
@@ -265,6 +272,7 @@ func (g *gateway) buildConsole() error {
 		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Sets:    consoleSets{g},
+		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -278,7 +286,8 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Watcher:        g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -434,6 +443,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
+	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
 		g.policiesLoaded(ctx, src, after)

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/policy"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +28,9 @@ func publishUnchecked(t testing.TB, data, module string) {
 			t.Error(err)
 		}
 	}()
-	if _, err := d.db.PublishPolicies(context.WithoutCancel(t.Context()), operator, map[string]string{"all/hostile.rego": module}, "a test"); err != nil {
+	modules := map[string]string{"all/hostile.rego": module}
+	found := &change.Checked{Of: policy.Revision(modules), Revision: "unchecked"}
+	if _, err := d.changes(found).PublishAlone(context.WithoutCancel(t.Context()), operator, modules, found, "Unchecked", "a test"); err != nil {
 		t.Fatal(err)
 	}
 }

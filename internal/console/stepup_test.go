@@ -53,6 +53,10 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/vendors/{name}/sessions/end": ask, "POST /console/sessions/end": ask,
 		"POST /console/engagements/new": ask, "POST /console/engagements/{name}/edit": ask, "POST /console/engagements/{name}/close": ask,
 		"POST /console/clusters/new": ask, "POST /console/clusters/{name}/edit": ask,
+		"POST /console/policies/revisions/{id}/rollback": ask, "POST /console/policies/revisions/{id}/rollback-alone": ask,
+		"POST /console/policies/drafts/{id}/submit": ask, "POST /console/policies/drafts/{id}/approve": ask,
+		"POST /console/policies/drafts/{id}/return": "only hinders a draft", "POST /console/policies/drafts/{id}/withdraw": "only hinders a draft",
+		"POST /console/policies/drafts/{id}/note": "says something", "POST /console/policies/drafts/{id}/rebase": "changes a draft, which others approve",
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)
