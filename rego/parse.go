@@ -204,7 +204,7 @@ func diagnose(file string, err error) []policy.Diagnostic {
 	}
 	var out []policy.Diagnostic
 	for _, e := range many {
-		d := policy.Diagnostic{File: file, Code: e.Code, Message: e.Message}
+		d := policy.Diagnostic{File: file, Code: e.Code, Message: withheldWords(e.Message)}
 		if e.Details != nil {
 			if more := e.Details.Lines(); len(more) > 0 && e.Code == ast.TypeErr {
 				d.Message += ": " + strings.Join(more, " ")

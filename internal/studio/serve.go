@@ -13,6 +13,7 @@ import (
 // jobs are the kinds of work, each in a file of its own.
 var jobs = map[string]job{
 	"check": handle(check),
+	"cover": handle(cover), "format": handle(formatModules),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
