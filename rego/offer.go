@@ -54,6 +54,12 @@ func contractFields(path string, t reflect.Type, maybe bool) []Field {
 			}
 			break
 		}
+		if strings.HasSuffix(path, ".factors") {
+			for _, n := range []string{policy.FactorPassword, policy.FactorExternal, policy.FactorTOTP, policy.FactorWebAuthn, policy.FactorRecovery, policy.FactorProvider} {
+				below = append(below, Field{Path: path + "." + n, Type: "number", Maybe: true})
+			}
+			break
+		}
 		below = contractFields(path+"[]", t.Elem(), false)
 	case reflect.Struct:
 		f.Type = "object"

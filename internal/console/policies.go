@@ -53,4 +53,7 @@ type Changes interface {
 // Studio tries policies out; see [studio.Runner].
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
+
+	Cover(ctx context.Context, a studio.CoverRequest) (studio.CoverResult, error)
+	Format(ctx context.Context, a studio.FormatRequest) (studio.FormatResult, error)
 }

@@ -16,6 +16,7 @@ type CoverRequest struct {
 // A CoverResult is what the tests of a set came to.
 type CoverResult struct {
 	Diagnostics []policy.Diagnostic `json:"diagnostics,omitempty"` // why nothing could be run; empty otherwise
+	Findings    []policy.Diagnostic `json:"findings,omitempty"`    // what is most likely not meant
 	Tests       int                 `json:"tests"`
 	Failures    []rego.TestFailure  `json:"failures,omitempty"`
 	Coverage    rego.Coverage       `json:"coverage"`
@@ -34,6 +35,7 @@ func cover(ctx context.Context, a CoverRequest, _ func(Progress)) (CoverResult, 
 	if ds := faultsOf(err); len(ds) > 0 {
 		out.Diagnostics = ds
 	}
+	out.Findings, _ = rego.Lint(rego.Source(a.Modules)) // what cannot be parsed is a diagnostic
 	return out, unlessFound(err)
 }
 

@@ -20,12 +20,11 @@ export async function load(url) {
     const entry = { kind, name, type, snippet, values: values?.split(" ").filter(Boolean) ?? [], text: e.querySelector("dd")?.textContent.trim() ?? "" };
     known.set(kind + " " + name, entry);
     if (kind !== "field") continue;
-    const at = name.replaceAll("[]", ".[]").lastIndexOf(".");
-    const parts = name.replaceAll("[]", ".[]").split(".");
-    const parent = parts.slice(0, -1).join(".").replaceAll(".[]", "[]");
-    if (at < 0) continue;
+    const at = name.lastIndexOf(".");
+    if (at < 0 || name.endsWith('"]')) continue;
+    const parent = name.slice(0, at);
     if (!children.has(parent)) children.set(parent, []);
-    children.get(parent).push({ ...entry, last: parts.at(-1) });
+    children.get(parent).push({ ...entry, last: name.slice(at + 1) });
   }
 }
 
@@ -100,7 +99,7 @@ export function complete(cx) {
     const at = ref.text.lastIndexOf(".");
     const parent = settled(ref.text.slice(0, at), above.slice(0, above.length - ref.text.length));
     const found = children.get(parent);
-    if (found) return { from: ref.from + at + 1, options: found.filter((e) => e.last !== "[]").map((e) => option(e, e.last)), validFor: /^\w*$/ };
+    if (found) return { from: ref.from + at + 1, options: found.map((e) => option(e, e.last)), validFor: /^\w*$/ };
     if (parent.startsWith("input")) return null;
   }
   const word = cx.matchBefore(/[\w.]+/);

@@ -15,11 +15,11 @@ export function say(name, ...values) {
 export function phrases() {
   return {
     "Find": say("find"), "Replace": say("replace"), "next": say("next"), "previous": say("previous"), "all": say("all"),
-    "match case": say("case"), "regexp": say("pattern"), "by word": say("word"), "replace": say("replaceOne"), "replace all": say("replaceAll"),
-    "close": say("close"), "current match": say("match"), "replaced $ matches": say("replaced"), "replaced match on line $": say("replacedLine"), "on line": say("onLine"),
-    "Go to line": say("toLine"), "go": say("go"), "Diagnostics": say("problems"), "No diagnostics": say("noProblems"), "Completions": say("completions"),
+    "match case": say("case"), "regexp": say("pattern"), "by word": say("word"), "replace": say("replaceone"), "replace all": say("replaceall"),
+    "close": say("close"), "current match": say("match"), "replaced $ matches": say("replaced"), "replaced match on line $": say("replacedline"), "on line": say("online"),
+    "Go to line": say("toline"), "go": say("go"), "Diagnostics": say("problems"), "No diagnostics": say("noproblems"), "Completions": say("completions"),
     "Control character": say("hidden"), "Selection deleted": say("deleted"),
-    "Folded lines": say("folded"), "Unfolded lines": say("unfolded"), "to": say("to"), "folded code": say("foldedCode"), "unfold": say("unfold"), "Fold line": say("fold"), "Unfold line": say("unfoldLine"),
+    "Folded lines": say("folded"), "Unfolded lines": say("unfolded"), "to": say("to"), "folded code": say("foldedcode"), "unfold": say("unfold"), "Fold line": say("foldline"), "Unfold line": say("unfoldline"),
   };
 }
 
