@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/internal/ui"
 )
@@ -85,6 +86,21 @@ func draftFault(err error) error {
 	}
 	if _, ok := errors.AsType[*change.ConflictError](err); ok {
 		return &ui.Error{Status: http.StatusConflict, Code: "conflict", Err: err}
+	}
+	if invalid, ok := errors.AsType[*change.InvalidError](err); ok {
+		words := ui.Text("The draft cannot be kept like this.")
+		switch invalid.Field {
+		case "file":
+			words = ui.Say("The file {1} cannot be kept: its name or its text is not one that a policy may have.", invalid.Name)
+		case "size":
+			words = "The files of the draft are too many or too long together."
+		case "title", "reason":
+			words = "The title or the reason cannot be kept: each must be there, and neither too long."
+		}
+		return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "refused", Title: "Not possible", Detail: words, Err: err}
+	}
+	if errors.Is(err, directory.ErrNotAllowed) {
+		return &ui.Error{Status: http.StatusForbidden, Err: err}
 	}
 	return &ui.Error{Status: http.StatusServiceUnavailable, Title: "Nothing was changed", Err: fmt.Errorf("changing a draft: %w", err), Detail: "The draft could not be read or saved. Please try again in a moment."}
 }

@@ -25,6 +25,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		own      = "ends or takes away something of one's own"
 		ends     = "only ends a session"
 		notYours = "sends on to a route that asks"
+		drafts   = "changes a draft, which is in force only once somebody else approved it with a fresh code"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -52,6 +53,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/vendors/{name}/sessions/end": ask, "POST /console/sessions/end": ask,
 		"POST /console/engagements/new": ask, "POST /console/engagements/{name}/edit": ask, "POST /console/engagements/{name}/close": ask,
 		"POST /console/clusters/new": ask, "POST /console/clusters/{name}/edit": ask,
+		"POST /console/policies/new": drafts, "POST /console/policies/drafts/{id}/check": "changes nothing", "POST /console/policies/drafts/{id}/edit": drafts, "POST /console/policies/drafts/{id}/edit/about": drafts,
+		"POST /console/policies/drafts/{id}/edit/add": drafts, "POST /console/policies/drafts/{id}/edit/rename": drafts, "POST /console/policies/drafts/{id}/edit/delete": drafts,
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)

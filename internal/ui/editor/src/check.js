@@ -111,7 +111,7 @@ class Checker {
     s.elsewhere.parentElement.hidden = elsewhere.length === 0;
     const parts = [answer.errors ? say("errors", answer.errors) : say("compiles")];
     if (answer.warnings) parts.push(say("warnings", answer.warnings));
-    if (tests && answer.tests) parts.push(answer.failed ? say("failed", answer.failed, answer.tests) : say("passed", answer.tests));
+    if (tests) parts.push(!answer.tests ? say("untested") : answer.failed ? say("failed", answer.failed, answer.tests) : say("passed", answer.tests));
     if (tests && answer.coverage) parts.push(say("reach", answer.coverage.percent));
     s.status.textContent = parts.join(" · ");
     s.status.dataset.state = answer.errors ? "bad" : answer.warnings ? "warn" : "good";

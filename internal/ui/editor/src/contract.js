@@ -1,6 +1,7 @@
 // What policies can read, call and say, read from the page that explains it,
 // in its words and its language: for completion and for what a name means.
-import { hoverTooltip } from "@codemirror/view";
+import { StateEffect, StateField } from "@codemirror/state";
+import { hoverTooltip, showTooltip } from "@codemirror/view";
 import { snippetCompletion } from "@codemirror/autocomplete";
 import { syntaxTree } from "@codemirror/language";
 import { element, say } from "./words.js";
@@ -45,6 +46,7 @@ function settled(reference, above, depth = 0) {
 
 function about(entry) {
   const dom = element("div", "cm-doc");
+  dom.setAttribute("role", "status");
   const head = element("p");
   head.append(element("code", "", entry.name + (entry.type ? (entry.kind === "builtin" ? entry.type : " : " + entry.type) : "")));
   dom.append(head);
@@ -118,10 +120,11 @@ export function complete(cx) {
   return { from, options, validFor: /^[\w.]*$/ };
 }
 
-export const meanings = hoverTooltip((view, pos) => {
-  const line = view.state.doc.lineAt(pos);
+// meaning finds what is known of the name at a place.
+function meaning(state, pos) {
+  const line = state.doc.lineAt(pos);
   const at = pos - line.from;
-  if (inside(view.state, pos, "comment")) return null;
+  if (inside(state, pos, "comment")) return null;
   for (const m of line.text.matchAll(/"(\w+)"/g)) {
     if (at < m.index || at > m.index + m[0].length) continue;
     const entry = known.get("reason " + m[1]) ?? known.get("obligation " + m[1]);
@@ -133,8 +136,29 @@ export const meanings = hoverTooltip((view, pos) => {
     let end = at - m.index;
     while (end < m[0].length && /[\w\]]/.test(m[0][end])) end++;
     const part = m[0].slice(0, end);
-    const entry = known.get("field " + settled(part, view.state.sliceDoc(0, line.from + m.index))) ?? known.get("builtin " + m[0]) ?? known.get("forbidden " + m[0]) ?? known.get("rule " + part);
+    const entry = known.get("field " + settled(part, state.sliceDoc(0, line.from + m.index))) ?? known.get("builtin " + m[0]) ?? known.get("forbidden " + m[0]) ?? known.get("rule " + part);
     if (entry) return { pos: line.from + m.index, end: line.from + m.index + (entry.kind === "field" ? end : m[0].length), above: true, create: () => ({ dom: about(entry) }) };
   }
   return null;
-}, { hideOnChange: true });
+}
+
+const setMeaning = StateEffect.define();
+
+// asked is the meaning that the keyboard asked for.
+const asked = StateField.define({
+  create: () => null,
+  update(shown, tr) {
+    for (const e of tr.effects) if (e.is(setMeaning)) return e.value;
+    return tr.docChanged || tr.selection ? null : shown;
+  },
+  provide: (f) => showTooltip.from(f),
+});
+
+// ask shows what the name at the cursor means, and takes it away again.
+export function ask(view) {
+  const shown = view.state.field(asked);
+  view.dispatch({ effects: setMeaning.of(shown ? null : meaning(view.state, view.state.selection.main.head)) });
+  return true;
+}
+
+export const meanings = [asked, hoverTooltip((view, pos) => meaning(view.state, pos), { hideOnChange: true })];

@@ -5,18 +5,19 @@ import { EditorView, keymap, lineNumbers, highlightActiveLine, highlightActiveLi
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { bracketMatching, indentOnInput, indentUnit } from "@codemirror/language";
 import { autocompletion, acceptCompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
-import { searchKeymap, highlightSelectionMatches, search } from "@codemirror/search";
+import { searchKeymap, highlightSelectionMatches, search, openSearchPanel } from "@codemirror/search";
 import { lintGutter, lintKeymap } from "@codemirror/lint";
 import { rego } from "./rego.js";
 import { theme } from "./theme.js";
 import { checking } from "./check.js";
-import { load, complete, meanings } from "./contract.js";
+import { load, complete, meanings, ask } from "./contract.js";
 import { phrases, readFrom, say } from "./words.js";
 
 function edit(form) {
   readFrom(form);
   const area = form.querySelector("textarea[name=text]");
   const note = form.querySelector("[data-note]");
+  const keys = form.querySelector("[data-keys]");
   const host = document.createElement("div");
   host.className = "policy-editor";
   const root = host.attachShadow({ mode: "open" });
@@ -28,7 +29,7 @@ function edit(form) {
       doc: area.value,
       extensions: [
         EditorState.phrases.of(phrases()), EditorState.tabSize.of(4), indentUnit.of("\t"), EditorState.readOnly.of(area.readOnly), EditorView.editable.of(!area.readOnly),
-        EditorView.contentAttributes.of({ "aria-label": form.querySelector("label[for=f-text]").textContent, "aria-describedby": "keys", spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": form.querySelector("label[for=f-text]").textContent, "aria-description": keys.textContent, spellcheck: "false" }),
         lineNumbers(), lintGutter(), highlightActiveLine(), highlightActiveLineGutter(), highlightSpecialChars(), drawSelection(), rectangularSelection(),
         history(), bracketMatching(), closeBrackets(), indentOnInput(), highlightSelectionMatches(), search({ top: true }),
         autocompletion({ override: [complete], icons: false }),
@@ -37,6 +38,7 @@ function edit(form) {
         keymap.of([
           { key: "Mod-s", preventDefault: true, run: () => (save(), true) },
           { key: "Shift-Alt-f", preventDefault: true, run: () => (format(), true) },
+          { key: "Mod-i", preventDefault: true, run: ask },
           { key: "Tab", run: acceptCompletion },
           ...closeBracketsKeymap, ...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab,
         ]),
@@ -49,6 +51,12 @@ function edit(form) {
     }),
   });
   area.hidden = true;
+  keys.hidden = false;
+  const find = form.querySelector("[data-find]");
+  if (find) {
+    find.hidden = false;
+    find.addEventListener("click", () => openSearchPanel(view));
+  }
   area.after(host);
   // The label goes on naming the area, which is out of sight: pressing it leads here.
   form.querySelector("label[for=f-text]").addEventListener("click", (event) => {
@@ -104,7 +112,8 @@ function edit(form) {
   const format = () => alone(async () => {
     const answer = await post("format");
     if (!answer) return;
-    replace(answer.text);
+    if (answer.faults) tell(say("unformatted"));
+    else replace(answer.text);
     view.focus();
   });
 
