@@ -93,7 +93,7 @@ func findings(severity string, ds []policy.Diagnostic) []draftFinding {
 
 // resultOf counts what was found, the file's own first.
 func resultOf(file string, errs, warnings []draftFinding) *draftResult {
-	r := &draftResult{Errors: len(errs), Warnings: len(warnings), Diagnostics: slices.Concat(errs, warnings)}
+	r := &draftResult{Errors: len(errs), Warnings: len(warnings), Diagnostics: append(append([]draftFinding{}, errs...), warnings...)} // never null in JSON
 	elsewhere := func(f draftFinding) int {
 		if f.File == file {
 			return 0

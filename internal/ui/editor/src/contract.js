@@ -104,8 +104,8 @@ export function complete(cx) {
     if (found) return { from: ref.from + at + 1, options: found.map((e) => option(e, e.last)), validFor: /^\w*$/ };
     if (parent.startsWith("input")) return null;
   }
-  const word = cx.matchBefore(/[\w.]+/);
-  if (!word && !cx.explicit) return null;
+  const word = cx.matchBefore(/[A-Za-z_][\w.]*/);
+  if (!word && (!cx.explicit || /[\w.]$/.test(above))) return null;
   const from = word?.from ?? cx.pos;
   const atStart = /^\s*[\w.]*$/.test(line.slice(0, cx.pos - cx.state.doc.lineAt(cx.pos).from)) && cx.state.doc.lineAt(cx.pos).from === from;
   const options = [{ label: "input", type: "variable", boost: 2 }, { label: "data", type: "variable" }];

@@ -1,6 +1,6 @@
 // Puts the editor in the place of the text area of a policy's file. The form
 // stays what it was: what is typed goes back into the area before it is sent.
-import { EditorState } from "@codemirror/state";
+import { EditorState, Prec } from "@codemirror/state";
 import { EditorView, keymap, lineNumbers, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, drawSelection, rectangularSelection } from "@codemirror/view";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { bracketMatching, indentOnInput, indentUnit } from "@codemirror/language";
@@ -35,6 +35,8 @@ function edit(form) {
         autocompletion({ override: [complete], icons: false }),
         rego, theme, meanings,
         checking({ url: form.dataset.check, file: form.dataset.file, status: form.querySelector("[data-status]"), elsewhere: form.querySelector("[data-elsewhere] ul") }),
+        // Escape, then Tab, leads out whatever else Escape has to do first.
+        Prec.highest(keymap.of([{ key: "Escape", run: (v) => (v.setTabFocusMode(2000), false) }])),
         keymap.of([
           { key: "Mod-s", preventDefault: true, run: () => (save(), true) },
           { key: "Shift-Alt-f", preventDefault: true, run: () => (format(), true) },
