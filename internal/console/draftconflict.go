@@ -2,7 +2,7 @@ package console
 
 import (
 	"net/http"
-	"time"
+	"strings"
 
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -16,10 +16,9 @@ type conflictPage struct {
 	Text      string // what this person typed
 	Seen      int    // the version that is there now
 	Was       string
-	By        string // who saved last; empty: not known
-	At        time.Time
-	Gone      bool // the file is no longer in the draft
-	Same      bool // the file is as this person saw it: another one was changed
+	Authors   string // of the draft, by their addresses
+	Gone      bool   // the file is no longer in the draft
+	Same      bool   // the file is as this person saw it: another one was changed
 	Changes   []changeLine
 	Closed    ui.Text // why nothing can be saved any more; empty: it can
 	URL       string
@@ -34,7 +33,7 @@ func (c *Console) showConflict(w http.ResponseWriter, v *visit, page editorPage,
 		return &ui.Error{Status: http.StatusConflict, Code: "conflict"}
 	}
 	theirs, there := now.Modules[page.File]
-	p := conflictPage{Label: now.Title, File: page.File, Text: page.Text, Seen: now.Version, Was: textName(theirs), At: now.Changed, Gone: !there, Same: there && textName(theirs) == page.Was,
+	p := conflictPage{Label: now.Title, File: page.File, Text: page.Text, Seen: now.Version, Was: textName(theirs), Gone: !there, Same: there && textName(theirs) == page.Was,
 		Closed: c.closed(now), URL: draftURL(now.ID) + "/edit", TheirsURL: editorURL(now.ID, ""), DraftURL: draftURL(now.ID)}
 	if there {
 		p.TheirsURL = editorURL(now.ID, page.File)
@@ -42,9 +41,11 @@ func (c *Console) showConflict(w http.ResponseWriter, v *visit, page editorPage,
 	} else {
 		p.Was = ""
 	}
-	if n := len(now.Authors); n > 0 {
-		p.By = now.Authors[n-1].Email
+	var authors []string
+	for _, a := range now.Authors {
+		authors = append(authors, a.Name())
 	}
+	p.Authors = strings.Join(authors, ", ")
 	p.Base = v.page("Somebody was faster")
 	return c.show(w, v.r, http.StatusConflict, "console-policy-conflict", p)
 }

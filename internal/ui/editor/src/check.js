@@ -69,6 +69,7 @@ class Checker {
     clearTimeout(this.timer);
     this.running?.abort();
     this.settings.status.textContent = say("checking");
+    this.settings.status.dataset.state = "";
     this.timer = setTimeout(() => this.run(tests), wait);
   }
   async run(tests) {

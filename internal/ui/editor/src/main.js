@@ -54,6 +54,7 @@ function edit(form) {
   });
   area.hidden = true;
   keys.hidden = false;
+  form.querySelector("button[value=check]")?.setAttribute("hidden", ""); // it is done as one types
   const find = form.querySelector("[data-find]");
   if (find) {
     find.hidden = false;

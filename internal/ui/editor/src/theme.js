@@ -12,7 +12,8 @@ const mark = (sign, colour) => ({ content: `"${sign}"`, color: `var(--${colour})
 const look = EditorView.theme({
   "&": { color: "var(--ink)", backgroundColor: "var(--surface)", border: "1px solid var(--line-2)", borderRadius: "var(--radius-s)", fontSize: ".875rem" },
   "&.cm-focused": { outline: "3px solid var(--focus)", outlineOffset: "0" },
-  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", minHeight: "24rem", maxHeight: "72vh", overflow: "auto" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", maxHeight: "72vh", overflow: "auto" },
+  ".cm-content, .cm-gutter": { minHeight: "24rem" },
   ".cm-content": { caretColor: "var(--ink)", padding: "var(--s2) 0" },
   ".cm-cursor": { borderLeftColor: "var(--ink)", borderLeftWidth: "2px" },
   ".cm-gutters": { backgroundColor: "var(--sunken)", color: "var(--ink-2)", border: "0", borderRight: "1px solid var(--line)" },
