@@ -124,7 +124,7 @@ func (c *Console) checkFile(r *http.Request, d *change.Draft, file, text string,
 		}
 		return resultOf(file, findings(severityError, res.Diagnostics), findings(severityWarning, res.Findings)), nil
 	}
-	res, err := c.Studio.Cover(r.Context(), studio.CoverRequest{Modules: modules})
+	res, err := c.Studio.Reach(r.Context(), studio.ReachRequest{Modules: modules})
 	if err != nil {
 		return nil, studioFault(err)
 	}
@@ -140,7 +140,7 @@ func (c *Console) checkFile(r *http.Request, d *change.Draft, file, text string,
 	return out, nil
 }
 
-func coverageOf(file string, res *studio.CoverResult) *draftCoverage {
+func coverageOf(file string, res *studio.ReachResult) *draftCoverage {
 	for _, f := range res.Coverage.Files {
 		if f.File == file {
 			return &draftCoverage{Percent: f.Percent, Covered: f.Covered, Uncovered: f.Uncovered}

@@ -55,6 +55,6 @@ type Changes interface {
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
 
-	Cover(ctx context.Context, a studio.CoverRequest) (studio.CoverResult, error)
+	Reach(ctx context.Context, a studio.ReachRequest) (studio.ReachResult, error)
 	Format(ctx context.Context, a studio.FormatRequest) (studio.FormatResult, error)
 }

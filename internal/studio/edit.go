@@ -8,13 +8,13 @@ import (
 	"github.com/ringfence/ringfence/rego"
 )
 
-// A CoverRequest asks which lines of a policy set its tests reach.
-type CoverRequest struct {
+// A ReachRequest asks which lines of a policy set its tests reach.
+type ReachRequest struct {
 	Modules map[string]string `json:"modules"`
 }
 
-// A CoverResult is what the tests of a set came to.
-type CoverResult struct {
+// A ReachResult is what the tests of a set came to.
+type ReachResult struct {
 	Diagnostics []policy.Diagnostic `json:"diagnostics,omitempty"` // why nothing could be run; empty otherwise
 	Findings    []policy.Diagnostic `json:"findings,omitempty"`    // what is most likely not meant
 	Tests       int                 `json:"tests"`
@@ -22,16 +22,16 @@ type CoverResult struct {
 	Coverage    rego.Coverage       `json:"coverage"`
 }
 
-// Cover runs the tests of a set and says what they reach. It is for whoever
+// Reach runs the tests of a set and says what they reach. It is for whoever
 // writes: the stock policies' tests and the knock-out test are left to
 // [Runner.Check]. What is wrong with the set is in the result.
-func (r *Runner) Cover(ctx context.Context, a CoverRequest) (CoverResult, error) {
-	return call[CoverResult](ctx, r, r.short, "cover", a, nil)
+func (r *Runner) Reach(ctx context.Context, a ReachRequest) (ReachResult, error) {
+	return call[ReachResult](ctx, r, r.short, "reach", a, nil)
 }
 
-func cover(ctx context.Context, a CoverRequest, _ func(Progress)) (CoverResult, error) {
+func reach(ctx context.Context, a ReachRequest, _ func(Progress)) (ReachResult, error) {
 	c, report, err := rego.Cover(ctx, rego.Source(a.Modules))
-	out := CoverResult{Tests: report.Tests, Failures: report.Failures, Coverage: c, Diagnostics: report.Diagnostics}
+	out := ReachResult{Tests: report.Tests, Failures: report.Failures, Coverage: c, Diagnostics: report.Diagnostics}
 	if ds := faultsOf(err); len(ds) > 0 {
 		out.Diagnostics = ds
 	}
