@@ -2,10 +2,12 @@ package rego
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
 
@@ -212,4 +214,25 @@ func withheldWords(message string) string {
 		}
 	}
 	return message
+}
+
+// noSuchField says which name does not exist, which one was most likely meant,
+// and which there are.
+func noSuchField(d *ast.RefErrInvalidDetail) string {
+	word := func(v ast.Value) string {
+		if s, ok := v.(ast.String); ok {
+			return string(s)
+		}
+		return v.String()
+	}
+	have, above := word(d.Ref[d.Pos].Value), d.Ref[:d.Pos].String()
+	near, names := "", make([]string, 0, len(d.OneOf))
+	for _, v := range d.OneOf {
+		names = append(names, word(v))
+		if near == "" && levenshtein.ComputeDistance(have, word(v)) <= 2 {
+			near = " (was " + word(v) + " meant?)"
+		}
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("undefined: %s has no %s%s; it has %s", above, have, near, strings.Join(names, ", "))
 }

@@ -71,3 +71,17 @@ func TestForbidden_SaysWhy(t *testing.T) {
 		t.Errorf("%v %v", ds, err)
 	}
 }
+
+// TestDiagnose_NamesTheField: a slip of the pen is told what was most likely meant.
+func TestDiagnose_NamesTheField(t *testing.T) {
+	for text, want := range map[string]string{
+		"input.subjct.account == \"a\"":         "undefined: input has no subjct (was subject meant?); it has facts, request, resource, subject, version",
+		"input.request.tls.ciphre == \"a\"":     "undefined: input.request.tls has no ciphre (was cipher meant?); it has cipher, version",
+		"input.request.headers.cookie == \"a\"": "undefined: input.request.headers has no cookie; it has accept, content-length,",
+	} {
+		ds, err := Diagnose(t.Context(), Source{"all/x.rego": "package ringfence.all\n\nimport rego.v2\n\nallow if " + text + "\n"})
+		if err != nil || len(ds) != 1 || !strings.HasPrefix(ds[0].Message, want) || ds[0].Line != 5 || ds[0].Column != 10 {
+			t.Errorf("%s: %v %v", text, ds, err)
+		}
+	}
+}

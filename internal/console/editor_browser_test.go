@@ -114,7 +114,7 @@ func TestBrowser_EditorWritesAPolicy(t *testing.T) {
 	b.waits(shadow + `.querySelector(".cm-lintRange-error")?.textContent.startsWith("input.subjct")`)
 	b.waits(shadow + `.querySelector(".cm-lint-marker-error")`)
 	b.do(chromedp.KeyEvent(kb.F8))
-	b.waits(shadow + `.querySelector(".cm-diagnostic")?.textContent.includes("undefined ref")`)
+	b.waits(shadow + `.querySelector(".cm-diagnostic")?.textContent.includes("was subject meant?")`)
 	b.picture("editor-error")
 
 	// The field is completed and says what it is, in the page's words.
