@@ -217,7 +217,7 @@ func (c *Console) showFileForm(w http.ResponseWriter, r *http.Request, v *visit,
 		}
 	})
 	name := with(f.text("name", "Name"), func(u *ui.Field) {
-		u.Required, u.Mono, u.MaxLength, u.Placeholder = true, true, 58, "office_hours"
+		u.Required, u.Mono, u.MaxLength, u.Placeholder = true, true, 58, ui.Verbatim("office_hours")
 		u.Hint = "Small letters, digits, hyphens and underscores. Endings are added."
 	})
 	kind := with(f.text("kind", "Kind"), func(u *ui.Field) {

@@ -19,7 +19,6 @@ export function phrases() {
     "close": say("close"), "current match": say("match"), "replaced $ matches": say("replaced"), "replaced match on line $": say("replacedline"), "on line": say("online"),
     "Go to line": say("toline"), "go": say("go"), "Diagnostics": say("problems"), "No diagnostics": say("noproblems"), "Completions": say("completions"),
     "Control character": say("hidden"), "Selection deleted": say("deleted"),
-    "Folded lines": say("folded"), "Unfolded lines": say("unfolded"), "to": say("to"), "folded code": say("foldedcode"), "unfold": say("unfold"), "Fold line": say("foldline"), "Unfold line": say("unfoldline"),
   };
 }
 
