@@ -25,6 +25,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		own      = "ends or takes away something of one's own"
 		ends     = "only ends a session"
 		notYours = "sends on to a route that asks"
+		drafts   = "changes a draft, which is in force only once somebody else approved it with a fresh code"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -57,6 +58,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/policies/drafts/{id}/submit": ask, "POST /console/policies/drafts/{id}/approve": ask,
 		"POST /console/policies/drafts/{id}/return": "only hinders a draft", "POST /console/policies/drafts/{id}/withdraw": "only hinders a draft",
 		"POST /console/policies/drafts/{id}/note": "says something", "POST /console/policies/drafts/{id}/rebase": "changes a draft, which others approve",
+		"POST /console/policies/new": drafts, "POST /console/policies/drafts/{id}/check": "changes nothing", "POST /console/policies/drafts/{id}/edit": drafts, "POST /console/policies/drafts/{id}/edit/about": drafts,
+		"POST /console/policies/drafts/{id}/edit/add": drafts, "POST /console/policies/drafts/{id}/edit/rename": drafts, "POST /console/policies/drafts/{id}/edit/delete": drafts,
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)

@@ -16,6 +16,9 @@ var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
 
+	"format": handle(formatModules),
+	"reach":  handle(reach),
+
 	"cover":  handle(cover),
 	"decide": handle(decide),
 	"load":   handle(load),
