@@ -53,6 +53,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := confine(a.Limits); err != nil {
 		return err
 	}
+	if a.Kind != "replay" {
+		lowerPriority(19)
+	}
 	go func() {
 		_, _ = lines.ReadByte() // nothing comes: this returns when the gateway is gone
 		os.Exit(1)
