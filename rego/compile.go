@@ -133,6 +133,20 @@ func compileUpon(s Source, base map[string]string) (*set, error) {
 	return out, nil
 }
 
+// RevisionOf returns what an engine of this version calls a set, without
+// compiling it.
+func RevisionOf(s Source) string {
+	texts := map[string]string{}
+	for _, from := range []map[string]string{s, stock()} {
+		for name, text := range from {
+			if !isTest(name) {
+				texts[name] = text
+			}
+		}
+	}
+	return policy.Revision(texts)
+}
+
 func newCompiler(caps *ast.Capabilities) *ast.Compiler {
 	// The compiler itself must hold the capabilities: those that are given
 	// beside one are not applied to its modules.

@@ -24,6 +24,7 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyMatrix(),
 		newPolicyReplay(),
 		newPolicyPublish(),
 	)
