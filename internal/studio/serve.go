@@ -61,6 +61,9 @@ func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits
 	if err := confine(a.Limits); err != nil {
 		return err
 	}
+	if a.Kind != "replay" {
+		lowerPriority(19)
+	}
 	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
 		enc := json.NewEncoder(out)
 		return serveShadow(ctx, a.Body, lines, func(m message) error { return enc.Encode(m) })
