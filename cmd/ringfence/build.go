@@ -65,6 +65,7 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	shadows *shadows
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -119,6 +120,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
+	g.shadows = newShadows(g)
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -159,7 +161,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.loadPolicies(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
-	return nil
+	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
 // policySource reads the administrators' policies from where the configuration says.
@@ -259,7 +261,10 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Sets: consoleSets{g}, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Status: consoleStatus{g}, UI: pages,
+		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
+		Shadows: consoleShadows{g},
+		Sets:    consoleSets{g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -273,7 +278,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -374,6 +379,9 @@ func (g *gateway) refreshState(ctx context.Context, kinds map[string]bool) (poli
 	if due[store.KindPolicy] {
 		g.recheck() // the rest does not wait for a new set
 	}
+	if due[store.KindShadow] {
+		g.shadows.look()
+	}
 	return due[store.KindPolicy], errors.Join(errs...)
 }
 
@@ -428,7 +436,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	g.policyFault.Store(nil)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	return nil
 }

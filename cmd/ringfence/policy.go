@@ -24,6 +24,8 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyMatrix(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 	)
 	return cmd

@@ -183,6 +183,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
@@ -208,6 +209,7 @@ func ended(ctx context.Context, err error) error {
 func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
+	g.console.StopTrials()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
@@ -356,7 +358,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	takeKeys()
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	g.proxy.Recheck()
 	g.logger.Info("reloaded", "revision", g.engine.Revision())

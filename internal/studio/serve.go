@@ -21,6 +21,7 @@ var jobs = map[string]job{
 	"load":   handle(load),
 	"test":   handle(test),
 	"try":    handle(try),
+	"matrix": handle(matrix),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
@@ -41,6 +42,10 @@ func handle[A, R any](do func(context.Context, A, func(Progress)) (R, error)) jo
 // gateway, it ends the process: what is under way may not look at its context.
 // The caller has lowered its own priority; Serve sets the limits.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	return serve(ctx, in, out, confine)
+}
+
+func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits) error) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	line, err := lines.ReadBytes('\n')
 	if err != nil {
@@ -52,6 +57,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	if err := confine(a.Limits); err != nil {
 		return err
+	}
+	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
+		enc := json.NewEncoder(out)
+		return serveShadow(ctx, a.Body, lines, func(m message) error { return enc.Encode(m) })
 	}
 	go func() {
 		_, _ = lines.ReadByte() // nothing comes: this returns when the gateway is gone
