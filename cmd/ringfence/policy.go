@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego"
 )
@@ -23,6 +24,8 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyMatrix(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 		newPolicyRollback(),
 		newPolicyRevisions(),
@@ -41,7 +44,7 @@ func newPolicyTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := rego.Check(cmd.Context(), src)
+			report, err := commandTrial().Test(cmd.Context(), src)
 			if asJSON {
 				if jerr := json.NewEncoder(cmd.OutOrStdout()).Encode(report); jerr != nil {
 					return jerr
@@ -116,7 +119,7 @@ func newPolicyPublish() *cobra.Command {
 			if len(src) == 0 && !empty {
 				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "Name the folder that holds all/ and clusters/. To do away with every policy, say so with --empty."}
 			}
-			report, err := rego.Check(ctx, src)
+			report, err := commandTrial().Test(ctx, src)
 			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
@@ -183,23 +186,18 @@ func newDecide() *cobra.Command {
 					return err
 				}
 			}
-			e, err := rego.NewEngine(rego.Config{})
+			d, err := commandTrial().Decide(ctx, studio.TryRequest{Modules: src, Input: in})
 			if err != nil {
-				return err
-			}
-			if _, err := e.Load(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			if explain {
-				x := e.Explain(ctx, in)
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(x)
-				}
-				if err := printExplanation(cmd.ErrOrStderr(), &x); err != nil {
-					return err
-				}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			if !explain {
+				return out.Encode(d.Decision)
 			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(e.Decide(ctx, in))
+			if asJSON {
+				return out.Encode(d)
+			}
+			return errors.Join(printExplanation(cmd.ErrOrStderr(), &d), out.Encode(d.Decision))
 		},
 	}
 	t.flags(cmd)

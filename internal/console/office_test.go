@@ -287,7 +287,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)
