@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -75,10 +76,20 @@ func (c *Console) approveDraft(w http.ResponseWriter, r *http.Request, v *visit)
 		return err
 	}
 	have, err := c.Changes.Approve(r.Context(), v.Actor(), id, posted(r).Value("seen"))
-	if err != nil {
+	switch {
+	case err != nil && have.ID != 0:
+		return notInForceYet(have.ID, err)
+	case err != nil:
 		return c.afterDraft(w, r, v, id, err, "approving a draft", "")
 	}
 	return c.seeOther(w, r, v, policyRevisionURL(have.ID), ui.Say("Revision {1} is published and in force.", strconv.FormatInt(have.ID, 10)))
+}
+
+// notInForceYet is the answer where a revision is published and recorded, and
+// could not be put in force: to do it again would be another revision.
+func notInForceYet(id int64, err error) error {
+	return &ui.Error{Status: http.StatusServiceUnavailable, Code: "not_in_force", Title: "Published, and not in force yet", Err: fmt.Errorf("putting revision %d in force: %w", id, err),
+		Detail: ui.Say("Revision {1} is published and recorded, but this gateway has not put it in force. What was in force before still is. Look at the policies again in a moment; the operational log says what is wrong.", strconv.FormatInt(id, 10))}
 }
 
 func (c *Console) returnDraft(w http.ResponseWriter, r *http.Request, v *visit) error {

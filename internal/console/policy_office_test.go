@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"strings"
@@ -18,8 +19,9 @@ import (
 // anything: say words what they wrote when it is read.
 type officeChanges struct {
 	*changetest.Memory
-	say  sampleText
-	fail error // of reading drafts
+	say   sampleText
+	fail  error // of reading drafts
+	stuck error // revisions are published, and cannot be put in force
 	// What is said about the signatures of revisions.
 	statement, fault map[int64]string
 }
@@ -81,6 +83,16 @@ func (c *officeChanges) Revision(ctx context.Context, id int64) (change.Revision
 	return c.revision(r), err
 }
 
+func (c *officeChanges) Approve(ctx context.Context, actor directory.Actor, id int64, seal string) (change.Revision, error) {
+	r, err := c.Memory.Approve(ctx, actor, id, seal)
+	return r, cmp.Or(err, c.stuck)
+}
+
+func (c *officeChanges) RollBackAlone(ctx context.Context, actor directory.Actor, to int64, reason string) (change.Revision, error) {
+	r, err := c.Memory.RollBackAlone(ctx, actor, to, reason)
+	return r, cmp.Or(err, c.stuck)
+}
+
 // officeStudio finds at once what is planted in a set, and tries nothing.
 type officeStudio struct {
 	*studio.Runner
@@ -115,8 +127,8 @@ func (s *officeStudio) Check(ctx context.Context, a studio.CheckRequest) (studio
 }
 
 const (
-	officeHours = "package ringfence.all\n\nimport rego.v1\n\n# Nobody works at night.\ndeny contains reason if {\n\thour := time.clock(input.request.time_ns)[0]\n\thour < 6\n\treason := {\"code\": \"office_hours\", \"message\": \"It is night.\", \"help\": \"Come back at six.\"}\n}\n"
-	noExports   = "package ringfence.clusters.claims\n\nimport rego.v1\n\ndeny contains reason if {\n\tinput.request.path[0] == \"export\"\n\treason := {\"code\": \"no_export\", \"message\": \"Exports are closed.\", \"help\": \"Ask the owner.\"}\n}\n"
+	officeHours = "package ringfence.all\n\nimport rego.v2\n\n# Nobody works at night.\ndeny contains reason if {\n\thour := time.clock(input.request.time_ns)[0]\n\thour < 6\n\treason := {\"code\": \"office_hours\", \"message\": \"It is night.\", \"help\": \"Come back at six.\"}\n}\n"
+	noExports   = "package ringfence.clusters.claims\n\nimport rego.v2\n\ndeny contains reason if {\n\tinput.request.path[0] == \"export\"\n\treason := {\"code\": \"no_export\", \"message\": \"Exports are closed.\", \"help\": \"Ask the owner.\"}\n}\n"
 )
 
 // Drafts of the office, by what they are for.

@@ -117,6 +117,9 @@ func (c *Console) rollBackAlone(w http.ResponseWriter, r *http.Request, v *visit
 		if err == nil {
 			return c.seeOther(w, r, v, policyRevisionURL(have.ID), ui.Say("Revision {1} is in force, with the policies of revision {2}. Every administrator and approver is told.", strconv.FormatInt(have.ID, 10), strconv.FormatInt(to.ID, 10)))
 		}
+		if have.ID != 0 {
+			return notInForceYet(have.ID, err)
+		}
 		words, ok := c.changeWords(r, v, 0, err)
 		if !ok || errors.Is(err, change.ErrNotFound) {
 			return c.changeError(r, v, 0, err, "rolling back alone")

@@ -448,3 +448,13 @@ func TestPolicies_Unavailable(t *testing.T) {
 	shows(t, o.get("ada", "/console/policies"), http.StatusServiceUnavailable, "Nothing was changed")
 	shows(t, o.get("abe", "/console/"), http.StatusOK)
 }
+
+// A revision that is published and could not be put in force is not said to
+// have failed: whoever tried again would publish another one.
+func TestPolicies_PublishedNotInForce(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.changes.stuck = http.ErrServerClosed
+	seal := seenBy(o.get("abe", draftPath(draftReview, "")), "approve")
+	shows(t, o.post("abe", draftPath(draftReview, "approve"), url.Values{"seen": {seal}}), http.StatusServiceUnavailable, "Revision 5 is published and recorded, but this gateway has not put it in force")
+	shows(t, o.post("abe", "/console/policies/revisions/1/rollback-alone", url.Values{"reason": {"Locked out."}}), http.StatusServiceUnavailable, "Revision 6 is published and recorded")
+}

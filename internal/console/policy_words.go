@@ -148,6 +148,8 @@ func (c *Console) changeWords(r *http.Request, v *visit, id int64, err error) (u
 	switch {
 	case errors.Is(err, change.ErrReadOnly):
 		return c.readOnlyWords(), true
+	case errors.Is(err, change.ErrTampered):
+		return "Nothing was done: what is kept of that revision is not what was signed when it was published, and nothing is built upon it. Choose another revision, and have somebody find out who changed the store.", true
 	case errors.Is(err, change.ErrState):
 		return "Nothing was done: the draft is no longer at a point where this can be done. What stands below is how it is now.", true
 	case errors.Is(err, directory.ErrNotAllowed):
