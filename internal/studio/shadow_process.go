@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"sync"
+	"time"
 )
 
 // A process is a child that answers many lines.
@@ -18,17 +19,23 @@ type process struct {
 	once  sync.Once
 }
 
+// endless is for a child that goes on until somebody stops it.
+const endless = 365 * 24 * time.Hour
+
 // start starts a child with one thing to do. Kill it afterwards.
 func (r *Runner) start(kind string, body any) (*process, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("asking for %s: %w", kind, err)
 	}
-	line, err := json.Marshal(ask{Kind: kind, Limits: r.cfg.Limits, Body: b})
+	limits := r.cfg.Limits
+	limits.Time = endless
+	line, err := json.Marshal(ask{Kind: kind, Limits: limits, Body: b})
 	if err != nil {
 		return nil, fmt.Errorf("asking for %s: %w", kind, err)
 	}
 	p := &process{cmd: r.cfg.Command()}
+	p.cmd.Env = append(environment(), p.cmd.Env...)
 	p.cmd.Stderr = &p.words
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("starting the child process: %w", err)
@@ -43,7 +50,7 @@ func (r *Runner) start(kind string, body any) (*process, error) {
 	}
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
 		p.kill()
-		return nil, ended(p.words.String(), err)
+		return nil, ended(p.words.bytes(), err)
 	}
 	return p, nil
 }
@@ -53,7 +60,7 @@ func (p *process) next() (m message, err error) {
 	line, err := p.lines.ReadBytes('\n')
 	if err != nil {
 		p.kill()
-		return m, ended(p.words.String(), err)
+		return m, ended(p.words.bytes(), err)
 	}
 	if err := json.Unmarshal(line, &m); err != nil {
 		return m, fmt.Errorf("reading from the child process: %w", err)
