@@ -66,6 +66,8 @@ type gateway struct {
 	certs   *certs.Manager
 	studio  *studio.Runner
 	shadows *shadows
+	changes *store.Changes
+	effects effects
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -119,6 +121,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.shadows = newShadows(g)
+	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -136,6 +139,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.db != nil && g.engine != nil {
+		g.countEffects(context.Background())
 	}
 	if g.log != nil && g.db != nil {
 		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
@@ -159,6 +165,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.loadPolicies(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
+	g.tookForce(ctx, src)
 	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
@@ -167,8 +174,8 @@ func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.S
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
 	}
-	m, err := db.Policies(ctx)
-	return rego.Source(m), err
+	r, err := storedPolicies(ctx, cfg, db)
+	return rego.Source(r.Modules), err
 }
 
 // readPolicies reads the configured folder. One without a policy is more
@@ -259,7 +266,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Shadows: consoleShadows{g}, InForce: g.inForce, LogFolder: paths{cfg.Data}.log(), Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Shadows: consoleShadows{g}, InForce: g.inForce, LogFolder: paths{cfg.Data}.log(), Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -273,7 +280,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -429,6 +436,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
+	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
 		g.policiesLoaded(ctx, src, after)

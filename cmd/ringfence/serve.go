@@ -184,6 +184,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
 	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
@@ -356,6 +357,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
 	takeKeys()
+	g.tookForce(ctx, src)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
 		g.policiesLoaded(ctx, src, after)

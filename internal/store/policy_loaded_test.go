@@ -1,10 +1,6 @@
 package store
 
-import (
-	"testing"
-
-	"github.com/ringfence/ringfence/internal/directory"
-)
+import "testing"
 
 // TestNotePolicies_KeepsTheModulesBehindARevision, whether they were published
 // or came from a folder, once for each build.
@@ -12,10 +8,7 @@ func TestNotePolicies_KeepsTheModulesBehindARevision(t *testing.T) {
 	db := filled(t)
 	ctx := t.Context()
 	published := map[string]string{"all/a.rego": "package ringfence.all\n"}
-	id, err := db.PublishPolicies(ctx, directory.Actor{Account: "operator"}, published, "first")
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := publishAlone(t, db, published).ID
 	folder := map[string]string{"all/b.rego": "package ringfence.all\n"}
 	for _, c := range []struct {
 		p     LoadedPolicies
