@@ -53,7 +53,7 @@ func newTrialOffice(t *testing.T) *trialOffice {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.StopTrials)
-	ada := directory.Actor{Account: "ada", Email: "ada@example.com"}
+	ada := officeAda
 	d, err := o.changes.Begin(t.Context(), ada, "Open the secrets", "The quarter is over.")
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestReplay_Faults(t *testing.T) {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": studioHead + "allow if input.subjct\n"}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": studioHead + "allow if input.subjct\n"}}); err != nil {
 		t.Fatal(err)
 	}
 	o.filled()
@@ -322,7 +322,7 @@ func TestMatrix_Page(t *testing.T) {
 		t.Errorf("%+v, %v", d.Figures, err)
 	}
 	closed := studioHead + `deny contains {"code": "closed", "message": "That is closed.", "help": "Ask."} if input.resource.cluster == "claims"` + "\n"
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/quarter.rego": closed}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/quarter.rego": closed}}); err != nil {
 		t.Fatal(err)
 	}
 	o.post("rae", matrixPath, url.Values{"draft": {"1"}, "source": {"198.51.100.24"}})
@@ -442,7 +442,7 @@ func TestShadow_Page(t *testing.T) {
 			t.Errorf("%q: %d", of, w.Code)
 		}
 	}
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": changetest.Broken}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": changetest.Broken}}); err != nil {
 		t.Fatal(err)
 	}
 	if w := o.post("ada", shadowPath, start); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "all/play.rego:1: broken") {
@@ -452,3 +452,5 @@ func TestShadow_Page(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+var officeAda = directory.Actor{Account: "ada", Email: "ada@example.com"}
