@@ -32,6 +32,7 @@ var deskPages = []struct{ name, as, target string }{
 	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
 	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?effect=deny&since=24h&type=request"}, {"log-none", "rae", "/console/log?text=nowhere"}, {"log-fault", "rae", "/console/log?since=yesterday&status=99"},
 	{"log-status", "rae", "/console/log?status=5xx"}, {"entry", "rae", "/console/log/1"}, {"entry-denied", "rae", "/console/log/5"}, {"entry-outcome", "rae", "/console/log/2"}, {"entry-facts", "rae", "/console/log/0"},
+	{"policy-try", "abe", "/console/policies/try"}, {"policy-try-entry", "rae", "/console/policies/try?entry=5"}, {"entry-explained", "rae", "/console/log/5?explain=yes"},
 }
 
 // TestConsolePages_Looks makes every page of the console over full data and

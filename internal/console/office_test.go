@@ -20,6 +20,7 @@ import (
 	"github.com/ringfence/ringfence/auth/authtest"
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -283,7 +284,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Status: o.status, Studio: studio.New(studio.Config{}), Sets: officeSets{}, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/studio"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Changes is change control over policies, as pages use it. Every method that
@@ -54,6 +55,8 @@ type Changes interface {
 // Studio tries policies out; see [studio.Runner].
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
+
+	Try(ctx context.Context, a studio.TryRequest) (policy.Explanation, error)
 
 	// Replay and Matrix must say how far they are by tell.
 	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)

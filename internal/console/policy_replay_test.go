@@ -47,7 +47,7 @@ func newTrialOffice(t *testing.T) *trialOffice {
 	o.shadows = &memoryShadows{now: o.Now}
 	o.log = accesslogtest.New(t, 0)
 	c := o.Console.Config
-	c.Changes, c.Studio, c.Shadows, c.Log, c.LogFolder = o.changes, o, o.shadows, o.log.Log, o.log.Dir
+	c.Changes, c.Studio, c.Shadows, c.Log, c.LogFolder, c.Sets = o.changes, trialStudio{runner, o}, o.shadows, o.log.Log, o.log.Dir, nil
 	var err error
 	if o.office.Console, err = New(c); err != nil {
 		t.Fatal(err)
@@ -67,21 +67,19 @@ func newTrialOffice(t *testing.T) *trialOffice {
 // runner runs jobs in this process.
 var runner = studio.New(studio.Config{})
 
-func (o *trialOffice) Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error) {
-	return runner.Check(ctx, a)
+// trialStudio runs jobs in this process; replays wait where the office says so.
+type trialStudio struct {
+	*studio.Runner
+	o *trialOffice
 }
 
-func (o *trialOffice) Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error) {
-	return runner.Matrix(ctx, a, tell)
-}
-
-func (o *trialOffice) Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error) {
-	if o.block != nil {
+func (s trialStudio) Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error) {
+	if s.o.block != nil {
 		tell(studio.Progress{Done: 40, Total: 100})
 		select {
 		case <-ctx.Done():
 			return studio.ReplayResult{}, ctx.Err()
-		case <-o.block:
+		case <-s.o.block:
 		}
 	}
 	return runner.Replay(ctx, a, tell)

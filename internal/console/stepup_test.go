@@ -48,6 +48,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",
 		"POST /console/agreements/new": ask, "POST /console/agreements/{name}/edit": ask, "POST /console/agreements/{name}/remove": ask,
+		"POST /console/policies/try":  "changes nothing",
 		"POST /console/people/invite": ask, "POST /console/people/{id}/edit": ask, "POST /console/people/{id}/invite": ask, "POST /console/people/{id}/disable": ask,
 		"POST /console/people/{id}/enable": ask, "POST /console/people/{id}/reset": ask,
 		"POST /console/people/{id}/sessions/end": ends, "POST /console/people/{id}/sessions/{session}/end": ends, "POST /console/sessions/{session}/end": ends,

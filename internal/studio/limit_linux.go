@@ -18,13 +18,15 @@ func confineSystem(l Limits) error {
 	// Whatever runs out of memory on this machine, this process goes first. A
 	// sandbox may forbid it: then the limits below are all there is.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
-	processor := uint64(l.Time/time.Second+1) * uint64(runtime.NumCPU())
-	for resource, most := range map[int]uint64{
+	bounds := map[int]uint64{
 		unix.RLIMIT_DATA:  uint64(l.Memory + overhead),
-		unix.RLIMIT_CPU:   processor, // should the gateway not be there to end it
 		unix.RLIMIT_CORE:  0,
 		unix.RLIMIT_FSIZE: 0,
-	} {
+	}
+	if l.Time > 0 { // should the gateway not be there to end it
+		bounds[unix.RLIMIT_CPU] = uint64(l.Time/time.Second+1) * uint64(runtime.NumCPU())
+	}
+	for resource, most := range bounds {
 		var now unix.Rlimit
 		if err := unix.Getrlimit(resource, &now); err != nil {
 			return err

@@ -42,6 +42,10 @@ func handle[A, R any](do func(context.Context, A, func(Progress)) (R, error)) jo
 // gateway, it ends the process: what is under way may not look at its context.
 // The caller has lowered its own priority; Serve sets the limits.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	return serve(ctx, in, out, confine)
+}
+
+func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits) error) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	line, err := lines.ReadBytes('\n')
 	if err != nil {
