@@ -65,9 +65,9 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
-	shadows *shadows
 	changes *store.Changes
 	effects effects
+	shadows *shadows
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -122,8 +122,8 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
-	g.shadows = newShadows(g)
 	g.buildChanges()
+	g.shadows = newShadows(g)
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -270,8 +270,8 @@ func (g *gateway) buildConsole() error {
 		Mail: post,
 		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Status: consoleStatus{g}, UI: pages,
 		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
-		Changes: consoleChanges{g.changes, g},
 		Shadows: consoleShadows{g},
+		Changes: consoleChanges{g.changes, g},
 		Sets:    consoleSets{g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego/regotest"
 )
 
@@ -26,7 +28,9 @@ func publishUnchecked(t testing.TB, data, module string) {
 			t.Error(err)
 		}
 	}()
-	if _, err := d.db.PublishPolicies(context.WithoutCancel(t.Context()), operator, map[string]string{"all/hostile.rego": module}, "a test"); err != nil {
+	modules := map[string]string{"all/hostile.rego": module}
+	found := &change.Checked{Of: policy.Revision(modules)} // nothing, as if it were harmless
+	if _, err := d.changes(found).PublishAlone(context.WithoutCancel(t.Context()), operator, modules, found, "Hostile", "a test"); err != nil {
 		t.Fatal(err)
 	}
 }
