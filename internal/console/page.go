@@ -95,6 +95,7 @@ var menu = []ui.NavGroup{
 	}},
 	{Title: "Policies", Items: []ui.NavItem{
 		{Label: "Policies", URL: "/console/policies"}, {Label: "Revisions", URL: "/console/policies/revisions"},
+		{Label: "Who reaches what", URL: matrixPath}, {Label: "Shadow", URL: shadowPath},
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},

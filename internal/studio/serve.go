@@ -15,6 +15,7 @@ import (
 var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
+	"matrix": handle(matrix),
 
 	"format": handle(formatModules),
 	"reach":  handle(reach),
@@ -24,7 +25,6 @@ var jobs = map[string]job{
 	"load":   handle(load),
 	"test":   handle(test),
 	"try":    handle(try),
-	"matrix": handle(matrix),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
