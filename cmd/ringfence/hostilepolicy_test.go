@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/policy"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ringfence/ringfence/internal/change"
-	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego/regotest"
 )
 
@@ -29,8 +29,8 @@ func publishUnchecked(t testing.TB, data, module string) {
 		}
 	}()
 	modules := map[string]string{"all/hostile.rego": module}
-	found := &change.Checked{Of: policy.Revision(modules)} // nothing, as if it were harmless
-	if _, err := d.changes(found).PublishAlone(context.WithoutCancel(t.Context()), operator, modules, found, "Hostile", "a test"); err != nil {
+	found := &change.Checked{Of: policy.Revision(modules), Revision: "unchecked"}
+	if _, err := d.changes(found).PublishAlone(context.WithoutCancel(t.Context()), operator, modules, found, "Unchecked", "a test"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -30,17 +30,17 @@ func (s consoleSets) Decided(ctx context.Context, revision string) (map[string]s
 	if rego.RevisionOf(nil) == revision {
 		return nil, true, nil
 	}
-	all, err := s.g.db.PolicyRevisions(ctx)
+	all, err := s.g.changes.Revisions(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	for _, r := range all {
-		m, ok, err := s.g.db.PoliciesOf(ctx, r.ID)
+		whole, err := s.g.changes.Revision(ctx, r.ID)
 		if err != nil {
 			return nil, false, err
 		}
-		if ok && rego.RevisionOf(m) == revision {
-			return m, true, nil
+		if rego.RevisionOf(whole.Modules) == revision {
+			return whole.Modules, true, nil
 		}
 	}
 	return nil, false, nil

@@ -183,8 +183,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
-	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}

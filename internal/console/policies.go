@@ -58,6 +58,10 @@ type Studio interface {
 
 	Try(ctx context.Context, a studio.TryRequest) (policy.Explanation, error)
 
+	// Reach and Format are for whoever writes: what is wrong with the set is in their results.
+	Reach(ctx context.Context, a studio.ReachRequest) (studio.ReachResult, error)
+	Format(ctx context.Context, a studio.FormatRequest) (studio.FormatResult, error)
+
 	// Replay and Matrix must say how far they are by tell.
 	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)
 	Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error)

@@ -23,6 +23,7 @@ type trial struct {
 	By      string // who began it
 	Started time.Time
 	Detail  any // what was asked, for the page
+	done    chan struct{}
 
 	mu       sync.Mutex
 	progress studio.Progress
@@ -105,9 +106,10 @@ func (k *trials) begin(ctx context.Context, t *trial, now func() time.Time, work
 	}
 	ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	k.last++
-	t.Number, t.Started = k.last, now()
+	t.Number, t.Started, t.done = k.last, now(), make(chan struct{})
 	k.all = append(k.all, t)
 	go func() {
+		defer close(t.done)
 		defer t.cancel()
 		result, err := work(ctx, t.tell)
 		if ctx.Err() != nil {

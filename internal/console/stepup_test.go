@@ -25,6 +25,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		own      = "ends or takes away something of one's own"
 		ends     = "only ends a session"
 		notYours = "sends on to a route that asks"
+		drafts   = "changes a draft, which is in force only once somebody else approved it with a fresh code"
+		tries    = "enforces nothing"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -41,6 +43,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
 		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
+		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
+		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",
@@ -53,6 +57,12 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/vendors/{name}/sessions/end": ask, "POST /console/sessions/end": ask,
 		"POST /console/engagements/new": ask, "POST /console/engagements/{name}/edit": ask, "POST /console/engagements/{name}/close": ask,
 		"POST /console/clusters/new": ask, "POST /console/clusters/{name}/edit": ask,
+		"POST /console/policies/revisions/{id}/rollback": ask, "POST /console/policies/revisions/{id}/rollback-alone": ask,
+		"POST /console/policies/drafts/{id}/submit": ask, "POST /console/policies/drafts/{id}/approve": ask,
+		"POST /console/policies/drafts/{id}/return": "only hinders a draft", "POST /console/policies/drafts/{id}/withdraw": "only hinders a draft",
+		"POST /console/policies/drafts/{id}/note": "says something", "POST /console/policies/drafts/{id}/rebase": "changes a draft, which others approve",
+		"POST /console/policies/new": drafts, "POST /console/policies/drafts/{id}/check": "changes nothing", "POST /console/policies/drafts/{id}/edit": drafts, "POST /console/policies/drafts/{id}/edit/about": drafts,
+		"POST /console/policies/drafts/{id}/edit/add": drafts, "POST /console/policies/drafts/{id}/edit/rename": drafts, "POST /console/policies/drafts/{id}/edit/delete": drafts,
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)

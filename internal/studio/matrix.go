@@ -96,11 +96,13 @@ type MatrixResult struct {
 	Moved   int         `json:"moved"`
 	Widened int         `json:"widened"` // cells in which something is allowed that was not
 	Rows    []MatrixRow `json:"rows"`
-	// Left counts rows beyond the first 20,000 that are not in Rows.
+	// Left counts rows beyond a bound that are not in Rows.
 	Left int `json:"left,omitempty"`
 }
 
-const maxMatrixRows = 20_000
+// maxMatrixAnswers bounds the answers of the rows that are listed, which go
+// through one line from the child.
+const maxMatrixAnswers = 100_000
 
 // Matrix asks for every cell what becomes of representative requests: reading,
 // writing and deleting, at the route's own path, at the paths of the assignment,
@@ -172,8 +174,12 @@ func (m *MatrixResult) sum() {
 	slices.SortStableFunc(m.Rows, func(a, b MatrixRow) int {
 		return cmp.Or(a.rank()-b.rank(), cmp.Compare(a.Email, b.Email), cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Route, b.Route))
 	})
-	if n := len(m.Rows); n > maxMatrixRows {
-		m.Rows, m.Left = m.Rows[:maxMatrixRows], n-maxMatrixRows
+	answers := 0
+	for i := range m.Rows {
+		if answers += len(m.Rows[i].Answers); answers > maxMatrixAnswers {
+			m.Rows, m.Left = m.Rows[:i], len(m.Rows)-i
+			return
+		}
 	}
 }
 

@@ -15,13 +15,16 @@ import (
 var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
+	"matrix": handle(matrix),
+
+	"format": handle(formatModules),
+	"reach":  handle(reach),
 
 	"cover":  handle(cover),
 	"decide": handle(decide),
 	"load":   handle(load),
 	"test":   handle(test),
 	"try":    handle(try),
-	"matrix": handle(matrix),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
@@ -57,6 +60,9 @@ func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits
 	}
 	if err := confine(a.Limits); err != nil {
 		return err
+	}
+	if a.Kind != "replay" {
+		lowerPriority(19)
 	}
 	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
 		enc := json.NewEncoder(out)

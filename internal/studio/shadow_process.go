@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"sync"
+	"time"
 )
 
 // A process is a child that answers many lines.
@@ -18,13 +19,18 @@ type process struct {
 	once  sync.Once
 }
 
+// endless is for a child that goes on until somebody stops it.
+const endless = 365 * 24 * time.Hour
+
 // start starts a child with one thing to do. Kill it afterwards.
 func (r *Runner) start(kind string, body any) (*process, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("asking for %s: %w", kind, err)
 	}
-	line, err := json.Marshal(ask{Kind: kind, Limits: r.cfg.Limits, Body: b})
+	limits := r.cfg.Limits
+	limits.Time = endless
+	line, err := json.Marshal(ask{Kind: kind, Limits: limits, Body: b})
 	if err != nil {
 		return nil, fmt.Errorf("asking for %s: %w", kind, err)
 	}

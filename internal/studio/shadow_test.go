@@ -1,9 +1,9 @@
 package studio
 
 import (
+	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,28 +14,8 @@ import (
 	"github.com/ringfence/ringfence/rego"
 )
 
-// TestShadowChild is the child process of the tests below, and no test itself.
-func TestShadowChild(t *testing.T) {
-	switch os.Getenv("RINGFENCE_TEST_SHADOW") {
-	case "":
-		t.Skip("run by other tests")
-	case "dies":
-		os.Exit(3)
-	}
-	if err := Serve(t.Context(), os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-func shadowChild(mode string) func() *exec.Cmd {
-	return func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestShadowChild$")
-		cmd.Env = append(os.Environ(), "RINGFENCE_TEST_SHADOW="+mode)
-		return cmd
-	}
-}
+// silent is a child that ends at once and says nothing.
+func silent() *exec.Cmd { return exec.Command(os.Args[0], "-test.run=^$") }
 
 // asked is the input and today's decision of one request of kim's.
 func asked(t *testing.T, e *rego.Engine, facts *policy.Document, method string, n int) (*policy.Input, policy.Decision) {
@@ -60,9 +40,9 @@ func TestShadow_Differences(t *testing.T) {
 		t.Fatal(err)
 	}
 	facts := claimsFacts(t)
-	for name, config := range map[string]Config{"inline": {}, "child": {Command: shadowChild("serves")}} {
+	for name, runner := range map[string]*Runner{"inline": New(Config{}), "child": children(t, Limits{})} {
 		t.Run(name, func(t *testing.T) {
-			s := New(config).NewShadow(ShadowRequest{Modules: denyWhen(`input.request.method == "POST"`)})
+			s := runner.NewShadow(ShadowRequest{Modules: denyWhen(`input.request.method == "POST"`)})
 			const n = 300
 			for i := range n {
 				in, made := asked(t, e, facts, []string{"GET", "POST", "DELETE"}[i%3], i)
@@ -118,16 +98,16 @@ func TestShadow_DropsRatherThanWaits(t *testing.T) {
 // TestShadow_Ends: a set that cannot decide ends the shadow with the reason.
 func TestShadow_Ends(t *testing.T) {
 	for name, c := range map[string]struct {
-		config  Config
+		runner  *Runner
 		modules map[string]string
 		want    string
 	}{
-		"does not compile":          {Config{}, denyWhen("input.request.methd"), "methd"},
-		"does not compile in child": {Config{Command: shadowChild("serves")}, denyWhen("input.request.methd"), "methd"},
-		"dies":                      {Config{Command: shadowChild("dies")}, nil, "child process"},
+		"does not compile":          {New(Config{}), denyWhen("input.request.methd"), "methd"},
+		"does not compile in child": {children(t, Limits{}), denyWhen("input.request.methd"), "methd"},
+		"dies":                      {New(Config{Command: silent}), nil, "child process"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New(c.config).NewShadow(ShadowRequest{Modules: c.modules})
+			s := c.runner.NewShadow(ShadowRequest{Modules: c.modules})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err := s.Run(ctx, func(*ShadowDifference) {})
@@ -141,11 +121,11 @@ func TestShadow_Ends(t *testing.T) {
 // TestShadow_StopsWhileItWaits: the end of the context ends a shadow at once,
 // also one that has nothing to do.
 func TestShadow_StopsWhileItWaits(t *testing.T) {
-	for name, config := range map[string]Config{"inline": {}, "child": {Command: shadowChild("serves")}} {
+	for name, runner := range map[string]*Runner{"inline": New(Config{}), "child": children(t, Limits{})} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			go func() { done <- New(config).NewShadow(ShadowRequest{}).Run(ctx, func(*ShadowDifference) {}) }()
+			go func() { done <- runner.NewShadow(ShadowRequest{}).Run(ctx, func(*ShadowDifference) {}) }()
 			cancel()
 			select {
 			case err := <-done:
@@ -161,15 +141,13 @@ func TestShadow_StopsWhileItWaits(t *testing.T) {
 
 // TestServeShadow_Garbage: what is no request ends the child with words.
 func TestServeShadow_Garbage(t *testing.T) {
-	var out strings.Builder
-	unconfined := func(Limits) error { return nil }
-	if err := serve(t.Context(), strings.NewReader(`{"kind":"shadow","body":{}}`+"\n{]\n"), &out, unconfined); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(out.String(), "reading a request") {
-		t.Errorf("said %q", out.String())
-	}
-	if err := serve(t.Context(), strings.NewReader(`{"kind":"shadow","body":{}}`+"\n"), io.Discard, unconfined); err != nil {
-		t.Errorf("without a request: %v", err)
+	for in, want := range map[string]string{"{]": "reading a request", "": "", `{"facts":"x","document":[]}`: "reading facts"} {
+		var said message
+		if err := serveShadow(t.Context(), []byte("{}"), bufio.NewReader(strings.NewReader(in)), func(m message) error { said = m; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(said.Error, want) || (want == "") != (said.Error == "") {
+			t.Errorf("%q: said %q", in, said.Error)
+		}
 	}
 }
