@@ -63,7 +63,7 @@ func TestTry(t *testing.T) {
 func TestTry_Faults(t *testing.T) {
 	o := newOffice(t, plainText)
 	for _, change := range [][2]string{{"account", "nobody@example.com"}, {"cluster", "none"}, {"path", "reports"}, {"path", "/%zz"}, {"time", "noon"}, {"source", "home"},
-		{"headers", "cookie: a=b"}, {"factor-totp", "-1"}, {"credential", "charm"}, {"protocol", "smtp"}, {"set", "draft:7"}, {"set", "x"}} {
+		{"headers", "cookie: a=b"}, {"factor-totp", "-1"}, {"credential", "charm"}, {"protocol", "smtp"}, {"set", "draft:97"}, {"set", "x"}} {
 		w := o.do("ada", http.MethodPost, tryPath, tryValuesOf(change[0], change[1]), "Sec-Fetch-Site", "same-origin")
 		if w.Code != http.StatusUnprocessableEntity || strings.Contains(w.Body.String(), "How it is decided") {
 			t.Errorf("%v: status %d", change, w.Code)
