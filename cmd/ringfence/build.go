@@ -65,6 +65,7 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	bundles *bundles // nil: policies come from no bundle
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -76,6 +77,8 @@ type gateway struct {
 	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
+	// policyAt is when the policies in force were loaded, in nanoseconds.
+	policyAt atomic.Int64
 	// configFault is why the newest configuration is not in force, for readiness.
 	configFault atomic.Pointer[string]
 	// stopping makes readiness fail while the gateway drains.
@@ -147,6 +150,9 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if g.engine, err = rego.NewEngine(rego.Config{Deadline: decisionDeadline, Logger: g.logger}); err != nil {
 		return err
 	}
+	if err = g.buildBundles(ctx); err != nil {
+		return err
+	}
 	src, err := policySource(ctx, cfg, g.db)
 	if err != nil {
 		return err
@@ -154,6 +160,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.engine.Load(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
+	g.policyAt.Store(time.Now().UnixNano())
 	return nil
 }
 
@@ -161,6 +168,9 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.Source, error) {
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
+	}
+	if cfg.PolicyBundle.Enabled() {
+		return bundledPolicies(ctx, cfg)
 	}
 	m, err := db.Policies(ctx)
 	return rego.Source(m), err
@@ -405,6 +415,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
+	g.policyAt.Store(time.Now().UnixNano())
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
 		g.recordPolicy(ctx, "policy.loaded", after, "")

@@ -23,6 +23,7 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyBundle(),
 		newPolicyPublish(),
 	)
 	return cmd
@@ -127,6 +128,9 @@ func newPolicyPublish() *cobra.Command {
 			err = func() error {
 				if d.cfg.Policies != "" {
 					return &hintError{fmt.Errorf("publishing: policies come from the folder %s", d.cfg.Policies), "Change the files there, or take 'policies' out of the configuration."}
+				}
+				if d.cfg.PolicyBundle.Enabled() {
+					return &hintError{errors.New("publishing: policies come from a bundle"), "Publish a new bundle, or take 'policy_bundle' out of the configuration."}
 				}
 				if _, err := d.db.PublishPolicies(ctx, operator, src, reason); err != nil {
 					return err
