@@ -414,7 +414,9 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
-	g.policyFault.Store(nil)
+	if g.bundles == nil { // of a bundle, poll says what is wrong
+		g.policyFault.Store(nil)
+	}
 	g.policyAt.Store(time.Now().UnixNano())
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)

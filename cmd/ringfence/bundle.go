@@ -202,14 +202,13 @@ func (b *bundles) force(ctx context.Context, g *gateway) error {
 	if err != nil {
 		return err
 	}
-	if last.Number == b.forced {
-		g.policyFault.Store(nil)
-		return nil
+	if last.Number != b.forced {
+		if err := g.refresh(ctx, map[string]bool{store.KindPolicy: true}); err != nil {
+			return err
+		}
+		b.forced = last.Number
 	}
-	if err := g.refresh(ctx, map[string]bool{store.KindPolicy: true}); err != nil {
-		return err
-	}
-	b.forced = last.Number
+	g.policyFault.Store(nil)
 	return nil
 }
 
