@@ -46,12 +46,14 @@ func (x *exchange) decide() bool {
 	t := time.Now()
 	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
 	deciding := time.Since(t)
+	decided := x.decision.Effect
 	if x.decision.Effect == policy.Allow {
 		if d := unenforceable(x.decision.Obligations); d != nil {
 			x.decision.Effect = policy.Deny
 			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], *d)
 		}
 	}
+	x.keepInput(decided)
 	if !x.writeRecord(deciding) {
 		return false
 	}
