@@ -14,6 +14,10 @@ import (
 var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
+
+	"knockout":  handle(knockout),
+	"mutants":   handle(mutants),
+	"unreached": handle(unreached),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
