@@ -24,6 +24,8 @@ func newPolicy() *cobra.Command {
 		newPolicyKnockout(),
 		newPolicyDiff(),
 		newPolicyBundle(),
+		newPolicyMutants(),
+		newPolicyUnreached(),
 		newPolicyPublish(),
 	)
 	return cmd

@@ -25,16 +25,22 @@ type GapRequest struct {
 	Before uint64 `json:"before,omitempty"`
 }
 
+// What the jobs find, by the names that pages use.
+type (
+	KnockoutReport = rego.KnockoutReport
+	MutantReport   = rego.MutantReport
+)
+
 // Knockout takes each field that the policies read away from the denials of
 // their tests and of the log. Progress counts entries of the log. The reading of
 // the log is not recorded here, nor by the other methods of this kind.
-func (r *Runner) Knockout(ctx context.Context, a GapRequest, tell func(Progress)) (rego.KnockoutReport, error) {
+func (r *Runner) Knockout(ctx context.Context, a GapRequest, tell func(Progress)) (KnockoutReport, error) {
 	return call[rego.KnockoutReport](ctx, r, r.long, "knockout", a, tell)
 }
 
 // Mutants changes the policies in small ways and says which changes neither
 // their tests nor recorded requests notice. Progress counts changes.
-func (r *Runner) Mutants(ctx context.Context, a GapRequest, tell func(Progress)) (rego.MutantReport, error) {
+func (r *Runner) Mutants(ctx context.Context, a GapRequest, tell func(Progress)) (MutantReport, error) {
 	return call[rego.MutantReport](ctx, r, r.long, "mutants", a, tell)
 }
 
