@@ -66,6 +66,9 @@ type gateway struct {
 	certs   *certs.Manager
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
+	forced  atomic.Pointer[forced]
+	changes *store.Changes
+	effects effects
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -77,8 +80,6 @@ type gateway struct {
 	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
-	// policyAt is when the policies in force were loaded, in nanoseconds.
-	policyAt atomic.Int64
 	// configFault is why the newest configuration is not in force, for readiness.
 	configFault atomic.Pointer[string]
 	// stopping makes readiness fail while the gateway drains.
@@ -117,6 +118,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
+	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -134,6 +136,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.db != nil && g.engine != nil {
+		g.countEffects(context.Background())
 	}
 	if g.log != nil && g.db != nil {
 		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
@@ -160,7 +165,7 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if _, err = g.engine.Load(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
-	g.policyAt.Store(time.Now().UnixNano())
+	g.tookForce(ctx, src)
 	return nil
 }
 
@@ -172,8 +177,8 @@ func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.S
 	if cfg.PolicyBundle.Enabled() {
 		return bundledPolicies(ctx, cfg)
 	}
-	m, err := db.Policies(ctx)
-	return rego.Source(m), err
+	r, err := storedPolicies(ctx, cfg, db)
+	return rego.Source(r.Modules), err
 }
 
 // readPolicies reads the configured folder. One without a policy is more
@@ -264,7 +269,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -278,7 +283,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -418,7 +423,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	if g.bundles == nil { // of a bundle, poll says what is wrong
 		g.policyFault.Store(nil)
 	}
-	g.policyAt.Store(time.Now().UnixNano())
+	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
 		g.recordPolicy(ctx, "policy.loaded", after, "")

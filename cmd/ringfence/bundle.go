@@ -223,23 +223,29 @@ func (b *bundles) say(ctx context.Context, g *gateway, fault string) {
 	g.recordPolicy(ctx, "policy.refused", g.engine.Revision(), fault)
 }
 
-// policyOrigin says where the policies in force come from.
-func (g *gateway) policyOrigin() change.Origin {
-	cfg := g.cfg.Load()
-	o := change.Origin{Kind: "console"}
+// originOf says where a configuration has policies come from.
+func originOf(cfg *config.Config) change.Origin {
 	switch {
 	case cfg.Policies != "":
-		o.Kind, o.Place = "folder", cfg.Policies
-	case g.bundles != nil:
-		o.Kind, o.Place = "bundle", g.bundles.keeper.Place()
+		return change.Origin{Kind: "folder", Place: cfg.Policies}
+	case cfg.PolicyBundle.Enabled():
+		return change.Origin{Kind: "bundle", Place: bundle.Place(cfg.PolicyBundle.File, cfg.PolicyBundle.URL)}
 	}
-	if f := g.policyFault.Load(); f != nil {
-		o.Fault = *f
+	return change.Origin{Kind: "console"}
+}
+
+// forced is which policies this process enforces, and since when.
+type forced struct {
+	revision string
+	at       time.Time
+}
+
+// noteForce notes that a set was loaded, which may be the one from before.
+func (g *gateway) noteForce() {
+	revision := g.engine.Revision()
+	if was := g.forced.Load(); was == nil || was.revision != revision {
+		g.forced.Store(&forced{revision, time.Now().UTC()})
 	}
-	if ns := g.policyAt.Load(); ns > 0 {
-		o.At = time.Unix(0, ns).UTC()
-	}
-	return o
 }
 
 // checkBundle looks at the bundle that is published, and keeps nothing.
@@ -259,5 +265,5 @@ func checkBundle(ctx context.Context, cfg *config.Config) (rego.Source, string, 
 	if err != nil && policyFaults(err) == nil {
 		return nil, "", err
 	}
-	return b.Modules, fmt.Sprintf("policy bundle: %s has a good signature and revision %s (%s)", k.Place(), strings.TrimSpace(b.Revision), plural(len(b.Modules), "file")), nil
+	return b.Modules, fmt.Sprintf("policy bundle: %s has a good signature and revision %s (%s)", bundle.Place(cfg.PolicyBundle.File, cfg.PolicyBundle.URL), strings.TrimSpace(b.Revision), plural(len(b.Modules), "file")), nil
 }

@@ -27,6 +27,9 @@ func newPolicy() *cobra.Command {
 		newPolicyMutants(),
 		newPolicyUnreached(),
 		newPolicyPublish(),
+		newPolicyRollback(),
+		newPolicyRevisions(),
+		newPolicyDrafts(),
 	)
 	return cmd
 }
@@ -94,15 +97,19 @@ func describeReport(r rego.Report) string {
 
 func newPolicyPublish() *cobra.Command {
 	var t target
-	var reason string
+	var p publication
 	var empty bool
 	cmd := &cobra.Command{
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
 			"running gateway within a second. A set that does not compile, whose tests fail, or in\n" +
 			"which a missing field lifts a denial (see knockout) changes nothing. Where the configuration names a policies folder, that folder rules\n" +
-			"and publish refuses.",
-		Example: "  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
+			"and publish refuses.\n\n" +
+			"No second person is asked: every administrator and approver is told. With --draft the\n" +
+			"folder becomes a draft, which an approver reads and publishes on the console. The\n" +
+			"configuration can demand that (policy_changes).",
+		Example: "  ringfence policy publish deploy/policy --draft --title 'Office hours' --reason 'nobody works at night' --config /etc/ringfence/config.yaml\n" +
+			"  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			src, err := rego.ReadFolder(args[0])
@@ -127,6 +134,7 @@ func newPolicyPublish() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var said string
 			err = func() error {
 				if d.cfg.Policies != "" {
 					return &hintError{fmt.Errorf("publishing: policies come from the folder %s", d.cfg.Policies), "Change the files there, or take 'policies' out of the configuration."}
@@ -134,7 +142,7 @@ func newPolicyPublish() *cobra.Command {
 				if d.cfg.PolicyBundle.Enabled() {
 					return &hintError{errors.New("publishing: policies come from a bundle"), "Publish a new bundle, or take 'policy_bundle' out of the configuration."}
 				}
-				if _, err := d.db.PublishPolicies(ctx, operator, src, reason); err != nil {
+				if said, err = d.publish(ctx, src, report, p); err != nil {
 					return err
 				}
 				return d.settle(ctx)
@@ -142,12 +150,14 @@ func newPolicyPublish() *cobra.Command {
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", report.Revision, plural(len(src), "file"))
+			fmt.Fprintln(cmd.ErrOrStderr(), said)
 			return nil
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "published by command", "why, in a `sentence` that is recorded")
+	p.flags(cmd)
+	cmd.Flags().StringVar(&p.title, "title", "Published by command", "what it is, in a few `words`")
+	cmd.Flags().StringVar(&p.reason, "reason", "published by command", "why, in a `sentence` that is recorded")
 	cmd.Flags().BoolVar(&empty, "empty", false, "publish although the folder holds no policy: none is in force then")
 	return cmd
 }

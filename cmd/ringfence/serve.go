@@ -183,6 +183,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
@@ -326,11 +327,11 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	if g.bundles == nil { // of a bundle, poll says what is wrong
 		g.policyFault.Store(nil)
 	}
-	g.policyAt.Store(time.Now().UnixNano())
 	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
 	takeKeys()
+	g.tookForce(ctx, src)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
 		g.recordPolicy(ctx, "policy.loaded", after, "")

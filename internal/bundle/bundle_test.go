@@ -234,7 +234,7 @@ func TestKeeper_HTTPS(t *testing.T) {
 	if _, err := take(t, k); !errors.Is(err, ErrUnchanged) || p.asked.Load() != 2 {
 		t.Errorf("the same again: %v after %d requests", err, p.asked.Load())
 	}
-	if got := k.Place(); got != p.URL+"/b.tar.gz" {
+	if got := Place(cfg.File, cfg.URL); got != p.URL+"/b.tar.gz" {
 		t.Errorf("the place is said to be %s", got)
 	}
 	write(t, token, []byte("changed"))

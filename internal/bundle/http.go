@@ -95,12 +95,12 @@ func readToken(name string) (string, error) {
 	return token, nil
 }
 
-// Place is where bundles come from, for people: without the parts of an
+// Place is where a bundle comes from, for people: without the parts of an
 // address that may hold a secret.
-func (k *Keeper) Place() string {
-	u, err := url.Parse(k.cfg.URL)
-	if k.cfg.File != "" || err != nil {
-		return k.cfg.File
+func Place(file, address string) string {
+	u, err := url.Parse(address)
+	if file != "" || err != nil {
+		return file
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	return u.String()

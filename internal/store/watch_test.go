@@ -48,9 +48,7 @@ func TestWatch_OwnChangesAtOnce(t *testing.T) {
 	got := watch(t, db, time.Hour) // the poll never comes
 	apply(t, db, &directory.Directory{Vendors: []directory.Vendor{{Name: "northwind", Title: "N", Owner: exampleFile(t).Vendors[0].Owner}}}, false)
 	expect(t, got, "directory outbox")
-	if _, err := db.PublishPolicies(t.Context(), operator, map[string]string{"a": "b"}, ""); err != nil {
-		t.Fatal(err)
-	}
+	publishAlone(t, db, map[string]string{"all/a.rego": "b"})
 	expect(t, got, "outbox policy")
 }
 
