@@ -247,12 +247,12 @@ func (k *Knocker) judge(ctx context.Context, s *set, input *ast.Term) (policy.De
 	if err != nil {
 		return policy.Decision{}, true
 	}
-	return decided(answer, input), true
+	return effective(answer, input), true
 }
 
-// decided is what the gateway makes of an answer: a code that is too old is a
+// effective is what the gateway makes of an answer: a code that is too old is a
 // challenge, and anything that cannot be read a denial.
-func decided(answer, input *ast.Term) policy.Decision {
+func effective(answer, input *ast.Term) policy.Decision {
 	d, err := decode(answer)
 	if err != nil {
 		return policy.Decision{}

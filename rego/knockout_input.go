@@ -127,7 +127,7 @@ func overlay(base, over map[string]any) {
 
 // stale returns an input in which every factor was given that many seconds ago.
 func stale(t *ast.Term, age int64) *ast.Term {
-	return edit(t, []string{"subject", "factors"}, func(factors *ast.Term) *ast.Term {
+	return editAt(t, []string{"subject", "factors"}, func(factors *ast.Term) *ast.Term {
 		o, ok := factors.Value.(ast.Object)
 		if !ok {
 			return factors
@@ -138,8 +138,8 @@ func stale(t *ast.Term, age int64) *ast.Term {
 	})
 }
 
-// edit returns t with what is at path made another.
-func edit(t *ast.Term, path []string, with func(*ast.Term) *ast.Term) *ast.Term {
+// editAt returns t with what is at path made another.
+func editAt(t *ast.Term, path []string, with func(*ast.Term) *ast.Term) *ast.Term {
 	if len(path) == 0 {
 		return with(t)
 	}
@@ -150,7 +150,7 @@ func edit(t *ast.Term, path []string, with func(*ast.Term) *ast.Term) *ast.Term 
 	out := ast.NewObject()
 	o.Foreach(func(key, value *ast.Term) {
 		if key.Value.Compare(ast.String(path[0])) == 0 {
-			value = edit(value, path[1:], with)
+			value = editAt(value, path[1:], with)
 		}
 		out.Insert(key, value)
 	})

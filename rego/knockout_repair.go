@@ -56,7 +56,7 @@ func (k *Knocker) closes(ctx context.Context, f *found, text string) bool {
 		return false
 	}
 	answer, err := k.engine.evaluate(ctx, s, f.without, nil)
-	return err == nil && decided(answer, f.without).Effect != policy.Allow
+	return err == nil && effective(answer, f.without).Effect != policy.Allow
 }
 
 // besides writes a rule that gives the same where the field is missing: under

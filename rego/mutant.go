@@ -127,7 +127,7 @@ func (m *Mutator) decide(ctx context.Context, s *set, input *ast.Term) policy.De
 	if err != nil {
 		return policy.Decision{Reasons: []policy.Reason{{Code: policy.ReasonPolicyError}}}
 	}
-	return decided(answer, input)
+	return effective(answer, input)
 }
 
 // Run tries every mutant on the tests and the recorded requests. tell hears

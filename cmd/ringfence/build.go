@@ -78,6 +78,9 @@ type gateway struct {
 	// syncing admits one refresh of the state above at a time; requests never take it.
 	syncing sync.Mutex
 	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
+	// loading admits one policy set after another, so that the newest stays. A
+	// set takes as long as its tests: what revokes access never waits for it.
+	loading sync.Mutex
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
 	// configFault is why the newest configuration is not in force, for readiness.
@@ -105,6 +108,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		}
 		return g, err
 	}
+	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildPolicy(ctx); err != nil {
 		return g, err
 	}
@@ -117,7 +121,6 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
-	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
@@ -162,11 +165,11 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = g.engine.Load(ctx, src); err != nil {
+	if _, err = g.loadPolicies(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
 	g.tookForce(ctx, src)
-	return nil
+	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
 // policySource reads the administrators' policies from where the configuration says.
@@ -347,13 +350,24 @@ func readSnapshot(ctx context.Context, db *store.DB, cfg *config.Config) (*direc
 // become durable before the change takes effect. What fails stays due and is
 // tried again by retry.
 func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
+	policies, err := g.refreshState(ctx, kinds)
+	if policies { // a faulty set is not tried again
+		err = errors.Join(err, g.refreshPolicy(ctx))
+	}
+	g.recheck()
+	return err
+}
+
+// refreshState puts everything but policies in force, and reports whether they
+// are due too.
+func (g *gateway) refreshState(ctx context.Context, kinds map[string]bool) (policies bool, err error) {
 	g.syncing.Lock()
 	defer g.syncing.Unlock()
 	for k := range kinds {
 		g.due[k] = true
 	}
 	if _, err := g.db.Drain(ctx, g.log.Record); err != nil {
-		return fmt.Errorf("recording changes: %w", err)
+		return false, fmt.Errorf("recording changes: %w", err)
 	}
 	due := g.due
 	g.due = map[string]bool{}
@@ -370,11 +384,10 @@ func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
 	if due[store.KindDirectory] || due[store.KindSession] {
 		again(store.KindSession, g.auth.Reload(ctx))
 	}
-	if due[store.KindPolicy] { // last: a faulty set never holds up a revocation, and is not tried again
-		errs = append(errs, g.refreshPolicy(ctx))
+	if due[store.KindPolicy] {
+		g.recheck() // the rest does not wait for a new set
 	}
-	g.proxy.Recheck()
-	return errors.Join(errs...)
+	return due[store.KindPolicy], errors.Join(errs...)
 }
 
 // retry tries again what could not be put in force, such as while the log's
@@ -412,10 +425,15 @@ func (g *gateway) refreshDirectory(ctx context.Context) error {
 
 // refreshPolicy swaps the policy set, or keeps the old one and says why.
 func (g *gateway) refreshPolicy(ctx context.Context) error {
+	g.loading.Lock()
+	defer g.loading.Unlock()
 	src, err := policySource(ctx, g.cfg.Load(), g.db)
 	before := g.engine.Revision()
 	if err == nil {
-		_, err = g.engine.Load(ctx, src)
+		_, err = g.loadPolicies(ctx, src)
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("loading policies: %w", err) // stopped, which says nothing about the set
 	}
 	if err != nil {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
@@ -426,7 +444,7 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	return nil
 }

@@ -258,12 +258,11 @@ func checkBundle(ctx context.Context, cfg *config.Config) (rego.Source, string, 
 	if err != nil {
 		return nil, "", err
 	}
-	holes, err := rego.Knockout(ctx, b.Modules)
-	if err == nil && len(holes.Holes) > 0 {
-		err = fmt.Errorf("knocking out fields: %s", holes.Holes[0])
-	}
-	if err != nil && policyFaults(err) == nil {
+	// What does not compile or pass its tests is told by whoever goes on with it.
+	if r, err := commandTrial().Check(ctx, studio.CheckRequest{Modules: b.Modules}); err != nil {
 		return nil, "", err
+	} else if len(r.Knockout.Holes) > 0 {
+		return nil, "", fmt.Errorf("knocking out fields: %s", r.Knockout.Holes[0])
 	}
 	return b.Modules, fmt.Sprintf("policy bundle: %s has a good signature and revision %s (%s)", bundle.Place(cfg.PolicyBundle.File, cfg.PolicyBundle.URL), strings.TrimSpace(b.Revision), plural(len(b.Modules), "file")), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego"
 )
@@ -26,6 +27,7 @@ func newPolicy() *cobra.Command {
 		newPolicyBundle(),
 		newPolicyMutants(),
 		newPolicyUnreached(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 		newPolicyRollback(),
 		newPolicyRevisions(),
@@ -44,7 +46,7 @@ func newPolicyTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := rego.Check(cmd.Context(), src)
+			report, err := commandTrial().Test(cmd.Context(), src)
 			if asJSON {
 				if jerr := json.NewEncoder(cmd.OutOrStdout()).Encode(report); jerr != nil {
 					return jerr
@@ -119,7 +121,7 @@ func newPolicyPublish() *cobra.Command {
 			if len(src) == 0 && !empty {
 				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "Name the folder that holds all/ and clusters/. To do away with every policy, say so with --empty."}
 			}
-			report, err := rego.Check(ctx, src)
+			report, err := commandTrial().Test(ctx, src)
 			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
@@ -165,7 +167,7 @@ func newPolicyPublish() *cobra.Command {
 func newDecide() *cobra.Command {
 	var t target
 	var file, folder string
-	var explain bool
+	var explain, asJSON bool
 	cmd := &cobra.Command{
 		Use: "decide", Short: "Decide one input offline and print the decision", Args: exactly(),
 		Long: "Decide reads one policy input as JSON (go doc ./policy describes it) and prints what\n" +
@@ -189,29 +191,25 @@ func newDecide() *cobra.Command {
 					return err
 				}
 			}
-			e, err := rego.NewEngine(rego.Config{})
+			d, err := commandTrial().Decide(ctx, studio.TryRequest{Modules: src, Input: in})
 			if err != nil {
-				return err
-			}
-			if _, err := e.Load(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			if explain {
-				_, lines, err := e.Explain(ctx, in)
-				if err != nil {
-					return err
-				}
-				for _, l := range lines {
-					fmt.Fprintln(cmd.ErrOrStderr(), plain(l))
-				}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			if !explain {
+				return out.Encode(d.Decision)
 			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(e.Decide(ctx, in))
+			if asJSON {
+				return out.Encode(d)
+			}
+			return errors.Join(printExplanation(cmd.ErrOrStderr(), &d), out.Encode(d.Decision))
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().StringVarP(&file, "file", "f", "-", "the input's JSON `file`, - for standard input")
 	cmd.Flags().StringVar(&folder, "policies", "", "decide with this policy `folder`")
-	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which conditions failed")
+	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which rules were considered, and which condition failed with which values")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "with --explain: print the explanation, with the decision in it, as JSON")
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringfence/ringfence/internal/durable"
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/rego"
 )
 
@@ -30,10 +31,10 @@ func newPolicyBundle() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := rego.Check(ctx, src); err != nil {
+			if _, err := commandTrial().Test(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			holes, err := rego.Knockout(ctx, src)
+			holes, err := commandTrial().Knockout(ctx, studio.GapRequest{Modules: src}, nil)
 			if err != nil {
 				return err
 			}

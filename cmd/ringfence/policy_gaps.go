@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -68,18 +67,10 @@ func (s *logSpan) knockout(cmd *cobra.Command, src rego.Source) (rego.KnockoutRe
 	if err != nil {
 		return rego.KnockoutReport{}, err
 	}
-	if !s.log {
-		return rego.Knockout(cmd.Context(), src)
-	}
-	if _, err := rego.Check(cmd.Context(), src); err != nil { // says it with its places
+	if _, err := commandTrial().Test(cmd.Context(), src); err != nil { // says it with its places
 		return rego.KnockoutReport{}, err
 	}
-	return trialRunner().Knockout(cmd.Context(), a, progressOn(cmd))
-}
-
-// trialRunner runs a job of a command in a process of its own.
-func trialRunner() *studio.Runner {
-	return studio.New(studio.Config{Command: policyWorker, Logger: slog.New(slog.DiscardHandler)})
+	return commandTrial().Knockout(cmd.Context(), a, progressOn(cmd))
 }
 
 // progressOn shows progress where a person watches.
@@ -149,10 +140,10 @@ func newPolicyMutants() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := rego.Check(cmd.Context(), src); err != nil {
+			if _, err := commandTrial().Test(cmd.Context(), src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			r, err := trialRunner().Mutants(cmd.Context(), a, progressOn(cmd))
+			r, err := commandTrial().Mutants(cmd.Context(), a, progressOn(cmd))
 			if err != nil {
 				return err
 			}
@@ -206,10 +197,10 @@ func newPolicyUnreached() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := rego.Check(ctx, src); err != nil {
+			if _, err := commandTrial().Test(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			r, err := trialRunner().Unreached(ctx, a, progressOn(cmd))
+			r, err := commandTrial().Unreached(ctx, a, progressOn(cmd))
 			if err != nil {
 				return err
 			}

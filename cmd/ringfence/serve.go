@@ -231,13 +231,41 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	}
 }
 
-// watch puts changes by other processes in force.
+// watch puts changes by other processes in force. Policies are beside the
+// rest: their tests may take a minute.
 func (g *gateway) watch(ctx context.Context) error {
-	return g.db.Watch(ctx, watchEvery, func(kinds map[string]bool) {
+	refresh := func(kinds map[string]bool) {
 		if err := g.refresh(ctx, kinds); err != nil && ctx.Err() == nil {
 			g.logger.Error("putting a change in force", "err", err)
 		}
+	}
+	policies := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-policies:
+				refresh(map[string]bool{store.KindPolicy: true})
+			}
+		}
 	})
+	group.Go(func() error {
+		return g.db.Watch(ctx, watchEvery, func(kinds map[string]bool) {
+			if kinds[store.KindPolicy] {
+				delete(kinds, store.KindPolicy)
+				select {
+				case policies <- struct{}{}:
+				default: // what waits will read the newest
+				}
+			}
+			if len(kinds) > 0 {
+				refresh(kinds)
+			}
+		})
+	})
+	return group.Wait()
 }
 
 // plainServer answers on the unencrypted port: ACME challenges, and redirects
@@ -321,7 +349,9 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	before := g.engine.Revision()
-	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
+	g.loading.Lock()
+	defer g.loading.Unlock()
+	if _, err := g.loadPolicies(ctx, src); err != nil { // the last step that can fail
 		return g.refusePolicies(ctx, err)
 	}
 	if g.bundles == nil { // of a bundle, poll says what is wrong
@@ -334,7 +364,7 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	g.tookForce(ctx, src)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	g.proxy.Recheck()
 	g.logger.Info("reloaded", "revision", g.engine.Revision())

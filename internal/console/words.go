@@ -213,6 +213,7 @@ var actionNames = map[string]ui.Text{
 	"log.query":          "searched the access log",
 	"log.entry":          "read an entry of the access log",
 	"log.export":         "exported the access log",
+	"log.replay":         "had recorded requests decided again",
 	"log.tail":           "followed the access log",
 	"start":              "the gateway opened the log",
 	"recovered":          "an unfinished write was dropped",

@@ -86,7 +86,7 @@ func (c *Changes) revisionOf(ctx context.Context, tx *sql.Tx, id int64) (*change
 	if err != nil {
 		return nil, fmt.Errorf("reading revision %d: %w", id, err)
 	}
-	modules, err := texts(ctx, tx, `SELECT name, source FROM policy_module WHERE revision = ?`, id)
+	modules, err := modulesOf(ctx, tx, id)
 	if err != nil {
 		return nil, fmt.Errorf("reading revision %d: %w", id, err)
 	}

@@ -58,12 +58,7 @@ func newReplayer(ctx context.Context, a ReplayRequest) (*replayer, error) {
 	var err error
 	if a.Recorded != nil {
 		p.recorded = map[string]*rego.Judge{}
-		for revision, modules := range a.Recorded {
-			if p.recorded[revision], err = rego.NewJudge(ctx, modules); err != nil {
-				return nil, fmt.Errorf("the policies of revision %s: %w", revision, err)
-			}
-		}
-		return p, nil
+		return p, p.compileRecorded(ctx)
 	}
 	if p.old, err = rego.NewJudge(ctx, a.Old); err != nil {
 		return nil, fmt.Errorf("the old policies: %w", err)
@@ -72,6 +67,23 @@ func newReplayer(ctx context.Context, a ReplayRequest) (*replayer, error) {
 		return nil, fmt.Errorf("the new policies: %w", err)
 	}
 	return p, nil
+}
+
+// compileRecorded compiles each set that entries can name. One that this build
+// refuses, as a later one may, is kept as nil.
+func (p *replayer) compileRecorded(ctx context.Context) error {
+	p.recorded = map[string]*rego.Judge{}
+	for revision, modules := range p.req.Recorded {
+		j, err := rego.NewJudge(ctx, modules)
+		if unlessFound(err) != nil {
+			return fmt.Errorf("the policies of revision %s: %w", revision, err)
+		}
+		p.recorded[revision] = j
+		if j != nil && p.recorded[j.Revision()] == nil && p.req.Recorded[j.Revision()] == nil {
+			p.recorded[j.Revision()] = j
+		}
+	}
+	return nil
 }
 
 // run goes through the log once, with a worker a core.
@@ -188,9 +200,13 @@ func (p *replayer) entry(ctx context.Context, t *tally, e *accesslog.Entry, doc 
 
 // againstRecord compares what was decided with what is decided now by the same policies.
 func (p *replayer) againstRecord(ctx context.Context, t *tally, e *accesslog.Entry, in *policy.Input, withheld []string) error {
-	j := p.recorded[e.Revision]
+	j, known := p.recorded[e.Revision]
 	if j == nil {
-		t.unfit[UnfitRevision]++
+		cause := UnfitRevision
+		if known {
+			cause = UnfitPolicies
+		}
+		t.unfit[cause]++
 		return nil
 	}
 	if t.reads(e, withheld, j) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -18,6 +19,12 @@ var jobs = map[string]job{
 	"knockout":  handle(knockout),
 	"mutants":   handle(mutants),
 	"unreached": handle(unreached),
+
+	"cover":  handle(cover),
+	"decide": handle(decide),
+	"load":   handle(load),
+	"test":   handle(test),
+	"try":    handle(try),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
@@ -34,8 +41,9 @@ func handle[A, R any](do func(context.Context, A, func(Progress)) (R, error)) jo
 }
 
 // Serve reads one job from in, does it and writes progress and result to out.
-// It returns when the job is done or in ends, which it does with the gateway.
-// The caller has lowered its own priority; Serve sets the limits on memory.
+// It returns when the job is done. When in ends, which it does with the
+// gateway, it ends the process: what is under way may not look at its context.
+// The caller has lowered its own priority; Serve sets the limits.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	line, err := lines.ReadBytes('\n')
@@ -46,11 +54,12 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return fmt.Errorf("reading what is asked: %w", err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	if err := confine(a.Limits); err != nil {
+		return err
+	}
 	go func() {
 		_, _ = lines.ReadByte() // nothing comes: this returns when the gateway is gone
-		cancel()
+		os.Exit(1)
 	}()
 	var mu sync.Mutex
 	enc := json.NewEncoder(out)
