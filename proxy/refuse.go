@@ -46,16 +46,19 @@ func (x *exchange) decide() bool {
 	t := time.Now()
 	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
 	deciding := time.Since(t)
-	decided := x.decision.Effect
+	made := x.decision
 	if x.decision.Effect == policy.Allow {
 		if d := unenforceable(x.decision.Obligations); d != nil {
 			x.decision.Effect = policy.Deny
 			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], *d)
 		}
 	}
-	x.keepInput(decided)
+	x.keepInput(made.Effect)
 	if !x.writeRecord(deciding) {
 		return false
+	}
+	if x.h.Watcher != nil {
+		x.h.Watcher.Watch(&x.input, made, x.index)
 	}
 	switch x.decision.Effect {
 	case policy.Allow:
@@ -85,7 +88,7 @@ func (x *exchange) writeRecord(deciding time.Duration) bool {
 	index, err := x.h.Recorder.Record(x.r.Context(), x.fillRecord())
 	x.h.metrics.Decided(x.request.Cluster, x.decision.Effect, deciding, time.Since(t))
 	if err == nil {
-		x.entry = x.entryName(index)
+		x.index, x.entry = index, x.entryName(index)
 		return true
 	}
 	level := slog.LevelError

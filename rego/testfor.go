@@ -41,7 +41,7 @@ func TestFor(in *policy.Input, cluster string, d policy.Decision) (name, text st
 	}
 	name = fmt.Sprintf("%s/recorded_%s_test.rego", place, id)
 	text = fmt.Sprintf("# A recorded request: %s %s on %s at %s.\npackage %s\n\nimport rego.v2\n\ntest_recorded_%s if {\n\tdecision := data.ringfence.main.decision with input as %s\n%s}\n",
-		commentText(in.Request.Method), oneLine(in.Request.RawPath), oneLine(in.Resource.Cluster), oneLine(in.Request.Time), pkg, id, b, expected(d))
+		commentText(in.Request.Method), commentText(in.Request.RawPath), commentText(in.Resource.Cluster), commentText(in.Request.Time), pkg, id, b, expected(d))
 	out, err := Format(Source{name: text})
 	if err != nil {
 		return "", "", fmt.Errorf("writing the test: %w", err)

@@ -67,6 +67,7 @@ type gateway struct {
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
 	forced  atomic.Pointer[forced]
+	shadows *shadows
 	changes *store.Changes
 	effects effects
 	console *console.Console
@@ -121,6 +122,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
+	g.shadows = newShadows(g)
 	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
@@ -272,7 +274,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Shadows: consoleShadows{g}, InForce: g.inForce, LogFolder: paths{cfg.Data}.log(), Status: consoleStatus{g}, UI: pages,
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -286,7 +288,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -386,6 +388,9 @@ func (g *gateway) refreshState(ctx context.Context, kinds map[string]bool) (poli
 	}
 	if due[store.KindPolicy] {
 		g.recheck() // the rest does not wait for a new set
+	}
+	if due[store.KindShadow] {
+		g.shadows.look()
 	}
 	return due[store.KindPolicy], errors.Join(errs...)
 }

@@ -27,6 +27,7 @@ func newPolicy() *cobra.Command {
 		newPolicyBundle(),
 		newPolicyMutants(),
 		newPolicyUnreached(),
+		newPolicyMatrix(),
 		newPolicyReplay(),
 		newPolicyPublish(),
 		newPolicyRollback(),

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -70,23 +69,7 @@ func (s *logSpan) knockout(cmd *cobra.Command, src rego.Source) (rego.KnockoutRe
 	if _, err := commandTrial().Test(cmd.Context(), src); err != nil { // says it with its places
 		return rego.KnockoutReport{}, err
 	}
-	return commandTrial().Knockout(cmd.Context(), a, progressOn(cmd))
-}
-
-// progressOn shows progress where a person watches.
-func progressOn(cmd *cobra.Command) func(studio.Progress) {
-	f, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	return func(p studio.Progress) {
-		if p.Total > 0 {
-			fmt.Fprintf(f, "\r%3d %%\r", 100*p.Done/p.Total)
-		}
-	}
+	return commandTrial().Knockout(cmd.Context(), a, progressOn(cmd.ErrOrStderr(), "done"))
 }
 
 func printHole(w io.Writer, h rego.Hole) error {
@@ -143,7 +126,7 @@ func newPolicyMutants() *cobra.Command {
 			if _, err := commandTrial().Test(cmd.Context(), src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			r, err := commandTrial().Mutants(cmd.Context(), a, progressOn(cmd))
+			r, err := commandTrial().Mutants(cmd.Context(), a, progressOn(cmd.ErrOrStderr(), "done"))
 			if err != nil {
 				return err
 			}
@@ -200,7 +183,7 @@ func newPolicyUnreached() *cobra.Command {
 			if _, err := commandTrial().Test(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			r, err := commandTrial().Unreached(ctx, a, progressOn(cmd))
+			r, err := commandTrial().Unreached(ctx, a, progressOn(cmd.ErrOrStderr(), "done"))
 			if err != nil {
 				return err
 			}

@@ -183,6 +183,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
@@ -212,6 +213,7 @@ func ended(ctx context.Context, err error) error {
 func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
+	g.console.StopTrials()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()

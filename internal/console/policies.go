@@ -54,4 +54,26 @@ type Changes interface {
 // Studio tries policies out; see [studio.Runner].
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
+
+	// Replay and Matrix must say how far they are by tell.
+	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)
+	Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error)
+
+	// Knockout, Mutants and Unreached likewise.
+	Knockout(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.KnockoutReport, error)
+	Mutants(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.MutantReport, error)
+	Unreached(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.UnreachedResult, error)
+}
+
+// Shadows is what decides beside the policies in force. Every method that
+// changes something must record it.
+type Shadows interface {
+	// Shadows returns those that are kept, the newest first, without modules.
+	Shadows(ctx context.Context) ([]change.Shadow, error)
+	// Differences returns the groups of requests that a shadow decided otherwise, in the order to show.
+	Differences(ctx context.Context, id int64) ([]change.Difference, error)
+	// Start has the modules of s decide; change.ErrShadowRuns while others do, *change.FaultyError where they cannot.
+	Start(ctx context.Context, actor directory.Actor, s change.Shadow) (change.Shadow, error)
+	// Stop ends a shadow.
+	Stop(ctx context.Context, actor directory.Actor, id int64) error
 }

@@ -25,6 +25,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		own      = "ends or takes away something of one's own"
 		ends     = "only ends a session"
 		notYours = "sends on to a route that asks"
+		tries    = "enforces nothing"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -41,6 +42,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
 		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
+		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
+		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",

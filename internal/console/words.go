@@ -89,6 +89,8 @@ var nouns = map[string]func(n int) ui.Text{
 	"byte":       func(n int) ui.Text { return ui.Count(n, "{1} byte", "{1} bytes") },
 	"cluster":    func(n int) ui.Text { return ui.Count(n, "{1} cluster", "{1} clusters") },
 	"engagement": func(n int) ui.Text { return ui.Count(n, "{1} engagement", "{1} engagements") },
+	"group":      func(n int) ui.Text { return ui.Count(n, "{1} group", "{1} groups") },
+	"row":        func(n int) ui.Text { return ui.Count(n, "{1} row", "{1} rows") },
 	"entry":      func(n int) ui.Text { return ui.Count(n, "{1} entry", "{1} entries") },
 	"mail":       func(n int) ui.Text { return ui.Count(n, "{1} mail", "{1} mails") },
 	"person":     func(n int) ui.Text { return ui.Count(n, "{1} person", "{1} people") },

@@ -31,6 +31,15 @@ type (
 	MutantReport   = rego.MutantReport
 )
 
+// Kinds of changes, as codes in a [MutantReport].
+const (
+	MutantDropped    = rego.MutantDropped
+	MutantComparison = rego.MutantComparison
+	MutantNegation   = rego.MutantNegation
+	MutantConstant   = rego.MutantConstant
+	MutantMember     = rego.MutantMember
+)
+
 // Knockout takes each field that the policies read away from the denials of
 // their tests and of the log. Progress counts entries of the log. The reading of
 // the log is not recorded here, nor by the other methods of this kind.

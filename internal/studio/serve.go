@@ -15,6 +15,7 @@ import (
 var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
+	"matrix": handle(matrix),
 
 	"knockout":  handle(knockout),
 	"mutants":   handle(mutants),
@@ -56,6 +57,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	if err := confine(a.Limits); err != nil {
 		return err
+	}
+	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
+		enc := json.NewEncoder(out)
+		return serveShadow(ctx, a.Body, lines, func(m message) error { return enc.Encode(m) })
 	}
 	go func() {
 		_, _ = lines.ReadByte() // nothing comes: this returns when the gateway is gone
