@@ -114,7 +114,7 @@ func (s namedSet) rules() string { return policy.Revision(s.Modules) }
 
 // gapDays is the choice of how much of the log a job looks at.
 func gapDays(kind string) ui.Field {
-	u := ui.Field{Name: "days", Label: "Recorded requests of", Options: []ui.Option{
+	u := ui.Field{Name: "days_" + kind, Label: "Recorded requests of", Options: []ui.Option{
 		{Value: "7", Label: "the last 7 days"}, {Value: "30", Label: "the last 30 days", Selected: true}, {Value: "90", Label: "the last 90 days"}}}
 	if kind != "unreached" {
 		u.Options = append(u.Options, ui.Option{Value: "0", Label: "no day: the unit tests alone"})
@@ -175,7 +175,8 @@ func (c *Console) beginGap(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return err
 	}
-	kind, days := r.PostForm.Get("kind"), r.PostForm.Get("days")
+	kind := r.PostForm.Get("kind")
+	days := r.PostForm.Get("days_" + kind)
 	if !slices.Contains(gapKinds, kind) || !slices.Contains([]string{"0", "7", "30", "90"}, days) || kind == "unreached" && days == "0" || about != (trialSet{}) && c.Changes == nil {
 		return ui.NotFound()
 	}
