@@ -102,7 +102,7 @@ func (t *story) asked(w *told) []*told {
 // rulesOf returns the rules that a reference reads.
 func (t *story) rulesOf(r ast.Ref) []*ast.Rule {
 	var out []*ast.Rule
-	for _, rule := range t.compiler.GetRulesDynamic(r) {
+	for _, rule := range t.compiler.GetRulesDynamicWithOpts(r, ast.RulesOptions{}) {
 		for ; rule != nil; rule = rule.Else {
 			out = append(out, rule)
 		}

@@ -41,7 +41,7 @@ func TestFor(in *policy.Input, cluster string, d policy.Decision) (name, text st
 	}
 	name = fmt.Sprintf("%s/recorded_%s_test.rego", place, id)
 	text = fmt.Sprintf("# A recorded request: %s %s on %s at %s.\npackage %s\n\nimport rego.v2\n\ntest_recorded_%s if {\n\tdecision := data.ringfence.main.decision with input as %s\n%s}\n",
-		commentText(in.Request.Method), commentText(in.Request.RawPath), commentText(in.Resource.Cluster), commentText(in.Request.Time), pkg, id, b, expected(d))
+		commentLine(in.Request.Method), commentLine(in.Request.RawPath), commentLine(in.Resource.Cluster), commentLine(in.Request.Time), pkg, id, b, expected(d))
 	out, err := Format(Source{name: text})
 	if err != nil {
 		return "", "", fmt.Errorf("writing the test: %w", err)
@@ -74,8 +74,8 @@ func expected(d policy.Decision) string {
 	return lines + fmt.Sprintf("\t{r.code | some r in decision.reasons} == {%s}\n", strings.Join(slices.Compact(codes), ", "))
 }
 
-// commentText makes text that a client chose fit for a comment.
-func commentText(s string) string {
+// commentLine makes text that a client chose fit for a comment.
+func commentLine(s string) string {
 	if len(s) > 200 {
 		s = s[:200]
 	}

@@ -82,6 +82,8 @@ type gateway struct {
 	// loading admits one policy set after another, so that the newest stays. A
 	// set takes as long as its tests: what revokes access never waits for it.
 	loading sync.Mutex
+	// inForce is what the engine decides by.
+	inForce atomic.Pointer[policySet]
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
 	// configFault is why the newest configuration is not in force, for readiness.
@@ -274,7 +276,11 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Changes: consoleChanges{g.changes, g}, Shadows: consoleShadows{g}, InForce: g.inForce, LogFolder: paths{cfg.Data}.log(), Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Status: consoleStatus{g}, UI: pages,
+		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
+		Shadows: consoleShadows{g},
+		Sets:    consoleSets{g},
+		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -288,7 +294,8 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth, Watcher: g.shadows,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Watcher:        g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,

@@ -132,7 +132,8 @@ func recordedPolicies(ctx context.Context, d *deployment) (map[string]map[string
 		sets[p.Revision] = p.Modules
 		noted[p.Policies] = true
 	}
-	revisions, err := d.db.PolicyRevisions(ctx)
+	changes := d.db.Changes(changesConfig(d.cfg))
+	revisions, err := changes.Revisions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +141,11 @@ func recordedPolicies(ctx context.Context, d *deployment) (map[string]map[string
 		if noted[r.ID] {
 			continue
 		}
-		modules, ok, err := d.db.PoliciesOf(ctx, r.ID)
+		whole, err := changes.Revision(ctx, r.ID)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			sets[fmt.Sprintf("policy:%d", r.ID)] = modules
-		}
+		sets[fmt.Sprintf("policy:%d", r.ID)] = whole.Modules
 	}
 	sets["none"] = nil // the stock policies alone
 	return sets, nil

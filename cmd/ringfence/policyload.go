@@ -17,7 +17,17 @@ func (g *gateway) loadPolicies(ctx context.Context, src rego.Source) (string, er
 			return "", err
 		}
 	}
-	return g.engine.LoadTested(ctx, src)
+	revision, err := g.engine.LoadTested(ctx, src)
+	if err == nil {
+		g.inForce.Store(&policySet{src, revision})
+	}
+	return revision, err
+}
+
+// A policySet is the modules that an engine's revision was made of.
+type policySet struct {
+	modules  rego.Source
+	revision string
 }
 
 // commandTrial is where commands try policies: within the limits of the

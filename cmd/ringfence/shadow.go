@@ -263,9 +263,3 @@ func (c consoleShadows) Stop(ctx context.Context, actor directory.Actor, id int6
 	}
 	return c.g.refresh(ctx, map[string]bool{store.KindShadow: true})
 }
-
-// inForce returns the modules that are to be in force, from where the
-// configuration says.
-func (g *gateway) inForce(ctx context.Context) (map[string]string, error) {
-	return policySource(ctx, g.cfg.Load(), g.db)
-}

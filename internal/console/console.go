@@ -30,12 +30,11 @@ type Config struct {
 	Changes    Changes
 	Studio     Studio
 	Shadows    Shadows
-	// InForce returns the modules that are to be in force, by file name.
-	InForce   func(context.Context) (map[string]string, error)
-	LogFolder string // of the access log, which replays read
-	Status    Status
-	Mail      Mail // nil: no mail is sent
-	UI        *ui.Renderer
+	Sets       Sets
+	LogFolder  string // of the access log, which replays read
+	Status     Status
+	Mail       Mail // nil: no mail is sent
+	UI         *ui.Renderer
 	// GateURL is where people sign in, such as https://gate.example.com. Its
 	// port, if any, is also the port of the clusters' hosts.
 	GateURL      string

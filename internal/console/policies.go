@@ -6,6 +6,7 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/studio"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Changes is change control over policies, as pages use it. Every method that
@@ -54,6 +55,12 @@ type Changes interface {
 // Studio tries policies out; see [studio.Runner].
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
+
+	Try(ctx context.Context, a studio.TryRequest) (policy.Explanation, error)
+
+	// Reach and Format are for whoever writes: what is wrong with the set is in their results.
+	Reach(ctx context.Context, a studio.ReachRequest) (studio.ReachResult, error)
+	Format(ctx context.Context, a studio.FormatRequest) (studio.FormatResult, error)
 
 	// Replay and Matrix must say how far they are by tell.
 	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)

@@ -47,13 +47,13 @@ func newTrialOffice(t *testing.T) *trialOffice {
 	o.shadows = &memoryShadows{now: o.Now}
 	o.log = accesslogtest.New(t, 0)
 	c := o.Console.Config
-	c.Changes, c.Studio, c.Shadows, c.Log, c.LogFolder = o.changes, o, o.shadows, o.log.Log, o.log.Dir
+	c.Changes, c.Studio, c.Shadows, c.Log, c.LogFolder, c.Sets = o.changes, trialStudio{runner, o}, o.shadows, o.log.Log, o.log.Dir, nil
 	var err error
 	if o.office.Console, err = New(c); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.StopTrials)
-	ada := directory.Actor{Account: "ada", Email: "ada@example.com"}
+	ada := officeAda
 	d, err := o.changes.Begin(t.Context(), ada, "Open the secrets", "The quarter is over.")
 	if err != nil {
 		t.Fatal(err)
@@ -67,21 +67,19 @@ func newTrialOffice(t *testing.T) *trialOffice {
 // runner runs jobs in this process.
 var runner = studio.New(studio.Config{})
 
-func (o *trialOffice) Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error) {
-	return runner.Check(ctx, a)
+// trialStudio runs jobs in this process; replays wait where the office says so.
+type trialStudio struct {
+	*studio.Runner
+	o *trialOffice
 }
 
-func (o *trialOffice) Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error) {
-	return runner.Matrix(ctx, a, tell)
-}
-
-func (o *trialOffice) Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error) {
-	if o.block != nil {
+func (s trialStudio) Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error) {
+	if s.o.block != nil {
 		tell(studio.Progress{Done: 40, Total: 100})
 		select {
 		case <-ctx.Done():
 			return studio.ReplayResult{}, ctx.Err()
-		case <-o.block:
+		case <-s.o.block:
 		}
 	}
 	return runner.Replay(ctx, a, tell)
@@ -274,7 +272,7 @@ func TestReplay_Faults(t *testing.T) {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": studioHead + "allow if input.subjct\n"}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": studioHead + "allow if input.subjct\n"}}); err != nil {
 		t.Fatal(err)
 	}
 	o.filled()
@@ -322,7 +320,7 @@ func TestMatrix_Page(t *testing.T) {
 		t.Errorf("%+v, %v", d.Figures, err)
 	}
 	closed := studioHead + `deny contains {"code": "closed", "message": "That is closed.", "help": "Ask."} if input.resource.cluster == "claims"` + "\n"
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/quarter.rego": closed}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/quarter.rego": closed}}); err != nil {
 		t.Fatal(err)
 	}
 	o.post("rae", matrixPath, url.Values{"draft": {"1"}, "source": {"198.51.100.24"}})
@@ -442,7 +440,7 @@ func TestShadow_Page(t *testing.T) {
 			t.Errorf("%q: %d", of, w.Code)
 		}
 	}
-	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": changetest.Broken}}); err != nil {
+	if _, err := o.changes.Save(t.Context(), officeAda, 1, 2, change.Edit{Write: map[string]string{"all/play.rego": changetest.Broken}}); err != nil {
 		t.Fatal(err)
 	}
 	if w := o.post("ada", shadowPath, start); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "all/play.rego:1: broken") {
@@ -452,3 +450,5 @@ func TestShadow_Page(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+var officeAda = directory.Actor{Account: "ada", Email: "ada@example.com"}

@@ -178,8 +178,6 @@ func (v *visit) example(index uint64, about trialSet) exampleLink {
 	return x
 }
 
-const tryPath = "/console/policies/try"
-
 func codesOf(list string) []string {
 	if list == "" {
 		return nil

@@ -247,10 +247,11 @@ func (c *Console) set(ctx context.Context, about trialSet) (namedSet, error) {
 	return out, err
 }
 
-// inForce returns the modules that are to be in force.
+// inForce returns the modules in force.
 func (c *Console) inForce(ctx context.Context) (map[string]string, error) {
-	if c.InForce != nil {
-		return c.InForce(ctx)
+	if c.Sets != nil {
+		m, _ := c.Sets.InForce()
+		return m, nil
 	}
 	all, err := c.Changes.Revisions(ctx)
 	if err != nil || len(all) == 0 {

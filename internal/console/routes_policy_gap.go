@@ -6,7 +6,7 @@ const gapsPath = "/console/policies/gaps"
 // or its tests. It is empty where nothing can try policies. Nothing here
 // changes anything.
 func (c *Console) gapRoutes() []route {
-	if c.Studio == nil || c.Changes == nil && c.InForce == nil {
+	if c.Studio == nil || c.Changes == nil {
 		return nil
 	}
 	return []route{

@@ -94,6 +94,7 @@ var nouns = map[string]func(n int) ui.Text{
 	"entry":      func(n int) ui.Text { return ui.Count(n, "{1} entry", "{1} entries") },
 	"mail":       func(n int) ui.Text { return ui.Count(n, "{1} mail", "{1} mails") },
 	"person":     func(n int) ui.Text { return ui.Count(n, "{1} person", "{1} people") },
+	"revision":   func(n int) ui.Text { return ui.Count(n, "{1} revision", "{1} revisions") },
 	"session":    func(n int) ui.Text { return ui.Count(n, "{1} session", "{1} sessions") },
 	"token":      func(n int) ui.Text { return ui.Count(n, "{1} machine or token", "{1} machines and tokens") },
 	"vendor":     func(n int) ui.Text { return ui.Count(n, "{1} vendor", "{1} vendors") },

@@ -99,16 +99,24 @@ func (c *Changes) revisionOf(ctx context.Context, tx *sql.Tx, id int64) (*change
 }
 
 // newest returns the newest revision, whatever is wrong with it; the zero one
-// where nothing was ever published.
+// where nothing was ever published. Where there was a newer one, the newest that
+// is left is not what is to be in force: that is wrong with it.
 func (c *Changes) newest(ctx context.Context, tx *sql.Tx) (*change.Revision, error) {
-	var id sql.NullInt64
-	if err := tx.QueryRowContext(ctx, `SELECT max(id) FROM policy_revision`).Scan(&id); err != nil {
+	var id, last int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT max(id) FROM policy_revision), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'policy_revision'), 0)`).Scan(&id, &last); err != nil {
 		return nil, fmt.Errorf("reading revisions: %w", err)
 	}
-	if !id.Valid {
-		return &change.Revision{}, nil
+	r := &change.Revision{}
+	if id > 0 {
+		var err error
+		if r, err = c.revisionOf(ctx, tx, id); err != nil {
+			return nil, err
+		}
 	}
-	return c.revisionOf(ctx, tx, id.Int64)
+	if last > id {
+		r.Fault = fmt.Sprintf("Revision %d was published after it and is gone.", last)
+	}
+	return r, nil
 }
 
 // sound returns the newest revision, if it is what was signed: a draft of

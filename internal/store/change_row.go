@@ -13,13 +13,14 @@ import (
 	"github.com/ringfence/ringfence/policy"
 )
 
-const selectDraft = `SELECT id, title, reason, state, base, back_to, version, hash, figures, created, changed FROM policy_draft `
+const selectDraft = `SELECT id, title, reason, state, base, back_to, version, hash, figures, created, changed,
+ EXISTS (SELECT 1 FROM policy_shadow s WHERE s.draft = policy_draft.id AND s.stopped IS NULL) FROM policy_draft `
 
 func scanDraft(r scanner) (change.Draft, error) {
 	var d change.Draft
 	var figures string
 	err := r.Scan(&d.ID, &d.Title, &d.Reason, (*string)(&d.State), &d.Base, &d.BackTo, &d.Version, &d.Hash, &figures,
-		(*instant)(&d.Created), (*instant)(&d.Changed))
+		(*instant)(&d.Created), (*instant)(&d.Changed), &d.Shadow)
 	if err == nil {
 		err = json.Unmarshal([]byte(figures), &d.Figures)
 	}

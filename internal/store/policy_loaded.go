@@ -86,7 +86,7 @@ func (db *DB) LoadedPolicies(ctx context.Context) ([]LoadedPolicies, error) {
 		if all[i].Policies == 0 {
 			continue
 		}
-		if all[i].Modules, err = modulesOf(ctx, tx, all[i].Policies); err != nil {
+		if all[i].Modules, err = texts(ctx, tx, `SELECT name, source FROM policy_module WHERE revision = ?`, all[i].Policies); err != nil {
 			return nil, err
 		}
 	}

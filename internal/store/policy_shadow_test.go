@@ -133,3 +133,26 @@ func TestShadow_OldOnesGo(t *testing.T) {
 		t.Errorf("%d groups are kept, %v", rows, err)
 	}
 }
+
+// TestShadow_DraftSaysSo: a draft says while it decides in shadow.
+func TestShadow_DraftSaysSo(t *testing.T) {
+	db := filled(t)
+	for _, want := range []bool{false, true, false} {
+		if _, err := db.writer.Exec(`INSERT OR IGNORE INTO policy_draft (id, title, reason, state, base, back_to, version, hash, figures, created, changed) VALUES (7, 'a', 'b', 'open', 0, 0, 1, 'h', '{}', 1, 1)`); err != nil {
+			t.Fatal(err)
+		}
+		d, err := scanDraft(db.read().QueryRow(selectDraft + `WHERE id = 7`))
+		if err != nil || d.Shadow != want {
+			t.Errorf("%v, %v, want %v", d.Shadow, err, want)
+		}
+		if want {
+			if err := db.StopShadow(t.Context(), operator, 1, ""); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if all, err := db.Shadows(t.Context()); err == nil && len(all) == 0 {
+			startShadow(t, db, operator)
+		}
+	}
+}

@@ -10,5 +10,8 @@ func confineSystem(Limits) error {
 	return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
-// LowerPriority gives this process the lowest priority.
-func LowerPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19) }
+// LowerPriority gives this process a low priority; [Serve] lowers it further
+// for all but a replay.
+func LowerPriority() { lowerPriority(10) }
+
+func lowerPriority(nice int) { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, nice) }

@@ -21,6 +21,9 @@ var jobs = map[string]job{
 	"mutants":   handle(mutants),
 	"unreached": handle(unreached),
 
+	"format": handle(formatModules),
+	"reach":  handle(reach),
+
 	"cover":  handle(cover),
 	"decide": handle(decide),
 	"load":   handle(load),
@@ -46,6 +49,10 @@ func handle[A, R any](do func(context.Context, A, func(Progress)) (R, error)) jo
 // gateway, it ends the process: what is under way may not look at its context.
 // The caller has lowered its own priority; Serve sets the limits.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	return serve(ctx, in, out, confine)
+}
+
+func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits) error) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	line, err := lines.ReadBytes('\n')
 	if err != nil {
@@ -57,6 +64,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	if err := confine(a.Limits); err != nil {
 		return err
+	}
+	if a.Kind != "replay" {
+		lowerPriority(19)
 	}
 	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
 		enc := json.NewEncoder(out)

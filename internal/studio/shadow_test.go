@@ -35,7 +35,7 @@ func claimsFacts(t *testing.T) *policy.Document {
 // TestShadow_Differences: what the other set decides otherwise is told with its
 // entry, in order, in a child process and without one.
 func TestShadow_Differences(t *testing.T) {
-	e, err := rego.NewEngine(rego.Config{})
+	e, err := rego.NewEngine(rego.Config{Deadline: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestShadow_Differences(t *testing.T) {
 // TestShadow_DropsRatherThanWaits: while the child does not keep up, what comes
 // is counted as dropped, and nobody waits.
 func TestShadow_DropsRatherThanWaits(t *testing.T) {
-	e, err := rego.NewEngine(rego.Config{})
+	e, err := rego.NewEngine(rego.Config{Deadline: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ var Hostile = map[string]string{
 	"nested and compared":   andAgain(doubling(`["a"]`, `[%[1]s, %[1]s]`, 34)) + `x34 == y34`,
 	"collected and printed": doubling(`["a"]`, `[%[1]s | some _ in [1, 2]]`, 34) + `count(sprintf("%v", [x34])) > 0`,
 	"reachable paths":       `g := {x: [y | some y in numbers.range(1, 400)] | some x in numbers.range(1, 400)}; count(graph.reachable_paths(g, {1})) > 0`,
+	"patched into itself":   patched("a") + patched("b") + `a == b`,
 	"large power":           `x := 1e2000; y := x * x; z := y * y; a := z * z; b := a * a; b > 0`,
 	"squares":               doubling(`12345678901234567890`, `%[1]s * %[1]s`, 34) + `x34 == 1`,
 	"factorial":             `product(numbers.range(1, 200000)) == 1`,
