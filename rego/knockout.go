@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -21,22 +20,42 @@ import (
 type Hole struct {
 	policy.Diagnostic
 	Rule  string `json:"rule"`  // such as "deny no_export"
-	Field string `json:"field"` // of the input, such as "request.headers.x-ticket"
+	Field string `json:"field"` // of the input, such as "request.headers.x-ticket" or "facts.agreements[].version"
+	// Repair is Rego that closes the hole: a rule to put beside the one above,
+	// or, for allow, a condition to add to it. It has been tried; empty where
+	// none was found that does.
+	Repair string `json:"repair,omitempty"`
+	// Entry is the index of a recorded denial that shows it; nil where a unit
+	// test does.
+	Entry *uint64 `json:"entry,omitempty"`
 }
 
 // CodeHole is the code of a [Hole].
 const CodeHole = "knockout_hole"
 
-// A KnockoutReport says what [Knockout] looked at and found.
+// A KnockoutReport says what a knock-out test looked at and found.
 type KnockoutReport struct {
-	Denials  int    `json:"denials"`  // of the tests, that were run again without each field
-	Fields   int    `json:"fields"`   // that the administrators' policies can read
-	Unjudged int    `json:"unjudged"` // inputs of tests that the guardrails deny anyway
-	Holes    []Hole `json:"holes"`    // sorted by place and field
+	Denials  int `json:"denials"`  // of the tests, that were run again without each field
+	Recorded int `json:"recorded"` // denials of the access log, likewise
+	Fields   int `json:"fields"`   // that they have and the administrators' policies can read
+	Unjudged int `json:"unjudged"` // inputs that the guardrails deny anyway
+	// Alike counts recorded denials that were left out because enough of their
+	// kind had been looked at; Unfit those of which the log does not keep a
+	// field that the policies read.
+	Alike int `json:"alike"`
+	Unfit int `json:"unfit"`
+	// Cut reports whether the bound on evaluations was reached before the end.
+	Cut   bool   `json:"cut,omitempty"`
+	Holes []Hole `json:"holes"` // sorted by place and field
 }
 
-// maxKnockouts bounds the inputs of tests that are looked at.
-const maxKnockouts = 5000
+// Bounds of one knock-out test.
+const (
+	maxKnockouts   = 5000   // inputs of tests that are looked at
+	maxEvaluations = 60_000 // some ten seconds of one processor
+	maxAlike       = 8      // recorded denials of one kind that are looked at
+	maxRepairs     = 100    // repairs that are tried
+)
 
 // Knockout takes each field that the administrators' policies can read away
 // from every input that their tests deny or challenge, and reports what is
@@ -45,255 +64,229 @@ const maxKnockouts = 5000
 // filled in as the guardrails want it, so a field without which the guardrails
 // deny is no hole. A set that does not compile is a *[CompileError].
 func Knockout(ctx context.Context, src Source) (KnockoutReport, error) {
-	e, err := NewEngine(Config{Deadline: 5 * time.Second})
+	k, err := NewKnocker(ctx, src)
 	if err != nil {
 		return KnockoutReport{}, err
 	}
-	s, err := compileWithin(ctx, src)
-	if err != nil {
+	if err := k.Tests(ctx); err != nil {
 		return KnockoutReport{}, err
 	}
-	modules, _ := parse(src, capabilities()) // without faults: it has been compiled
-	k := &knockout{engine: e, set: s, stock: e.current.Load(), modules: modules, fields: fieldsOf(modules), holes: map[string]Hole{}}
-	for _, cluster := range append([]string{""}, s.clusters...) {
-		inputs, err := testInputs(ctx, src, modules, cluster)
-		if err != nil {
-			return KnockoutReport{}, err
-		}
-		for _, in := range inputs {
-			if err := k.input(ctx, cmp.Or(cluster, "trial"), in); err != nil {
-				return KnockoutReport{}, err
-			}
-		}
-	}
-	k.report.Fields = len(k.fields)
-	k.report.Holes = slices.SortedFunc(maps.Values(k.holes), func(a, b Hole) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Field, b.Field))
-	})
-	return k.report, nil
+	return k.Report(ctx), nil
 }
 
-type knockout struct {
+// A Knocker is one knock-out test of a policy set: [Knocker.Tests] and
+// [Knocker.Recorded] look at denials, [Knocker.Report] says what was found. It
+// is safe for concurrent use.
+type Knocker struct {
 	engine     *Engine
+	src        Source
 	set, stock *set
 	modules    map[string]module
-	fields     [][]string
-	report     KnockoutReport
-	holes      map[string]Hole
+	fields     readable
+
+	mu     sync.Mutex
+	report KnockoutReport
+	spent  int
+	seen   map[string]int  // recorded denials by kind
+	named  map[string]bool // fields that were taken away
+	holes  map[string]*found
 }
 
-// input judges one input of a test whole and without each field.
-func (k *knockout) input(ctx context.Context, cluster string, in *ast.Term) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("knocking out fields: %w", ctx.Err())
+// found is a hole with what shows it.
+type found struct {
+	Hole
+	rule    *ast.Rule // as it was parsed; nil where it is not known
+	reason  string    // that was lost
+	path    []string
+	without *ast.Term
+	value   *ast.Term // that was taken away
+}
+
+// NewKnocker compiles a set for a knock-out test. A set that does not compile
+// is a *[CompileError].
+func NewKnocker(ctx context.Context, src Source) (*Knocker, error) {
+	e, err := NewEngine(Config{Deadline: 5 * time.Second})
+	if err != nil {
+		return nil, err
 	}
-	full, ok := completed(cluster, in)
-	if !ok {
-		return nil // not of the contract's shape
+	src = maps.Clone(src)
+	s, err := compileWithin(ctx, src)
+	if err != nil {
+		return nil, err
 	}
-	d := k.judge(ctx, k.set, full)
-	if d.Effect == policy.Allow {
-		return nil
-	}
-	if k.judge(ctx, k.stock, full).Effect != policy.Allow {
-		k.report.Unjudged++
-		return nil
-	}
-	k.report.Denials++
-	for _, field := range k.fields {
-		without, had := drop(full, field)
-		if had && k.judge(ctx, k.set, without).Effect == policy.Allow {
-			k.hole(d.Reasons, strings.Join(field, "."))
+	modules, _ := parse(src, capabilities()) // without faults: it has been compiled
+	return &Knocker{engine: e, src: src, set: s, stock: e.current.Load(), modules: modules, fields: readableOf(s),
+		seen: map[string]int{}, named: map[string]bool{}, holes: map[string]*found{}}, nil
+}
+
+// Tests looks at the denials of the set's own unit tests.
+func (k *Knocker) Tests(ctx context.Context) error {
+	for _, cluster := range append([]string{""}, k.set.clusters...) {
+		inputs, err := testInputs(ctx, k.src, k.modules, cluster)
+		if err != nil {
+			return err
+		}
+		for _, in := range inputs {
+			full, ok := completed(cmp.Or(cluster, "trial"), in)
+			if !ok {
+				continue // not of the contract's shape
+			}
+			if err := k.denial(ctx, full, nil, &k.report.Denials); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// judge decides a term that need not be an input at all; a fault denies.
-func (k *knockout) judge(ctx context.Context, s *set, input *ast.Term) policy.Decision {
+// Recorded looks at a decision that the access log recorded, if the set denies
+// or challenges it. Withheld names what the log does not keep of it.
+func (k *Knocker) Recorded(ctx context.Context, in *policy.Input, withheld []string, index uint64) error {
+	if in.Subject.IsAnonymous() {
+		return nil // nobody's rule decides about them
+	}
+	for _, field := range withheld {
+		if k.fields.has(strings.Split(field, ".")) {
+			k.count(&k.report.Unfit)
+			return nil
+		}
+	}
+	return k.denial(ctx, inputTerm(in), &index, &k.report.Recorded)
+}
+
+func (k *Knocker) count(n *int) {
+	k.mu.Lock()
+	*n++
+	k.mu.Unlock()
+}
+
+// denial judges one input whole and without each field, if it is denied.
+func (k *Knocker) denial(ctx context.Context, full *ast.Term, entry *uint64, counted *int) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("knocking out fields: %w", ctx.Err())
+	}
+	d, ok := k.judge(ctx, k.set, full)
+	if !ok {
+		return nil
+	}
+	if d.Effect == policy.Allow {
+		if entry != nil || d.Obligations.MaxCodeAge == 0 {
+			return nil
+		}
+		// Allowed for a fresh code alone: without one it is a denial, too.
+		full = stale(full, int64(d.Obligations.MaxCodeAge)+1)
+		if d, ok = k.judge(ctx, k.set, full); !ok || d.Effect == policy.Allow {
+			return nil
+		}
+	}
+	if stock, _ := k.judge(ctx, k.stock, full); stock.Effect != policy.Allow {
+		k.count(&k.report.Unjudged)
+		return nil
+	}
+	paths := k.fields.of(full)
+	if entry != nil && k.enough(d, full, paths) {
+		return nil
+	}
+	k.count(counted)
+	for _, path := range paths {
+		without, had := drop(full, path)
+		if had == nil {
+			continue
+		}
+		after, ok := k.judge(ctx, k.set, without)
+		if !ok {
+			return nil
+		}
+		k.mu.Lock()
+		k.named[fieldName(path)] = true
+		k.mu.Unlock()
+		if after.Effect == policy.Allow {
+			k.blame(ctx, d, full, without, had, path, entry)
+		}
+	}
+	return nil
+}
+
+// enough reports whether a recorded denial is like others that were looked at:
+// for the same reasons on the same route, with the same fields.
+func (k *Knocker) enough(d policy.Decision, full *ast.Term, paths [][]string) bool {
+	var b strings.Builder
+	for _, r := range d.Reasons {
+		b.WriteString(r.Code + " ")
+	}
+	for _, at := range [][]string{{"resource", "cluster"}, {"resource", "route"}, {"request", "method"}} {
+		if v, err := full.Value.Find(ast.Ref{ast.StringTerm(at[0]), ast.StringTerm(at[1])}); err == nil {
+			b.WriteString(v.String() + " ")
+		}
+	}
+	for _, p := range paths {
+		b.WriteString(fieldName(p) + " ")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := b.String()
+	if k.seen[key]++; k.seen[key] > maxAlike {
+		k.report.Alike++
+		return true
+	}
+	return false
+}
+
+// judge decides a term that need not be an input at all; a fault denies. It is
+// not done, and false, once the bound on evaluations is reached.
+func (k *Knocker) judge(ctx context.Context, s *set, input *ast.Term) (policy.Decision, bool) {
+	k.mu.Lock()
+	k.spent++
+	over := k.spent > maxEvaluations
+	k.report.Cut = k.report.Cut || over
+	k.mu.Unlock()
+	if over {
+		return policy.Decision{}, false
+	}
 	answer, err := k.engine.evaluate(ctx, s, input, nil)
 	if err != nil {
-		return policy.Decision{}
+		return policy.Decision{}, true
 	}
+	return effective(answer, input), true
+}
+
+// effective is what the gateway makes of an answer: a code that is too old is a
+// challenge, and anything that cannot be read a denial.
+func effective(answer, input *ast.Term) policy.Decision {
 	d, err := decode(answer)
 	if err != nil {
 		return policy.Decision{}
 	}
+	if d.Effect == policy.Deny || d.Obligations.MaxCodeAge == 0 {
+		return d
+	}
+	var in policy.Input
+	v, err := ast.JSON(input.Value)
+	if err != nil {
+		return policy.Decision{}
+	}
+	b, err := json.Marshal(v)
+	if err != nil || json.Unmarshal(b, &in) != nil {
+		return policy.Decision{}
+	}
+	demandFreshFactor(&d, &in)
 	return d
 }
 
-// hole notes the rules that gave the reasons which are gone without a field.
-func (k *knockout) hole(reasons []policy.Reason, field string) {
-	for _, reason := range reasons {
-		for name, m := range k.modules {
-			for _, r := range m.Rules {
-				head := headOf(r)
-				if m.scope.test || head != "deny "+reason.Code && head != "challenge "+reason.Code {
-					continue
-				}
-				h := Hole{Rule: head, Field: field, Diagnostic: policy.Diagnostic{File: name, Line: r.Location.Row, Column: r.Location.Col, Code: CodeHole,
-					Message: fmt.Sprintf("%s is silent when input.%s is missing, and the request is allowed: write down what must be so as a rule of its own, and deny with 'not' that rule", head, field)}}
-				k.holes[fmt.Sprint(h)] = h
-			}
-		}
-	}
-}
-
-// fieldsOf returns the fields of the input that the modules name, each as a
-// path, the groups above them too.
-func fieldsOf(modules map[string]module) [][]string {
-	seen := map[string][]string{}
-	for _, m := range modules {
-		if m.scope.test {
-			continue
-		}
-		ast.WalkRefs(m.Module, func(r ast.Ref) bool {
-			if !r[0].Equal(ast.InputRootDocument) {
-				return false
-			}
-			path := segments(r)
-			for n := 2; n <= len(path); n++ { // a whole group is never missing, but for facts
-				seen[strings.Join(path[:n], "\x00")] = path[:n]
-			}
-			if len(path) > 0 && path[0] == "facts" {
-				seen["facts"] = path[:1]
-			}
-			return false
-		})
-	}
-	return slices.SortedFunc(maps.Values(seen), slices.Compare)
-}
-
-// drop returns t without the field at path, and whether it had one.
-func drop(t *ast.Term, path []string) (*ast.Term, bool) {
-	o, ok := t.Value.(ast.Object)
-	if !ok {
-		return t, false
-	}
-	had := false
-	out := ast.NewObject()
-	o.Foreach(func(key, value *ast.Term) {
-		if key.Value.Compare(ast.String(path[0])) == 0 {
-			if len(path) == 1 {
-				had = true
-				return
-			}
-			value, had = drop(value, path[1:])
-		}
-		out.Insert(key, value)
+// Report says what was found so far, and tries repairs.
+func (k *Knocker) Report(ctx context.Context) KnockoutReport {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(k.holes), func(a, b *found) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Field, b.Field))
 	})
-	return ast.NewTerm(out), had
-}
-
-// testInputs runs the tests of one scope and returns every input that they
-// evaluate policies with.
-func testInputs(ctx context.Context, src Source, modules map[string]module, cluster string) ([]*ast.Term, error) {
-	own := Source{}
-	for name, text := range src {
-		if m := modules[name]; !m.scope.test || m.scope.cluster == cluster {
-			own[name] = text
+	r := k.report
+	r.Fields, r.Holes = len(k.named), make([]Hole, 0, len(all))
+	for i, f := range all {
+		if f.Repair == "" && i < maxRepairs && ctx.Err() == nil {
+			f.Repair = k.repair(ctx, f)
 		}
+		r.Holes = append(r.Holes, f.Hole)
 	}
-	w := &inputWatch{seen: map[string]*ast.Term{}, terms: map[*ast.Term]bool{}}
-	if _, err := runTests(ctx, own, false, w); err != nil {
-		return nil, err
-	}
-	var out []*ast.Term
-	for _, name := range slices.Sorted(maps.Keys(w.seen)) {
-		out = append(out, w.seen[name])
-	}
-	return out, nil
-}
-
-// An inputWatch is a tracer that keeps every input there was. Tests run side
-// by side and share it.
-type inputWatch struct {
-	mu    sync.Mutex
-	terms map[*ast.Term]bool
-	seen  map[string]*ast.Term
-}
-
-func (w *inputWatch) Enabled() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.seen) < maxKnockouts
-}
-
-func (w *inputWatch) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
-
-func (w *inputWatch) TraceEvent(e topdown.Event) {
-	in := e.Input()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if in == nil || w.terms[in] {
-		return
-	}
-	w.terms[in] = true
-	if _, ok := in.Value.(ast.Object); ok && in.IsGround() {
-		w.seen[in.String()] = in
-	}
-}
-
-// completed fills an input of a test up to one that the guardrails allow. What
-// the test says stands; what must agree with it is made to.
-func completed(cluster string, in *ast.Term) (*ast.Term, bool) {
-	var own map[string]any
-	v, err := ast.JSON(in.Value)
-	if err != nil {
-		return nil, false
-	}
-	own, ok := v.(map[string]any)
-	if !ok {
-		return nil, false
-	}
-	text := func(group, field string) (string, bool) {
-		g, _ := own[group].(map[string]any)
-		s, ok := g[field].(string)
-		return s, ok
-	}
-	if c, ok := text("resource", "cluster"); ok {
-		cluster = c
-	}
-	now := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
-	if g, ok := own["request"].(map[string]any); ok {
-		if n, ok := g["time_ns"].(json.Number); ok {
-			if ns, err := n.Int64(); err == nil {
-				now = time.Unix(0, ns)
-			}
-		}
-	}
-	base, err := ast.JSON(inputTerm(trialInput(cluster, now)).Value)
-	if err != nil {
-		return nil, false
-	}
-	all, ok := base.(map[string]any)
-	if !ok {
-		return nil, false
-	}
-	facts := all["facts"].(map[string]any)
-	if vendor, ok := text("subject", "vendor"); ok {
-		facts["vendor"].(map[string]any)["name"] = vendor
-	}
-	if account, ok := text("subject", "account"); ok {
-		facts["account"].(map[string]any)["id"] = account
-	}
-	overlay(all, own)
-	out, err := ast.InterfaceToValue(all)
-	if err != nil {
-		return nil, false
-	}
-	return ast.NewTerm(out), true
-}
-
-// overlay puts what over says in place of what base says; objects are joined.
-func overlay(base, over map[string]any) {
-	for key, value := range over {
-		inner, ok := value.(map[string]any)
-		below, okBelow := base[key].(map[string]any)
-		if ok && okBelow {
-			overlay(below, inner)
-			continue
-		}
-		base[key] = value
-	}
+	return r
 }

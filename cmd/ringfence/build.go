@@ -65,6 +65,8 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	bundles *bundles // nil: policies come from no bundle
+	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
 	effects effects
@@ -160,6 +162,9 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if g.engine, err = rego.NewEngine(rego.Config{Deadline: decisionDeadline, Logger: g.logger}); err != nil {
 		return err
 	}
+	if err = g.buildBundles(ctx); err != nil {
+		return err
+	}
 	src, err := policySource(ctx, cfg, g.db)
 	if err != nil {
 		return err
@@ -175,6 +180,9 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.Source, error) {
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
+	}
+	if cfg.PolicyBundle.Enabled() {
+		return bundledPolicies(ctx, cfg)
 	}
 	r, err := storedPolicies(ctx, cfg, db)
 	return rego.Source(r.Modules), err
@@ -442,7 +450,9 @@ func (g *gateway) refreshPolicy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
-	g.policyFault.Store(nil)
+	if g.bundles == nil { // of a bundle, poll says what is wrong
+		g.policyFault.Store(nil)
+	}
 	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)

@@ -39,12 +39,7 @@ func changesConfig(cfg *config.Config) store.ChangesConfig {
 	})
 	return store.ChangesConfig{
 		OperatorAlone: cfg.PolicyChanges.OperatorAlone,
-		Origin: func() change.Origin {
-			if cfg.Policies != "" {
-				return change.Origin{Kind: "folder", Place: cfg.Policies}
-			}
-			return change.Origin{Kind: "console"}
-		},
+		Origin:        func() change.Origin { return originOf(cfg) },
 		Sign: func(text string) ([]byte, error) {
 			skey, err := key()
 			if err != nil {
@@ -123,6 +118,8 @@ func (g *gateway) origin() change.Origin {
 	}
 	if e := g.effects.current.Load(); e != nil {
 		o.At = e.since
+	} else if f := g.forced.Load(); f != nil {
+		o.At = f.at
 	}
 	return o
 }
@@ -235,7 +232,7 @@ func (g *gateway) tend(ctx context.Context) error {
 // verifyPolicies says so where the store no longer holds what is in force:
 // nothing changes then until a person has looked.
 func (g *gateway) verifyPolicies(ctx context.Context) {
-	if g.cfg.Load().Policies != "" {
+	if originOf(g.cfg.Load()).ReadOnly() {
 		return
 	}
 	r, err := storedPolicies(ctx, g.cfg.Load(), g.db)

@@ -102,6 +102,12 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 			return cfg, codes, steps, err
 		}
 	}
+	if cfg.PolicyBundle.Enabled() {
+		if src, step, err = checkBundle(ctx, cfg); err != nil {
+			return cfg, codes, steps, err
+		}
+		steps = append(steps, step)
+	}
 	if serr := findDeployment(cfg, file); errors.Is(serr, errNoDeployment) {
 		steps = append(steps, "data folder: "+cfg.Data+" holds no deployment yet; 'ringfence init' makes one")
 	} else {
@@ -122,7 +128,7 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 		if err == nil {
 			codes, err = d.auth.CodeOffsets(ctx)
 		}
-		if err == nil && cfg.Policies == "" {
+		if err == nil && cfg.Policies == "" && !cfg.PolicyBundle.Enabled() {
 			src, err = policySource(ctx, cfg, d.db)
 		}
 		if err := errors.Join(err, d.close()); err != nil {

@@ -80,7 +80,8 @@ func (c *effect) take() (change.Effect, bool) {
 // tookForce notes which revision the set that the engine has just loaded is.
 func (g *gateway) tookForce(ctx context.Context, src rego.Source) {
 	var next *effect
-	if g.cfg.Load().Policies == "" {
+	g.noteForce()
+	if !originOf(g.cfg.Load()).ReadOnly() {
 		r, err := storedPolicies(ctx, g.cfg.Load(), g.db)
 		if err != nil || r.Hash != policy.Revision(src) && r.ID != 0 {
 			return // a newer one came meanwhile, and is loaded next

@@ -36,6 +36,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/change":    {module + "/proxy", module + "/auth", module + "/rego", module + "/internal", module + "/cmd"},
 		"internal/studio":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/drift":     {module},
+		"internal/bundle":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/mail":      {module},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it

@@ -24,6 +24,9 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyBundle(),
+		newPolicyMutants(),
+		newPolicyUnreached(),
 		newPolicyMatrix(),
 		newPolicyReplay(),
 		newPolicyPublish(),
@@ -138,6 +141,9 @@ func newPolicyPublish() *cobra.Command {
 			err = func() error {
 				if d.cfg.Policies != "" {
 					return &hintError{fmt.Errorf("publishing: policies come from the folder %s", d.cfg.Policies), "Change the files there, or take 'policies' out of the configuration."}
+				}
+				if d.cfg.PolicyBundle.Enabled() {
+					return &hintError{errors.New("publishing: policies come from a bundle"), "Publish a new bundle, or take 'policy_bundle' out of the configuration."}
 				}
 				if said, err = d.publish(ctx, src, report, p); err != nil {
 					return err

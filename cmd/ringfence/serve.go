@@ -188,6 +188,9 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
+	if g.bundles != nil {
+		group.Go(func() error { return ended(ctx, g.bundles.poll(ctx, g)) })
+	}
 	if o.file != "" {
 		group.Go(func() error { g.reloads(ctx, o, hup); return nil })
 	}
@@ -308,6 +311,7 @@ func (g *gateway) reloads(ctx context.Context, o serveOptions, hup <-chan os.Sig
 		case <-ctx.Done():
 			return
 		case <-hup:
+			g.bundles.look()
 		case <-tick.C:
 			now := fingerprint(o.file, g.cfg.Load().Policies)
 			if now == seen {
@@ -352,7 +356,9 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	if _, err := g.loadPolicies(ctx, src); err != nil { // the last step that can fail
 		return g.refusePolicies(ctx, err)
 	}
-	g.policyFault.Store(nil)
+	if g.bundles == nil { // of a bundle, poll says what is wrong
+		g.policyFault.Store(nil)
+	}
 	g.configFault.Store(nil)
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)

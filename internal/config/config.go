@@ -47,6 +47,9 @@ type Config struct {
 	// writes to it changes policies without a second person's approval.
 	Policies string `yaml:"policies"`
 
+	// PolicyBundle is a signed bundle of policies. Default none. Not beside Policies.
+	PolicyBundle PolicyBundle `yaml:"policy_bundle"`
+
 	// TrustedProxies are the networks of load balancers whose X-Forwarded-For
 	// is believed. Default none: the peer of the connection is the source.
 	// Danger: any other machine in these networks can claim any address.

@@ -18,6 +18,7 @@ func Default() *Config {
 		Operations:        "127.0.0.1:9443",
 		Data:              "/var/lib/ringfence",
 		TLS:               TLS{Mode: ModeACME, ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
+		PolicyBundle:      PolicyBundle{Algorithm: "ES256", Poll: time.Minute, Timeout: 30 * time.Second},
 		TrustedProxies:    []netip.Prefix{},
 		Zones:             []Zone{},
 		Upstreams:         Upstreams{AllowNetworks: []netip.Prefix{}},

@@ -50,6 +50,7 @@ func (d *decoder) validate(c *Config) {
 		d.email("organisation.help.email", e)
 	}
 	d.tls(&c.TLS, c.HTTPListen)
+	d.policyBundle(c)
 	d.networks(c)
 	d.zones(c.Zones)
 	between(d, "sessions.idle", c.Sessions.Idle, time.Minute, 24*time.Hour)

@@ -14,6 +14,7 @@ func (c *Config) resolve(folder string) {
 		folder = abs
 	}
 	paths := []*string{&c.Data, &c.Policies, &c.TLS.ACME.CAFile, &c.TLS.ACME.ExternalAccount.KeyFile, &c.RootKey.File, &c.Mail.CAFile, &c.Mail.PasswordFile}
+	paths = append(paths, &c.PolicyBundle.File, &c.PolicyBundle.PublicKey, &c.PolicyBundle.CAFile, &c.PolicyBundle.TokenFile)
 	for i := range c.TLS.Files {
 		paths = append(paths, &c.TLS.Files[i].Certificate, &c.TLS.Files[i].Key)
 	}

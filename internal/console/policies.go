@@ -65,6 +65,11 @@ type Studio interface {
 	// Replay and Matrix must say how far they are by tell.
 	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)
 	Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error)
+
+	// Knockout, Mutants and Unreached likewise.
+	Knockout(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.KnockoutReport, error)
+	Mutants(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.MutantReport, error)
+	Unreached(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.UnreachedResult, error)
 }
 
 // Shadows is what decides beside the policies in force. Every method that

@@ -44,6 +44,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
 		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
+		"POST /console/policies/gaps": tries, "POST /console/policies/gaps/stop": tries,
 		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,

@@ -17,6 +17,10 @@ var jobs = map[string]job{
 	"replay": handle(replay),
 	"matrix": handle(matrix),
 
+	"knockout":  handle(knockout),
+	"mutants":   handle(mutants),
+	"unreached": handle(unreached),
+
 	"format": handle(formatModules),
 	"reach":  handle(reach),
 

@@ -1,0 +1,5 @@
+package ringfence.clusters.claims
+
+import rego.v2
+
+test_bulk if not allow with input as {"request": {"query": {"mode": ["bulk"]}}}
