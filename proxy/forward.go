@@ -227,7 +227,6 @@ func upstreamFailed(_ http.ResponseWriter, r *http.Request, err error) {
 		x.failure = &denial{http.StatusBadGateway, policy.ReasonUpstreamDown, "The system behind this cluster cannot be reached.", "Try again in a moment.", 0}
 	}
 	x.limit.Store(0)
-	x.budget.Store(0)
 	clear(x.w.Header())
 	x.decision = policy.Decision{Effect: policy.Deny, Revision: x.decision.Revision,
 		Reasons: []policy.Reason{{Code: x.failure.code, Message: x.failure.message, Help: x.failure.help}}}
