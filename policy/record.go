@@ -41,7 +41,8 @@ type Record struct {
 	Method         string `json:"method,omitempty"`
 	Host           string `json:"host,omitempty"`
 	Path           string `json:"path,omitempty"`
-	// QueryNames are the names of the query's fields, sorted; values are never kept.
+	// QueryNames are the names of the query's fields, sorted. Their values are
+	// kept in Input alone, and there only of the fields that the configuration names.
 	QueryNames []string `json:"query_names,omitempty"`
 	SourceIP   string   `json:"source_ip,omitempty"`
 	UserAgent  string   `json:"user_agent,omitempty"`
@@ -55,6 +56,8 @@ type Record struct {
 	// accepted, each with the newest version accepted, such as "nda@3". Shared:
 	// not to be changed.
 	Agreements []string `json:"agreements,omitempty"`
+	// Input completes what the policies read; nil where they decided nothing.
+	Input *RecordedInput `json:"input,omitempty"`
 	// Document is the facts document behind Facts. The log records each
 	// distinct one once and never inside the entry itself.
 	Document *Document `json:"-"`

@@ -36,12 +36,15 @@ type Config struct {
 	// AllowUpstreamNetworks are the networks in which an upstream may be although
 	// they are loopback, link-local, multicast or the like.
 	AllowUpstreamNetworks []netip.Prefix
-	Origin                string // of the access log, for [HeaderEntry]
-	Limits                Limits
-	HealthEvery           time.Duration // between health checks; 0: 5 s
-	Now                   func() time.Time
-	Logger                *slog.Logger
-	Metrics               Metrics // nil: nothing is counted
+	// QueryValues names the fields of a query whose values are recorded. None by
+	// default: queries often hold what people look for, and sometimes secrets.
+	QueryValues []string
+	Origin      string // of the access log, for [HeaderEntry]
+	Limits      Limits
+	HealthEvery time.Duration // between health checks; 0: 5 s
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Metrics     Metrics // nil: nothing is counted
 }
 
 // A Handler is the enforcing reverse proxy. It is safe for concurrent use.

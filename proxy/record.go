@@ -10,7 +10,10 @@ import (
 	"github.com/ringfence/ringfence/policy"
 )
 
-const maxText = 1024 // bytes of one field that the client chose
+const (
+	maxText  = 1024 // bytes of one field that the client chose
+	maxNames = 100  // of the query's fields
+)
 
 // fillRecord makes the access-log record of the decision from what is known by
 // now, which for a request refused early is little.
@@ -50,8 +53,8 @@ func (x *exchange) fillRecord() *policy.Record {
 	}
 	if len(x.target.Query) > 0 {
 		rec.QueryNames = slices.Sorted(maps.Keys(x.target.Query))
-		if len(rec.QueryNames) > 100 {
-			rec.QueryNames = rec.QueryNames[:100]
+		if len(rec.QueryNames) > maxNames {
+			rec.QueryNames = rec.QueryNames[:maxNames]
 		}
 		for i, n := range rec.QueryNames {
 			rec.QueryNames[i] = clip(n)
@@ -62,6 +65,9 @@ func (x *exchange) fillRecord() *policy.Record {
 		if e := d.Facts().Engagement; e != nil {
 			rec.Engagement = e.Name
 		}
+	}
+	if x.kept.Version != 0 {
+		rec.Input = &x.kept
 	}
 	for _, r := range x.decision.Reasons {
 		rec.Reasons = append(rec.Reasons, r.Code)

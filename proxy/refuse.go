@@ -47,6 +47,7 @@ func (x *exchange) decide() bool {
 	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
 	deciding := time.Since(t)
 	retryAfter := 0
+	decided := x.decision.Effect
 	if x.decision.Effect == policy.Allow {
 		if d := x.unenforceable(x.decision.Obligations); d != nil {
 			x.decision.Effect = policy.Deny
@@ -54,6 +55,7 @@ func (x *exchange) decide() bool {
 			retryAfter = d.retryAfter
 		}
 	}
+	x.keepInput(decided)
 	if !x.writeRecord(deciding) {
 		return false
 	}

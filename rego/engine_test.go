@@ -377,33 +377,3 @@ type counter struct{ events int }
 func (c *counter) Enabled() bool               { return true }
 func (c *counter) TraceEvent(topdown.Event)    { c.events++ }
 func (c *counter) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
-
-func TestExplain(t *testing.T) {
-	e := newEngine(t, quiet)
-	load(t, e, manyClusters(2))
-	in := edited(func(in *policy.Input, f *policy.Facts) {
-		f.Vendor.Status, f.Engagement.Clusters = policy.StatusSuspended, []string{"c1"}
-		in.Request.Method, in.Resource.Cluster, in.Subject.TokenCluster = "DELETE", "c1", "c1"
-	})
-	d, lines, err := e.Explain(context.Background(), in)
-	if err != nil || d.Effect != policy.Deny {
-		t.Fatalf("%+v %v", d, err)
-	}
-	said := strings.Join(lines, "\n")
-	for _, want := range []string{
-		`vendor_in_order fails: vendor.status == "active" (vendor.status is "suspended")`,
-		"clusters/c1/hours.rego:5: deny no_deletes holds",
-		"deny vendor_not_active holds",
-		"deny: no_deletes: Nothing is deleted here.",
-	} {
-		if !strings.Contains(said, want) {
-			t.Errorf("%q is missing in\n%s", want, said)
-		}
-	}
-	if plain := e.Decide(context.Background(), in); !slices.Equal(plain.Reasons, d.Reasons) {
-		t.Errorf("decided %v, explained %v", plain.Reasons, d.Reasons)
-	}
-	if d, _, err := e.Explain(context.Background(), &policy.Input{}); err != nil || d.Effect != policy.Challenge {
-		t.Errorf("anonymous: %+v %v", d, err)
-	}
-}

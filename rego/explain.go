@@ -2,166 +2,115 @@ package rego
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/ringfence/ringfence/policy"
 )
 
-// maxLines bounds what Explain tells.
-const maxLines = 500
+// Explain decides in as [Engine.Decide] does and says how it came about: the
+// rules that were considered, and for each the conditions that held or failed
+// with the values that they looked at. What went wrong behind a decision with
+// a policy_… code is in the explanation too. Explaining takes many times as
+// long as deciding, and has as much more time.
+func (e *Engine) Explain(ctx context.Context, in *policy.Input) policy.Explanation {
+	return e.explain(ctx, e.current.Load(), in)
+}
 
-// Explain decides in as [Engine.Decide] does and says how it came about, a
-// line each: the rules that held, and the conditions that failed with the
-// values they looked at. The lines are for people and change between versions.
-// An error says what went wrong behind a decision with a policy_… code.
-// Explaining takes many times as long as deciding, and has as much more time.
-func (e *Engine) Explain(ctx context.Context, in *policy.Input) (policy.Decision, []string, error) {
-	s := e.current.Load()
-	slow := &Engine{deadline: 50 * e.deadline, now: e.now, logger: e.logger, values: e.values}
-	t := &story{rules: map[uint64]*ast.Rule{}, parents: map[uint64]uint64{}}
-	d, err := slow.decide(ctx, s, in, t)
+// Explain compiles src with the stock policies and explains how in is decided
+// under it, within the limits of an engine with c. It runs no test. A set that
+// does not compile is a *[CompileError].
+func Explain(ctx context.Context, c Config, src Source, in *policy.Input) (policy.Explanation, error) {
+	e, err := NewEngine(c)
 	if err != nil {
-		d = e.faulted(ctx, s, in, err)
+		return policy.Explanation{}, err
+	}
+	s, err := compileWithin(ctx, src)
+	if err != nil {
+		return policy.Explanation{}, err
+	}
+	return e.explain(ctx, s, in), nil
+}
+
+func (e *Engine) explain(ctx context.Context, s *set, in *policy.Input) policy.Explanation {
+	slow := &Engine{deadline: 50 * e.deadline, now: e.now, logger: e.logger, values: e.values}
+	t := newStory(s.compiler)
+	d, err := slow.decide(ctx, s, in, t)
+	var x policy.Explanation
+	if err != nil {
+		d, x.Fault = e.faulted(ctx, s, in, err), clip(firstLine(err.Error()), 1000)
 	}
 	d.Revision = s.revision
+	x.Decision = d
+	had := t.decision()
+	x.Rules = append(engineRules(&d, &had, in, err), t.explained(&d)...)
+	slices.SortStableFunc(x.Rules, func(a, b policy.ExplainedRule) int {
+		return place(a.Decided) - place(b.Decided)
+	})
+	return x
+}
+
+// place puts what decided first.
+func place(decided bool) int {
+	if decided {
+		return 0
+	}
+	return 1
+}
+
+// engineRules words, as rules, what the engine says by itself about in. Their
+// conditions are written as they would be in Rego. had is the decision of the
+// policies, before the engine looked at it.
+func engineRules(d, had *policy.Decision, in *policy.Input, err error) []policy.ExplainedRule {
+	rule := func(name, code, text string, values ...policy.ExplainedValue) []policy.ExplainedRule {
+		return []policy.ExplainedRule{{Name: name, Code: code, Stock: true, Held: true, Decided: true,
+			Conditions: []policy.ExplainedCondition{{Text: text, Held: true, Values: values}}}}
+	}
+	if errors.Is(err, errTooLarge) {
+		n := size(&in.Request)
+		return rule("deny", policy.ReasonRequestTooLarge, fmt.Sprintf("size(input.request) > %d", maxInput),
+			policy.ExplainedValue{Name: "size(input.request)", Value: fmt.Sprint(n), Known: true})
+	}
+	if err != nil {
+		return nil
+	}
+	limit := had.Obligations.MaxCodeAge
 	for _, r := range d.Reasons {
-		t.tell(fmt.Sprintf("%s: %s: %s", d.Effect, r.Code, r.Message))
-	}
-	return d, t.lines, err
-}
-
-// A story is a tracer that keeps what a person wants to know.
-type story struct {
-	lines   []string
-	rules   map[uint64]*ast.Rule // by the query that evaluates their body
-	parents map[uint64]uint64
-}
-
-func (t *story) Enabled() bool { return len(t.lines) < maxLines }
-
-func (t *story) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
-
-// TraceEvent must read values while the event is young: bindings are undone.
-func (t *story) TraceEvent(e topdown.Event) {
-	switch e.Op {
-	case topdown.EnterOp:
-		t.parents[e.QueryID] = e.ParentID
-		if r, ok := e.Node.(*ast.Rule); ok {
-			t.rules[e.QueryID] = r
+		switch {
+		case slices.Contains(had.Reasons, r):
+		case r.Code == policy.ReasonCodeStale:
+			return rule("challenge", r.Code, fmt.Sprintf("age(input.subject.factors) > %d", limit), factorValues(in)...)
+		case r.Code == policy.ReasonPhishingResistant:
+			return rule("challenge", r.Code, fmt.Sprintf("not input.subject.factors.webauthn <= %d", limit), factorValues(in)...)
 		}
-	case topdown.ExitOp:
-		if r, ok := e.Node.(*ast.Rule); ok && slices.Contains(contributed, ruleName(r)) && len(r.Body) > 0 {
-			t.tell(fmt.Sprintf("%s: %s holds", place(r.Location), headOf(r)))
-		}
-	case topdown.FailOp:
-		x, ok := e.Node.(*ast.Expr)
-		r := t.ruleOf(e.QueryID)
-		if !ok || r == nil || x.Location == nil || explains(r) {
-			return
-		}
-		t.tell(fmt.Sprintf("%s: %s fails: %s%s", place(x.Location), ruleName(r), firstLine(x.Location), valuesOf(&e, x)))
-	}
-}
-
-// tell adds a line that was not told yet.
-func (t *story) tell(line string) {
-	if len(t.lines) < maxLines && !slices.Contains(t.lines, line) {
-		t.lines = append(t.lines, line)
-	}
-}
-
-// ruleOf returns the rule in whose body, or a part of it, a query runs.
-func (t *story) ruleOf(query uint64) *ast.Rule {
-	for range len(t.parents) + 1 {
-		if r := t.rules[query]; r != nil {
-			return r
-		}
-		parent, ok := t.parents[query]
-		if !ok || parent == query {
-			return nil
-		}
-		query = parent
 	}
 	return nil
 }
 
-// explains reports whether a stock rule only words what others found: that it
-// did not apply tells nobody anything.
-func explains(r *ast.Rule) bool {
-	return strings.HasPrefix(r.Location.File, stockPrefix) &&
-		(slices.Contains(contributed, ruleName(r)) || ruleName(r) == "decision")
+// factorValues tells how long ago each factor was given.
+func factorValues(in *policy.Input) []policy.ExplainedValue {
+	var out []policy.ExplainedValue
+	for _, name := range slices.Sorted(maps.Keys(in.Subject.Factors)) {
+		out = append(out, policy.ExplainedValue{Name: "input.subject.factors." + name, Value: fmt.Sprint(in.Subject.Factors[name]), Known: true})
+	}
+	if out == nil {
+		out = append(out, policy.ExplainedValue{Name: "input.subject.factors"})
+	}
+	return out
 }
 
-func ruleName(r *ast.Rule) string { return string(r.Head.Ref()[0].Value.(ast.Var)) }
-
-// headOf names a rule and, for a reason with a constant code, the code.
-func headOf(r *ast.Rule) string {
-	if r.Head.Key != nil {
-		if o, ok := r.Head.Key.Value.(ast.Object); ok {
-			if code, ok := value(o, keyCode).(ast.String); ok {
-				return ruleName(r) + " " + string(code)
-			}
-		}
+// clip cuts a text that is too long for people.
+func clip(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return ruleName(r)
+	return s
 }
 
-func place(l *ast.Location) string { return fmt.Sprintf("%s:%d", l.File, l.Row) }
-
-func firstLine(l *ast.Location) string {
-	line, rest, _ := strings.Cut(strings.TrimSpace(string(l.Text)), "\n")
-	if rest != "" {
-		line += " …"
-	}
-	return line
-}
-
-// valuesOf tells what the references of x to input and to local variables
-// stand for at the moment.
-func valuesOf(e *topdown.Event, x *ast.Expr) string {
-	var out []string
-	ast.WalkRefs(x, func(r ast.Ref) bool {
-		if len(r) < 2 || !r.IsGround() && !r[0].Equal(ast.InputRootDocument) {
-			return false
-		}
-		root := e.Input()
-		if !r[0].Equal(ast.InputRootDocument) {
-			if _, isVar := r[0].Value.(ast.Var); !isVar || r[0].Equal(ast.DefaultRootDocument) {
-				return false
-			}
-			root = e.Plug(r[0])
-		}
-		name := r.String()
-		if len(r) > 1 && r[0].Location != nil && len(r[0].Location.Text) > 0 {
-			name = string(r[0].Location.Text) + strings.TrimPrefix(name, r[0].String())
-		}
-		said := name + " is not known"
-		if root != nil {
-			if v, err := root.Value.Find(r[1:]); err == nil {
-				said = name + " is " + brief(v)
-			}
-		}
-		if !slices.Contains(out, said) {
-			out = append(out, said)
-		}
-		return false
-	})
-	if len(out) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(out, ", ") + ")"
-}
-
-// brief writes a value so that it fits in a line.
-func brief(v ast.Value) string {
-	s := v.String()
-	if len(s) > 120 {
-		s = strings.ToValidUTF8(s[:120], "") + "…"
-	}
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
 	return s
 }

@@ -26,6 +26,9 @@ type window struct {
 // chromium starts a browser. Its profile goes with the test.
 func chromium(t testing.TB) *window {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes its time, and runs in the suite without -short")
+	}
 	exe := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {

@@ -271,6 +271,7 @@ func (g *gateway) buildProxy() (err error) {
 		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
+		QueryValues: cfg.AccessLog.QueryValues,
 	})
 	if err != nil {
 		return err

@@ -149,7 +149,7 @@ func newPolicyPublish() *cobra.Command {
 func newDecide() *cobra.Command {
 	var t target
 	var file, folder string
-	var explain bool
+	var explain, asJSON bool
 	cmd := &cobra.Command{
 		Use: "decide", Short: "Decide one input offline and print the decision", Args: exactly(),
 		Long: "Decide reads one policy input as JSON (go doc ./policy describes it) and prints what\n" +
@@ -181,12 +181,12 @@ func newDecide() *cobra.Command {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
 			if explain {
-				_, lines, err := e.Explain(ctx, in)
-				if err != nil {
-					return err
+				x := e.Explain(ctx, in)
+				if asJSON {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(x)
 				}
-				for _, l := range lines {
-					fmt.Fprintln(cmd.ErrOrStderr(), plain(l))
+				if err := printExplanation(cmd.ErrOrStderr(), &x); err != nil {
+					return err
 				}
 			}
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(e.Decide(ctx, in))
@@ -195,7 +195,8 @@ func newDecide() *cobra.Command {
 	t.flags(cmd)
 	cmd.Flags().StringVarP(&file, "file", "f", "-", "the input's JSON `file`, - for standard input")
 	cmd.Flags().StringVar(&folder, "policies", "", "decide with this policy `folder`")
-	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which conditions failed")
+	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which rules were considered, and which condition failed with which values")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "with --explain: print the explanation, with the decision in it, as JSON")
 	return cmd
 }
 

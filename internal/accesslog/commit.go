@@ -218,6 +218,8 @@ func (l *Log) holdBack(it *item, why error) {
 
 // clockSlack is how far a record's own time may be from its entry's before
 // both are kept. Records that overtake one another in the queue stay below it.
+// Of a decision by policies both are kept however close they are: its own time
+// is a part of what was decided from.
 const clockSlack = 100 * time.Millisecond
 
 // put writes one entry's frame into the batch. The entry's time is the
@@ -233,7 +235,7 @@ func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
 		t = c.last
 	}
 	c.last = t
-	if d := at.Sub(t); d.Abs() < clockSlack {
+	if d := at.Round(0).Sub(t.Round(0)); d == 0 || d.Abs() < clockSlack && (it == nil || !it.exact) {
 		at = time.Time{}
 	}
 	if len(c.buf) == 0 {

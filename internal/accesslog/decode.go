@@ -145,6 +145,9 @@ func (d *decoder) record(r *policy.Record) {
 	d.str(`,"revision":`, &r.Revision)
 	d.str(`,"facts":`, &r.Facts)
 	d.list(`,"agreements":`, &r.Agreements)
+	if d.key(`,"input":`) {
+		r.Input = d.input()
+	}
 	if d.key(`,"status":`) {
 		r.Status = int(d.int())
 	}
@@ -236,15 +239,21 @@ func (d *decoder) list(k string, p *[]string) {
 	if !d.key(k) {
 		return
 	}
+	*p = d.strings()
+}
+
+// strings reads a list, which may be empty.
+func (d *decoder) strings() []string {
+	out := []string{}
 	d.lit(`[`)
-	for d.err == nil {
-		*p = append(*p, d.string())
-		if d.has(`]`) {
-			break
+	for d.err == nil && !d.has(`]`) {
+		if len(out) > 0 {
+			d.lit(`,`)
 		}
-		d.lit(`,`)
+		out = append(out, d.string())
 	}
 	d.lit(`]`)
+	return out
 }
 
 func decodeMap[V any](d *decoder, k string, p *map[string]V, value func(*decoder) V) {

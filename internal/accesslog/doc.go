@@ -42,9 +42,17 @@
 //
 // Index counts from 0 without gaps and is the order of the log. Time is when
 // the record was made, but never later than the writer's clock and never
-// earlier than the entry before; where that moved it by 100 ms or more, clock
-// is the record's own time. A clock that goes back by more than a second leaves an
-// entry of type log and action clock.
+// earlier than the entry before; where that moved it by 100 ms or more, or at
+// all in an entry with an input, clock is the record's own time. A clock that
+// goes back by more than a second leaves an entry of type log and action clock.
+//
+// An entry of a request that the policies decided has an input: an object with
+// the keys version, roles, token_cluster, token_binding, token_scope (of access,
+// methods and paths, each always there), query, headers, tls (of version and
+// cipher), allowed (true or left out) and withheld, in this order. Of the
+// headers, user-agent is left out where it is not empty and the same as
+// user_agent. [Entry.Input] says what it means. Entries from before there were
+// inputs have none.
 //
 // A facts document is an entry of type log and action facts, with the
 // document's bytes under document and "sha256:" and their hash under facts. It

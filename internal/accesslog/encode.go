@@ -55,6 +55,7 @@ func appendBody(b []byte, r *policy.Record) []byte {
 	b = appendField(b, `,"revision":`, r.Revision)
 	b = appendField(b, `,"facts":`, r.Facts)
 	b = appendList(b, `,"agreements":`, r.Agreements)
+	b = appendInput(b, r.Input, r.UserAgent)
 	b = appendNumber(b, `,"status":`, int64(r.Status))
 	b = appendCount(b, `,"bytes_in":`, r.BytesIn)
 	b = appendCount(b, `,"bytes_out":`, r.BytesOut)
@@ -122,14 +123,21 @@ func appendTime(b []byte, key string, t time.Time) []byte {
 	return append(b, '"')
 }
 
-func appendList(b []byte, key string, v []string) []byte {
+func appendList[S ~string](b []byte, key string, v []S) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	b = append(b, key...)
+	return appendStrings(append(b, key...), v)
+}
+
+// appendStrings writes a list as a value, also an empty one.
+func appendStrings[S ~string](b []byte, v []S) []byte {
+	b = append(b, '[')
 	for i, s := range v {
-		b = append(b, "[,"[min(i, 1)])
-		b = appendString(b, s)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, string(s))
 	}
 	return append(b, ']')
 }

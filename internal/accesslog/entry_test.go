@@ -25,11 +25,16 @@ func TestEntry_Golden(t *testing.T) {
 		CodeAge: policy.Int64(0), Method: "GET", Path: "/a\"b\\\u2028", QueryNames: []string{"q", "z"}, UserAgent: "x\x1b[31m\u009b\xff\n",
 		Effect: "allow", Reasons: []string{"scope"}, Obligations: &policy.Obligations{MaxCodeAge: 600, StripHeaders: []string{"server"}},
 		Detail: map[string]string{"b": "2", "a": "1"},
+		Input: &policy.RecordedInput{Version: 1, TokenScope: &policy.TokenScope{Access: "read", Paths: [][]string{{"a", "b"}, {}}},
+			Query: map[string][]string{"q": {"1", ""}}, Headers: map[string]string{"user-agent": "x\x1b[31m\u009b\xff\n", "accept": "*/*"},
+			TLS: &policy.TLS{Version: "1.3", Cipher: "C"}, Allowed: true, Withheld: []string{"request.query.z"}},
 	}
 	want := `{"index":7,"node":"node-1","time":"2026-03-01T09:30:00.12Z","type":"request","request_id":"r1","account":"a1",` +
 		`"email":"kim@vendor.example","factors":{"password":9,"totp":3},"code_age_s":0,"method":"GET","path":"/a\"b\\\u2028",` +
 		`"query_names":["q","z"],"user_agent":"x\u001b[31m\u009b` + "\ufffd" + `\n","effect":"allow","reasons":["scope"],` +
-		`"obligations":{"strip_headers":["server"],"max_code_age":600},"detail":{"a":"1","b":"2"}}`
+		`"obligations":{"strip_headers":["server"],"max_code_age":600},` +
+		`"input":{"version":1,"token_scope":{"access":"read","methods":[],"paths":[["a","b"],[]]},"query":{"q":["1",""]},"headers":{"accept":"*/*"},` +
+		`"tls":{"version":"1.3","cipher":"C"},"allowed":true,"withheld":["request.query.z"]},"detail":{"a":"1","b":"2"}}`
 	if got := string(payloadOf(r)); got != want {
 		t.Errorf("encoding is\n%s\nwant\n%s", got, want)
 	}
@@ -62,6 +67,11 @@ func fillRecord(r *rand.Rand, sparse bool) *policy.Record {
 			*p = map[string]string{text(): text(), text(): text(), "k": ""}
 		case **policy.Obligations:
 			*p = &policy.Obligations{MaxResponseBytes: r.Int64N(3), EgressBudget: 5, Mask: []string{text()}, StripHeaders: []string{text()}, MaxCodeAge: 7, Notify: []string{text()}}
+		case **policy.RecordedInput:
+			*p = &policy.RecordedInput{Version: 1, Roles: []policy.Role{policy.Role(text())}, TokenCluster: text(), TokenBinding: text(),
+				TokenScope: &policy.TokenScope{Access: text(), Methods: []string{text()}, Paths: [][]string{{text(), text()}, {}}},
+				Query:      map[string][]string{text(): {text(), text()}, "k": {}}, Headers: map[string]string{"accept": text(), "user-agent": "other"},
+				TLS: &policy.TLS{Version: text(), Cipher: text()}, Allowed: r.IntN(2) == 0, Withheld: []string{text()}}
 		case *policy.RecordType, *time.Time, **policy.Document:
 		default:
 			panic("no value for a field of type " + f.Type().String())

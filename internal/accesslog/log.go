@@ -156,6 +156,7 @@ type item struct {
 	opens  string // request id of an allowed request, which will have an outcome
 	closes string // request id of an outcome
 	waits  bool
+	exact  bool // its own time is kept to the nanosecond
 	state  atomic.Int32
 	gaveUp string // why, once abandoned: a value of Ended
 	result chan result
@@ -176,6 +177,7 @@ func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
 	it := items.Get().(*item)
 	it.at, it.typ, it.doc, it.waits = r.Time, r.Type, r.Document, waits
 	it.opens, it.closes, it.gaveUp = "", "", ""
+	it.exact = r.Input != nil
 	it.state.Store(itemWaiting)
 	switch {
 	case r.Type == policy.RecordRequest && r.Effect == "allow":

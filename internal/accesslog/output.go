@@ -93,6 +93,7 @@ var columns = []column{
 	{"revision", func(e *Entry) string { return e.Revision }},
 	{"facts", func(e *Entry) string { return e.Facts }},
 	{"agreements", func(e *Entry) string { return strings.Join(e.Agreements, " ") }},
+	{"input", inputCell},
 	{"status", func(e *Entry) string {
 		if e.Status == 0 {
 			return ""

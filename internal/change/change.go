@@ -2,13 +2,15 @@
 // wrote them, the revisions that they become, and the rule that a second person
 // approves. Plain types and rules: it reads no file and knows no database.
 //
-// Start with [Draft] and [Revision].
+// Start with [Draft] and [Revision]; what may become of a draft are its methods.
 package change
 
 import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // A State says what may happen to a draft next.
@@ -30,16 +32,27 @@ type Person struct {
 	At      time.Time `json:"at,omitzero"` // when they first did, UTC
 }
 
+// Name returns the e-mail address, or the account where there is none.
+func (p Person) Name() string {
+	if p.Email != "" {
+		return p.Email
+	}
+	return p.Account
+}
+
+// Operator is the [Person.Account] of whoever works on the machine itself.
+const Operator = "operator"
+
 // A Draft is a policy set that somebody works on.
 type Draft struct {
 	ID      int64
 	Title   string
 	Reason  string // why, in a sentence
 	State   State
-	Base    int64 // the revision that it was begun from, or put upon since; 0: none
-	BackTo  int64 // the revision that it rolls back to; 0: an ordinary change
-	Version int   // rises with each save
-	Hash    string
+	Base    int64             // the revision that it was begun from, or put upon since; 0: none
+	BackTo  int64             // the revision that it rolls back to; 0: an ordinary change
+	Version int               // rises with each change of its title, reason, modules or base
+	Hash    string            // of its modules, as by policy.Revision
 	Modules map[string]string // text by file name, tests and parameters too; nil in lists
 	Authors []Person          // everybody who ever changed it, in order
 	Notes   []Note            // what was said about it, oldest first
@@ -100,6 +113,9 @@ type Revision struct {
 	// Statement is the signed note over all of the above but Modules, which
 	// Hash names; empty for revisions from before they were signed.
 	Statement []byte
+	// Fault says why the revision is not to be believed: its signature does not
+	// fit, or what is kept is not what was signed. Empty: all of it holds.
+	Fault string
 	// Effect counts the decisions that this revision has made since.
 	Effect Effect
 }
@@ -133,6 +149,9 @@ var (
 	ErrReadOnly = errors.New("the policies come from elsewhere and are changed there")
 	// ErrState: the draft is not in a state in which this can be done.
 	ErrState = errors.New("the draft is not in a state for this")
+	// ErrOperatorAlone: whoever works on the machine wants to publish alone,
+	// and the configuration asks for a second person.
+	ErrOperatorAlone = errors.New("the configuration lets nobody publish alone on the machine itself")
 )
 
 // A ConflictError says that somebody else has changed a draft since it was read.
@@ -142,7 +161,7 @@ type ConflictError struct{ Now Draft }
 func (e *ConflictError) Error() string {
 	by := "somebody"
 	if n := len(e.Now.Authors); n > 0 {
-		by = e.Now.Authors[n-1].Email
+		by = e.Now.Authors[n-1].Name()
 	}
 	return fmt.Sprintf("the draft was changed meanwhile, last by %s", by)
 }
@@ -157,12 +176,57 @@ func (e *BaseError) Error() string {
 
 // A SecondError says why somebody cannot be the second person for a draft.
 type SecondError struct {
-	// Code is author, role, acquainted (an author made or changed their sign-in), disabled or operator.
+	// Code is one of Second….
 	Code string
-	By   Person // the author that it is about; zero where it is about none
+	By   Person // who it is about: an author, for [SecondCommon] somebody else; zero where it is about nobody
 }
 
 // Error says it for the log.
 func (e *SecondError) Error() string {
+	if e.By.Account != "" {
+		return "this person cannot be the second for the draft: " + e.Code + ", by " + e.By.Name()
+	}
 	return "this person cannot be the second for the draft: " + e.Code
+}
+
+// Codes of a [SecondError].
+const (
+	SecondAuthor     = "author"     // they wrote on the draft themselves
+	SecondRole       = "role"       // they are no approver
+	SecondDisabled   = "disabled"   // their account is not in force, or there is none
+	SecondOperator   = "operator"   // whoever works on the machine is nobody's second
+	SecondAcquainted = "acquainted" // an author made or changed their sign-in lately
+	SecondMade       = "made"       // they made or changed the sign-in of an author lately
+	SecondCommon     = "common"     // one person, who By names, made or changed the sign-in of both lately
+)
+
+// An InvalidError says what is wrong with a text or a file that somebody gave.
+type InvalidError struct {
+	// Field is title, reason, text (of a note), file (Name is its name), size
+	// (of all files together) or same (nothing differs from what is in force).
+	Field, Name string
+	Message     string // a sentence's part for the log
+}
+
+// Error returns the message.
+func (e *InvalidError) Error() string {
+	if e.Name != "" {
+		return e.Field + " " + e.Name + " " + e.Message
+	}
+	return e.Field + " " + e.Message
+}
+
+// A FaultError says why modules cannot be put in force: they do not compile,
+// a test fails ([CodeTest]), or a missing field would lift a denial ([CodeHole]).
+type FaultError struct{ Faults []policy.Diagnostic }
+
+// Error returns the first fault and how many there are.
+func (e *FaultError) Error() string {
+	if len(e.Faults) == 0 {
+		return "the policies cannot be put in force"
+	}
+	if n := len(e.Faults) - 1; n > 0 {
+		return fmt.Sprintf("the policies cannot be put in force: %s (and %d more)", e.Faults[0], n)
+	}
+	return fmt.Sprintf("the policies cannot be put in force: %s", e.Faults[0])
 }

@@ -309,6 +309,11 @@ type AccessLog struct {
 	// CommitDeadline is how long a request waits for its entry to be on disk;
 	// later it is refused with 503 and never forwarded. Default 2s; 100ms to 30s.
 	CommitDeadline time.Duration `yaml:"commit_deadline"`
+	// QueryValues names the fields of queries (what stands behind ? in an
+	// address) whose values are recorded. Default none: only names are. A policy
+	// that reads another field's value cannot be replayed over requests that
+	// have one. Danger: name none that can hold a secret or a search.
+	QueryValues []string `yaml:"query_values"`
 }
 
 // Log is about the operational log.

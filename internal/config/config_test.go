@@ -93,7 +93,7 @@ zones:
 sessions: {idle: 15m, absolute: 8h}
 codes: {skew: 0}
 limits: {connections: 100, header_bytes: 16 KiB}
-access_log: {node: gw-2, segment_size: 1GiB, commit_deadline: 500ms}
+access_log: {node: gw-2, segment_size: 1GiB, commit_deadline: 500ms, query_values: [page]}
 log: {format: json, level: debug}
 root_key: {command: [/usr/bin/vault-get, ringfence]}
 old_root_keys: [{file: old.key}, {env: OLD_KEY}]
@@ -120,7 +120,7 @@ keys: {max_age: 720h}
 		{"skew", c.Codes.Skew, 0},
 		{"header_bytes", c.Limits.HeaderBytes, 16 * KiB},
 		{"connections_per_address", c.Limits.ConnectionsPerAddress, 100},
-		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond}},
+		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond, []string{"page"}}},
 		{"log", c.Log, Log{"json", "debug"}},
 		{"root_key", c.RootKey, RootKey{Command: []string{"/usr/bin/vault-get", "ringfence"}}},
 		{"old_root_keys", c.OldRootKeys, []RootKey{{File: "/etc/ringfence/old.key"}, {Env: "OLD_KEY"}}},

@@ -229,6 +229,15 @@ func (d *decoder) accessLog(a *AccessLog) {
 	}
 	between(d, "access_log.segment_size", a.SegmentSize, MiB, GiB)
 	between(d, "access_log.commit_deadline", a.CommitDeadline, 100*time.Millisecond, 30*time.Second)
+	for i, name := range a.QueryValues {
+		at := fmt.Sprintf("access_log.query_values[%d]", i)
+		switch {
+		case name == "" || len(name) > 100 || strings.ContainsAny(name, "*?&="):
+			d.bad(at, "%s is not the name of one field: write it as it stands in addresses, such as page", quote(name))
+		case slices.Contains(a.QueryValues[:i], name):
+			d.bad(at, "repeats %s", quote(name))
+		}
+	}
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -329,6 +329,11 @@ func TestEntry_ShowsEveryField(t *testing.T) {
 		case **policy.Obligations:
 			*f, mark = &policy.Obligations{MaxResponseBytes: 5, EgressBudget: 6, Mask: []string{"m1"}, StripHeaders: []string{"h1"}, MaxCodeAge: 7, Notify: []string{"n1"}},
 				"at most 5 bytes in the response; at most 6 bytes a day; these fields blanked: m1; these response headers taken off: h1; a code no older than 7s; told to n1"
+		case **policy.RecordedInput:
+			*f = &policy.RecordedInput{Version: 1, Roles: []policy.Role{"r1"}, TokenCluster: "c1", TokenBinding: "b1", TokenScope: &policy.TokenScope{Access: "read", Paths: [][]string{{"p"}}},
+				Query: map[string][]string{"q": {"v1"}}, Headers: map[string]string{"x-ticket": "T-1"}, TLS: &policy.TLS{Version: "1.3", Cipher: "C"}, Allowed: true, Withheld: []string{"request.headers.referer"}}
+			mark = "Roles: r1\nToken for: c1\nToken bound to: b1\nToken narrowed to: {\"access\":\"read\",\"methods\":null,\"paths\":[[\"p\"]]}\n" +
+				"Query field q: v1\nHeader x-ticket: T-1\nTLS: 1.3 C\nPolicies: The policies allowed it; the gateway itself refused.\nNot kept: request.headers.referer"
 		default:
 			t.Fatalf("a field %s of a type that the page does not know", name)
 		}

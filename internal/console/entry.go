@@ -275,7 +275,7 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 		return text(label, words(*n))
 	}
 	var own, status ui.Text
-	if !e.Clock.IsZero() {
+	if e.Clock.Sub(e.Time).Abs() >= 100*time.Millisecond && !e.Clock.IsZero() { // closer ones overtook one another
 		own = ui.Say("{1}, as the clock stood", ui.Instant(e.Clock))
 	}
 	if e.Status != 0 {
@@ -299,6 +299,7 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 		{"Decision", []entryLine{
 			text("Effect", ui.Known(e.Effect)), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts), mono("Agreements accepted", strings.Join(e.Agreements, ", ")),
 		}},
+		{"Read by the policies besides", inputLines(e.Record.Input)},
 		{"Outcome", []entryLine{
 			text("Status", status), number("Received", e.BytesIn, size), number("Sent", e.BytesOut, size), number("First byte after", e.FirstByte, millis),
 			number("Duration", e.Duration, millis), mono("Upstream", e.Upstream), text("Cut short because", ui.Known(e.Ended)),

@@ -38,8 +38,9 @@ type Changes interface {
 	KeepFigures(ctx context.Context, id int64, f change.Figures) error
 	// Second returns nil where actor could approve the draft, and why not otherwise.
 	Second(ctx context.Context, actor directory.Actor, id int64) error
-	// Approve publishes the draft, if its modules still have the hash that the approver saw.
-	Approve(ctx context.Context, actor directory.Actor, id int64, hash string) (change.Revision, error)
+	// Approve publishes the draft, if seal is still its [change.Draft.Seal]: the
+	// title, reason, modules and base that the approver saw.
+	Approve(ctx context.Context, actor directory.Actor, id int64, seal string) (change.Revision, error)
 	// Revisions returns every revision, the newest first, without modules.
 	Revisions(ctx context.Context) ([]change.Revision, error)
 	// Revision returns one revision whole, or change.ErrNotFound.

@@ -12,7 +12,8 @@ import (
 
 // jobs are the kinds of work, each in a file of its own.
 var jobs = map[string]job{
-	"check": handle(check),
+	"check":  handle(check),
+	"replay": handle(replay),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
