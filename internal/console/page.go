@@ -93,6 +93,9 @@ var menu = []ui.NavGroup{
 		{Label: "Engagements", URL: "/console/engagements"}, {Label: "Clusters", URL: "/console/clusters"},
 		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"},
 	}},
+	{Title: "Policies", Items: []ui.NavItem{
+		{Label: "Policy library", URL: "/console/policies/library"},
+	}},
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
 	}},

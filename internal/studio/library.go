@@ -47,3 +47,13 @@ func LibraryIn(modules map[string]string) map[string]InUse {
 	}
 	return out
 }
+
+// Words of the library's parameters.
+var (
+	ErrEmptyParameter = library.ErrEmpty // it may not be empty
+	LibraryDays       = library.WeekDays
+	LibraryMethods    = library.HTTPMethods
+)
+
+// ValidLibraryName reports whether name can be that of a module in a set.
+func ValidLibraryName(name string) bool { return library.ValidName(name) }

@@ -1,6 +1,7 @@
 package library
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -84,7 +85,11 @@ func TestCheck_Faults(t *testing.T) {
 }
 
 func compactSample(m *Module) string {
-	return strings.NewReplacer("[\n    ", "[", "\n  ]", "]", ",\n    ", ", ").Replace(string(m.Sample()))
+	var b bytes.Buffer
+	if err := json.Compact(&b, m.Sample()); err != nil {
+		panic(err)
+	}
+	return strings.ReplaceAll(b.String(), `":`, `": `)
 }
 
 // TestFiles: a module moves to a cluster and takes another name as a whole.
