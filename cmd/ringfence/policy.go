@@ -24,6 +24,7 @@ func newPolicy() *cobra.Command {
 		newPolicyKnockout(),
 		newPolicyDiff(),
 		newPolicyPublish(),
+		newPolicyLibrary(),
 	)
 	return cmd
 }
