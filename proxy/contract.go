@@ -49,6 +49,14 @@ type Knower interface {
 	Facts(account, cluster string, source netip.Addr) *policy.Document
 }
 
+// A Watcher is told of decisions once they are recorded.
+type Watcher interface {
+	// Watch is told what was decided about in, by the engine, and the index of
+	// its entry. It must return at once and must not change in; it may keep what
+	// in points to, which nobody changes any more.
+	Watch(in *policy.Input, made policy.Decision, entry uint64)
+}
+
 // A Refuser words the answer to a request that is not served: a page, a
 // redirect to the gate, or JSON. Status and [HeaderRequestID] are its input and
 // it must write a whole response.

@@ -43,8 +43,9 @@ type exchange struct {
 	tls                           policy.TLS
 	input                         policy.Input
 	decision                      policy.Decision
-	obligations                   policy.Obligations   // as recorded
-	entry                         string               // origin#index, once recorded
+	obligations                   policy.Obligations // as recorded
+	entry                         string             // origin#index, once recorded
+	index                         uint64
 	kept                          policy.RecordedInput // of the input, once decided
 	request                       policy.Record
 

@@ -28,6 +28,7 @@ type Config struct {
 	Knower     Knower // nil: nothing is ever known, so that guardrails deny
 	Refuser    Refuser
 	Asserter   Asserter // nil: upstreams get no assertion
+	Watcher    Watcher  // nil: nobody
 
 	// TrustedProxies are peers whose X-Forwarded-For and X-Forwarded-Proto are
 	// believed. None by default: naming a network that clients can be in lets

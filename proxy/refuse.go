@@ -47,7 +47,7 @@ func (x *exchange) decide() bool {
 	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
 	deciding := time.Since(t)
 	retryAfter := 0
-	decided := x.decision.Effect
+	made := x.decision
 	if x.decision.Effect == policy.Allow {
 		if d := x.unenforceable(x.decision.Obligations); d != nil {
 			x.decision.Effect = policy.Deny
@@ -55,9 +55,12 @@ func (x *exchange) decide() bool {
 			retryAfter = d.retryAfter
 		}
 	}
-	x.keepInput(decided)
+	x.keepInput(made.Effect)
 	if !x.writeRecord(deciding) {
 		return false
+	}
+	if x.h.Watcher != nil {
+		x.h.Watcher.Watch(&x.input, made, x.index)
 	}
 	switch x.decision.Effect {
 	case policy.Allow:
@@ -89,7 +92,7 @@ func (x *exchange) writeRecord(deciding time.Duration) bool {
 	index, err := x.h.Recorder.Record(x.r.Context(), x.fillRecord())
 	x.h.metrics.Decided(x.request.Cluster, x.decision.Effect, deciding, time.Since(t))
 	if err == nil {
-		x.entry = x.entryName(index)
+		x.index, x.entry = index, x.entryName(index)
 		return true
 	}
 	level := slog.LevelError

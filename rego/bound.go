@@ -52,6 +52,8 @@ func bounded(name string, f topdown.BuiltinFunc) topdown.BuiltinFunc {
 		check = patternBounded(0)
 	case "product":
 		check = factorsBounded
+	case "json.patch":
+		check = patchBounded
 	case "bits.lsh":
 		check = smallNumbers
 	case "numbers.range", "numbers.range_step":
@@ -66,6 +68,8 @@ func bounded(name string, f topdown.BuiltinFunc) topdown.BuiltinFunc {
 		return f(bctx, operands, iter)
 	}
 }
+
+var keyOp = newKey("op")
 
 var errTooMuch = errors.New("the operands are larger than a policy may work on")
 
@@ -148,6 +152,30 @@ func patternBounded(i int) func([]*ast.Term) bool {
 		pattern, ok := operands[i].Value.(ast.String)
 		return (!ok || len(pattern) <= maxPattern) && operandsBounded(operands)
 	}
+}
+
+// patchBounded keeps out of a patch what takes a value from one place of the
+// document to another: put below itself it has no end, and whoever walks it
+// next takes the whole process down.
+func patchBounded(operands []*ast.Term) bool {
+	if !operandsBounded(operands) {
+		return false
+	}
+	moves := func(step *ast.Term) bool {
+		o, ok := step.Value.(ast.Object)
+		if !ok {
+			return false // the function refuses it
+		}
+		op, _ := value(o, keyOp).(ast.String)
+		return op == "copy" || op == "move"
+	}
+	switch steps := operands[1].Value.(type) {
+	case *ast.Array:
+		return !steps.Until(moves)
+	case ast.Set:
+		return !steps.Until(moves)
+	}
+	return true
 }
 
 func factorsBounded(operands []*ast.Term) bool {

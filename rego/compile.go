@@ -96,7 +96,10 @@ func within[T any](ctx context.Context, work func() (T, error)) (T, error) {
 
 // compile makes a set of the stock modules and s. Every fault is in the error,
 // a *CompileError.
-func compile(s Source) (*set, error) {
+func compile(s Source) (*set, error) { return compileUpon(s, stock()) }
+
+// compileUpon is compile with base in the place of the stock modules.
+func compileUpon(s Source, base map[string]string) (*set, error) {
 	caps := capabilities()
 	modules, faults := parse(s, caps)
 	all := make(map[string]*ast.Module, len(s)+8)
@@ -106,7 +109,7 @@ func compile(s Source) (*set, error) {
 			all[name], texts[name] = m.Module, s[name]
 		}
 	}
-	for name, text := range stock() {
+	for name, text := range base {
 		if isTest(name) {
 			continue
 		}
@@ -128,6 +131,20 @@ func compile(s Source) (*set, error) {
 		return nil, &CompileError{Diagnostics: diagnose("", err)}
 	}
 	return out, nil
+}
+
+// RevisionOf returns what an engine of this version calls a set, without
+// compiling it.
+func RevisionOf(s Source) string {
+	texts := map[string]string{}
+	for _, from := range []map[string]string{s, stock()} {
+		for name, text := range from {
+			if !isTest(name) {
+				texts[name] = text
+			}
+		}
+	}
+	return policy.Revision(texts)
 }
 
 func newCompiler(caps *ast.Capabilities) *ast.Compiler {

@@ -84,14 +84,27 @@ func (e *Engine) Revision() string { return e.current.Load().revision }
 // [*CompileError] or a [*TestError] among them, the set that was in force
 // stays so. It returns the new revision.
 func (e *Engine) Load(ctx context.Context, src Source) (string, error) {
+	return e.load(ctx, src, true)
+}
+
+// LoadTested is [Engine.Load] for a set whose tests have just been run in
+// another process, by the same program: it compiles and tries the set and runs
+// no test.
+func (e *Engine) LoadTested(ctx context.Context, src Source) (string, error) {
+	return e.load(ctx, src, false)
+}
+
+func (e *Engine) load(ctx context.Context, src Source, tests bool) (string, error) {
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	s, err := compileWithin(ctx, src)
 	if err != nil {
 		return "", err
 	}
-	if _, err := runTests(ctx, src, false, nil); err != nil {
-		return "", err
+	if tests {
+		if _, err := runTests(ctx, src, false, nil); err != nil {
+			return "", err
+		}
 	}
 	if err := e.try(ctx, s); err != nil {
 		return "", err

@@ -215,9 +215,11 @@ func diagnose(file string, err error) []policy.Diagnostic {
 	}
 	var out []policy.Diagnostic
 	for _, e := range many {
-		d := policy.Diagnostic{File: file, Code: e.Code, Message: e.Message}
+		d := policy.Diagnostic{File: file, Code: e.Code, Message: withheldWords(e.Message)}
 		if e.Details != nil {
-			if more := e.Details.Lines(); len(more) > 0 && e.Code == ast.TypeErr {
+			if name, ok := e.Details.(*ast.RefErrInvalidDetail); ok && len(name.OneOf) > 0 {
+				d.Message = noSuchField(name)
+			} else if more := e.Details.Lines(); len(more) > 0 && e.Code == ast.TypeErr {
 				d.Message += ": " + strings.Join(more, " ")
 			}
 		}

@@ -310,6 +310,9 @@ func (c *toldCondition) add(name string, v ast.Value) {
 
 // jsonOf writes a value as JSON; sets, which JSON lacks, become arrays.
 func jsonOf(v ast.Value) string {
+	if room := 100 * maxValue; !measure(v, &room) {
+		return "…" // a few values can stand for more than any memory holds
+	}
 	if x, err := ast.JSON(v); err == nil {
 		if b, err := marshal(x); err == nil {
 			return string(b)

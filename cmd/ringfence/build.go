@@ -65,6 +65,9 @@ type gateway struct {
 	clock   *drift.Monitor
 	certs   *certs.Manager
 	studio  *studio.Runner
+	shadows *shadows
+	changes *store.Changes
+	effects effects
 	console *console.Console
 	proxy   *proxy.Handler
 
@@ -74,6 +77,11 @@ type gateway struct {
 	// syncing admits one refresh of the state above at a time; requests never take it.
 	syncing sync.Mutex
 	due     map[string]bool // kinds of changes not in force yet; guarded by syncing
+	// loading admits one policy set after another, so that the newest stays. A
+	// set takes as long as its tests: what revokes access never waits for it.
+	loading sync.Mutex
+	// inForce is what the engine decides by.
+	inForce atomic.Pointer[policySet]
 	// policyFault is why the newest policies are not in force, for readiness and the console.
 	policyFault atomic.Pointer[string]
 	// configFault is why the newest configuration is not in force, for readiness.
@@ -101,6 +109,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		}
 		return g, err
 	}
+	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildPolicy(ctx); err != nil {
 		return g, err
 	}
@@ -113,7 +122,8 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildCerts(ctx); err != nil {
 		return g, err
 	}
-	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
+	g.shadows = newShadows(g)
+	g.buildChanges()
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -135,6 +145,9 @@ func (g *gateway) close() error {
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
 	}
+	if g.db != nil && g.engine != nil {
+		g.countEffects(context.Background())
+	}
 	if g.log != nil && g.db != nil {
 		_, err := keepAnchor(context.Background(), g.db, g.log, nil) // the last words, whatever ended the rest
 		errs = append(errs, err)
@@ -154,10 +167,11 @@ func (g *gateway) buildPolicy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = g.engine.Load(ctx, src); err != nil {
+	if _, err = g.loadPolicies(ctx, src); err != nil {
 		return &hintError{fmt.Errorf("loading policies: %w", err), "Mend them, and look with 'ringfence check'. The gateway does not start without the policies it was given."}
 	}
-	return nil
+	g.tookForce(ctx, src)
+	return g.policiesAtStart(ctx, src, g.engine.Revision())
 }
 
 // policySource reads the administrators' policies from where the configuration says.
@@ -165,8 +179,8 @@ func policySource(ctx context.Context, cfg *config.Config, db *store.DB) (rego.S
 	if cfg.Policies != "" {
 		return readPolicies(cfg.Policies)
 	}
-	m, err := db.Policies(ctx)
-	return rego.Source(m), err
+	r, err := storedPolicies(ctx, cfg, db)
+	return rego.Source(r.Modules), err
 }
 
 // readPolicies reads the configured folder. One without a policy is more
@@ -257,7 +271,11 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Policies: g.engine, Studio: g.studio, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Status: consoleStatus{g}, UI: pages,
+		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
+		Shadows: consoleShadows{g},
+		Sets:    consoleSets{g},
+		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
 	})
 	return err
@@ -271,7 +289,8 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: g.log, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Watcher:        g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,
 		QueryValues: cfg.AccessLog.QueryValues,
@@ -335,13 +354,24 @@ func readSnapshot(ctx context.Context, db *store.DB, cfg *config.Config) (*direc
 // become durable before the change takes effect. What fails stays due and is
 // tried again by retry.
 func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
+	policies, err := g.refreshState(ctx, kinds)
+	if policies { // a faulty set is not tried again
+		err = errors.Join(err, g.refreshPolicy(ctx))
+	}
+	g.recheck()
+	return err
+}
+
+// refreshState puts everything but policies in force, and reports whether they
+// are due too.
+func (g *gateway) refreshState(ctx context.Context, kinds map[string]bool) (policies bool, err error) {
 	g.syncing.Lock()
 	defer g.syncing.Unlock()
 	for k := range kinds {
 		g.due[k] = true
 	}
 	if _, err := g.db.Drain(ctx, g.log.Record); err != nil {
-		return fmt.Errorf("recording changes: %w", err)
+		return false, fmt.Errorf("recording changes: %w", err)
 	}
 	due := g.due
 	g.due = map[string]bool{}
@@ -358,11 +388,13 @@ func (g *gateway) refresh(ctx context.Context, kinds map[string]bool) error {
 	if due[store.KindDirectory] || due[store.KindSession] {
 		again(store.KindSession, g.auth.Reload(ctx))
 	}
-	if due[store.KindPolicy] { // last: a faulty set never holds up a revocation, and is not tried again
-		errs = append(errs, g.refreshPolicy(ctx))
+	if due[store.KindPolicy] {
+		g.recheck() // the rest does not wait for a new set
 	}
-	g.proxy.Recheck()
-	return errors.Join(errs...)
+	if due[store.KindShadow] {
+		g.shadows.look()
+	}
+	return due[store.KindPolicy], errors.Join(errs...)
 }
 
 // retry tries again what could not be put in force, such as while the log's
@@ -400,18 +432,24 @@ func (g *gateway) refreshDirectory(ctx context.Context) error {
 
 // refreshPolicy swaps the policy set, or keeps the old one and says why.
 func (g *gateway) refreshPolicy(ctx context.Context) error {
+	g.loading.Lock()
+	defer g.loading.Unlock()
 	src, err := policySource(ctx, g.cfg.Load(), g.db)
 	before := g.engine.Revision()
 	if err == nil {
-		_, err = g.engine.Load(ctx, src)
+		_, err = g.loadPolicies(ctx, src)
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("loading policies: %w", err) // stopped, which says nothing about the set
 	}
 	if err != nil {
 		return fmt.Errorf("loading policies, the set in force stays: %w", g.refusePolicies(ctx, err))
 	}
 	g.policyFault.Store(nil)
+	g.tookForce(ctx, src)
 	if after := g.engine.Revision(); after != before {
 		g.logger.Info("policies in force", "revision", after)
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	return nil
 }

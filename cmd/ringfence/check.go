@@ -130,7 +130,7 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 		}
 		steps = append(steps, fmt.Sprintf("directory: %s, %s, %s", plural(len(dir.Vendors), "vendor"), plural(len(dir.Accounts), "account"), plural(len(dir.Clusters), "cluster")))
 	}
-	report, err := rego.Check(ctx, src)
+	report, err := commandTrial().Test(ctx, src)
 	if err != nil {
 		return cfg, codes, steps, err
 	}

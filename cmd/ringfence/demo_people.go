@@ -22,7 +22,8 @@ yours or ours, and you tell us at once when something has gone wrong.
 ## What is recorded
 
 Every request that you make is recorded before it is served: who you are, what you asked for,
-when, from where, and what was decided. What you send and what you receive is not recorded.
+when, from where, with which program, for which ticket or purpose if it names one, and what was
+decided. The bodies of what you send and receive are not recorded.
 `
 
 // demoDirectory applies the demo's vendors, engagements, people, clusters and

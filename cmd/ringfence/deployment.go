@@ -177,7 +177,7 @@ func newAuth(ctx context.Context, cfg *config.Config, db *store.DB, keys rootKey
 	}
 	c := auth.Config{
 		Store:    db,
-		Recorder: rec, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
+		Recorder: touching{rec, db}, RootKey: keys.root, OldRootKeys: keys.old, KeyMaxAge: cfg.Keys.MaxAge, Issuer: gateURL(cfg).String(), GateHost: cfg.GateHost(), Organisation: cfg.Organisation.Name,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Skew: skew(cfg), KnownHost: known, Changed: changed, Told: p.told, Logger: logger,
 		ProviderNetworks: cfg.IdentityProviders.AllowNetworks,
 		DeviceLogin:      auth.DeviceLogin{Disabled: !cfg.DeviceLogin.Enabled, SameNetwork: cfg.DeviceLogin.SameNetwork},

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/studio"
 )
 
 // Password hashes are computed by a process of their own, at the lowest
@@ -42,7 +42,7 @@ func newHashWorker() *cobra.Command {
 		Use: "hash-worker", Hidden: true, Args: cobra.NoArgs,
 		Short: "Compute password hashes for a gateway on standard input and output",
 		RunE: func(*cobra.Command, []string) error {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19) // a sandbox may forbid it: then it is only a process of its own
+			studio.LowerPriority()
 			return serveHashes(os.Stdin, os.Stdout)
 		},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego"
 )
@@ -23,8 +24,13 @@ func newPolicy() *cobra.Command {
 		newPolicyCoverage(),
 		newPolicyKnockout(),
 		newPolicyDiff(),
+		newPolicyMatrix(),
+		newPolicyReplay(),
 		newPolicyPublish(),
 		newPolicyLibrary(),
+		newPolicyRollback(),
+		newPolicyRevisions(),
+		newPolicyDrafts(),
 	)
 	return cmd
 }
@@ -39,7 +45,7 @@ func newPolicyTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := rego.Check(cmd.Context(), src)
+			report, err := commandTrial().Test(cmd.Context(), src)
 			if asJSON {
 				if jerr := json.NewEncoder(cmd.OutOrStdout()).Encode(report); jerr != nil {
 					return jerr
@@ -92,15 +98,19 @@ func describeReport(r rego.Report) string {
 
 func newPolicyPublish() *cobra.Command {
 	var t target
-	var reason string
+	var p publication
 	var empty bool
 	cmd := &cobra.Command{
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
 			"running gateway within a second. A set that does not compile, whose tests fail, or in\n" +
 			"which a missing field lifts a denial (see knockout) changes nothing. Where the configuration names a policies folder, that folder rules\n" +
-			"and publish refuses.",
-		Example: "  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
+			"and publish refuses.\n\n" +
+			"No second person is asked: every administrator and approver is told. With --draft the\n" +
+			"folder becomes a draft, which an approver reads and publishes on the console. The\n" +
+			"configuration can demand that (policy_changes).",
+		Example: "  ringfence policy publish deploy/policy --draft --title 'Office hours' --reason 'nobody works at night' --config /etc/ringfence/config.yaml\n" +
+			"  ringfence policy publish deploy/policy --reason 'office hours for claims' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			src, err := rego.ReadFolder(args[0])
@@ -110,7 +120,7 @@ func newPolicyPublish() *cobra.Command {
 			if len(src) == 0 && !empty {
 				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "Name the folder that holds all/ and clusters/. To do away with every policy, say so with --empty."}
 			}
-			report, err := rego.Check(ctx, src)
+			report, err := commandTrial().Test(ctx, src)
 			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
@@ -125,11 +135,12 @@ func newPolicyPublish() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var said string
 			err = func() error {
 				if d.cfg.Policies != "" {
 					return &hintError{fmt.Errorf("publishing: policies come from the folder %s", d.cfg.Policies), "Change the files there, or take 'policies' out of the configuration."}
 				}
-				if _, err := d.db.PublishPolicies(ctx, operator, src, reason); err != nil {
+				if said, err = d.publish(ctx, src, report, p); err != nil {
 					return err
 				}
 				return d.settle(ctx)
@@ -137,12 +148,14 @@ func newPolicyPublish() *cobra.Command {
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Published revision %s (%s).\n", report.Revision, plural(len(src), "file"))
+			fmt.Fprintln(cmd.ErrOrStderr(), said)
 			return nil
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "published by command", "why, in a `sentence` that is recorded")
+	p.flags(cmd)
+	cmd.Flags().StringVar(&p.title, "title", "Published by command", "what it is, in a few `words`")
+	cmd.Flags().StringVar(&p.reason, "reason", "published by command", "why, in a `sentence` that is recorded")
 	cmd.Flags().BoolVar(&empty, "empty", false, "publish although the folder holds no policy: none is in force then")
 	return cmd
 }
@@ -174,23 +187,18 @@ func newDecide() *cobra.Command {
 					return err
 				}
 			}
-			e, err := rego.NewEngine(rego.Config{})
+			d, err := commandTrial().Decide(ctx, studio.TryRequest{Modules: src, Input: in})
 			if err != nil {
-				return err
-			}
-			if _, err := e.Load(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}
-			if explain {
-				x := e.Explain(ctx, in)
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(x)
-				}
-				if err := printExplanation(cmd.ErrOrStderr(), &x); err != nil {
-					return err
-				}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			if !explain {
+				return out.Encode(d.Decision)
 			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(e.Decide(ctx, in))
+			if asJSON {
+				return out.Encode(d)
+			}
+			return errors.Join(printExplanation(cmd.ErrOrStderr(), &d), out.Encode(d.Decision))
 		},
 	}
 	t.flags(cmd)

@@ -147,7 +147,7 @@ func newPolicyCoverage() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, _, err := rego.Cover(cmd.Context(), src)
+			c, err := commandTrial().Cover(cmd.Context(), src)
 			if err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
 			}

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/ringfence/ringfence/internal/studio"
 )
@@ -17,7 +16,7 @@ func newPolicyWorker() *cobra.Command {
 		Use: "policy-worker", Hidden: true, Args: cobra.NoArgs,
 		Short: "Try policies for a gateway on standard input and output",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19) // a sandbox may forbid it: then it is only a process of its own
+			studio.LowerPriority()
 			return studio.Serve(cmd.Context(), os.Stdin, os.Stdout)
 		},
 	}

@@ -183,6 +183,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
@@ -208,6 +210,7 @@ func ended(ctx context.Context, err error) error {
 func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
+	g.console.StopTrials()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
@@ -227,13 +230,41 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	}
 }
 
-// watch puts changes by other processes in force.
+// watch puts changes by other processes in force. Policies are beside the
+// rest: their tests may take a minute.
 func (g *gateway) watch(ctx context.Context) error {
-	return g.db.Watch(ctx, watchEvery, func(kinds map[string]bool) {
+	refresh := func(kinds map[string]bool) {
 		if err := g.refresh(ctx, kinds); err != nil && ctx.Err() == nil {
 			g.logger.Error("putting a change in force", "err", err)
 		}
+	}
+	policies := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-policies:
+				refresh(map[string]bool{store.KindPolicy: true})
+			}
+		}
 	})
+	group.Go(func() error {
+		return g.db.Watch(ctx, watchEvery, func(kinds map[string]bool) {
+			if kinds[store.KindPolicy] {
+				delete(kinds, store.KindPolicy)
+				select {
+				case policies <- struct{}{}:
+				default: // what waits will read the newest
+				}
+			}
+			if len(kinds) > 0 {
+				refresh(kinds)
+			}
+		})
+	})
+	return group.Wait()
 }
 
 // plainServer answers on the unencrypted port: ACME challenges, and redirects
@@ -316,7 +347,9 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	before := g.engine.Revision()
-	if _, err := g.engine.Load(ctx, src); err != nil { // the last step that can fail
+	g.loading.Lock()
+	defer g.loading.Unlock()
+	if _, err := g.loadPolicies(ctx, src); err != nil { // the last step that can fail
 		return g.refusePolicies(ctx, err)
 	}
 	g.policyFault.Store(nil)
@@ -324,9 +357,10 @@ func (g *gateway) reload(ctx context.Context, o serveOptions) error {
 	g.cfg.Store(next)
 	g.snapshot.Store(snapshot)
 	takeKeys()
+	g.tookForce(ctx, src)
 	_ = o.level.UnmarshalText([]byte(next.Log.Level)) // validated by config
 	if after := g.engine.Revision(); after != before {
-		g.recordPolicy(ctx, "policy.loaded", after, "")
+		g.policiesLoaded(ctx, src, after)
 	}
 	g.proxy.Recheck()
 	g.logger.Info("reloaded", "revision", g.engine.Revision())

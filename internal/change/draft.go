@@ -292,7 +292,7 @@ func BackAlone(newest, to *Revision, reason string, found *Checked, by Person) (
 	if err := checkText("reason", reason, maxReason); err != nil {
 		return Revision{}, err
 	}
-	if newest.ID == to.ID || newest.Hash == to.Hash {
+	if newest.Fault == "" && newest.Hash == to.Hash {
 		return Revision{}, &InvalidError{Field: "same", Message: "is what is in force"}
 	}
 	if err := found.unlessHoles().refuse(to.Hash); err != nil {
@@ -314,4 +314,23 @@ func (d *Draft) KeepFigures(f Figures) error {
 		d.Figures = f
 	}
 	return nil
+}
+
+// PublishedAlone returns the revision that whoever works on the machine
+// publishes; it has no id and no statement yet.
+func PublishedAlone(newest *Revision, modules map[string]string, title, reason string, found *Checked, by Person) (Revision, error) {
+	if err := checkWords(title, reason); err != nil {
+		return Revision{}, err
+	}
+	for name, text := range modules {
+		if err := checkModule(name, text); err != nil {
+			return Revision{}, err
+		}
+	}
+	r := Revision{Hash: policy.Revision(modules), Published: by.At, Title: title, Reason: reason, Authors: []Person{by}, Alone: true, Base: newest.ID, Modules: maps.Clone(modules)}
+	if err := found.refuse(r.Hash); err != nil {
+		return Revision{}, err
+	}
+	found.into(&r.Figures, r.Hash, by.At)
+	return r, nil
 }

@@ -82,6 +82,9 @@ type Config struct {
 	// nobody can sign in.
 	AccessTokens AccessTokens `yaml:"access_tokens"`
 
+	// PolicyChanges is about the second person whom a change of policies needs.
+	PolicyChanges PolicyChanges `yaml:"policy_changes"`
+
 	// Limits bound what one client, or all of them, can take.
 	Limits Limits `yaml:"limits"`
 
@@ -260,6 +263,15 @@ type DeviceLogin struct {
 type AccessTokens struct {
 	// MaxDays is how long one may last. Default 90; 1 to 90.
 	MaxDays int `yaml:"max_days"`
+}
+
+// PolicyChanges is about the second person whom a change of policies needs.
+type PolicyChanges struct {
+	// OperatorAlone lets whoever works on this machine put policies in force
+	// with 'ringfence policy publish' and 'policy rollback'; administrators and
+	// approvers are told each time. Default true. False leaves drafts, which an
+	// approver publishes on the console.
+	OperatorAlone bool `yaml:"operator_alone"`
 }
 
 // Limits bound what one client, or all of them, can take.

@@ -28,6 +28,7 @@ func Default() *Config {
 		Mail:              Mail{TLS: "starttls"},
 		DeviceLogin:       DeviceLogin{Enabled: true},
 		AccessTokens:      AccessTokens{MaxDays: 90},
+		PolicyChanges:     PolicyChanges{OperatorAlone: true},
 		Limits: Limits{
 			Connections:           10000,
 			ConnectionsPerAddress: 256,

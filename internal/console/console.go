@@ -29,6 +29,9 @@ type Config struct {
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
+	Shadows    Shadows
+	Sets       Sets
+	LogFolder  string // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

@@ -24,6 +24,8 @@ func officePath(pattern string) (method, path string) {
 		name = "migration"
 	case strings.Contains(path, "/clusters/"):
 		name = "claims"
+	case strings.Contains(path, "/policies/"):
+		id = "1"
 	}
 	return method, strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{cluster}", "claims", "{session}", "none", "{index}", "1").Replace(path)
 }

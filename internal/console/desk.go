@@ -13,6 +13,8 @@ type desk struct {
 	flashes waiting[ui.Text]  // what the last act says, by session
 	reveals waiting[revealed] // invitation links, by session and account
 	tallies tallies
+	trials  trials  // long jobs on policies
+	checked checked // what checks said about policies
 }
 
 // mayChange reports whether the visitor may change people, vendors,

@@ -32,6 +32,13 @@ var deskPages = []struct{ name, as, target string }{
 	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
 	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?effect=deny&since=24h&type=request"}, {"log-none", "rae", "/console/log?text=nowhere"}, {"log-fault", "rae", "/console/log?since=yesterday&status=99"},
 	{"log-status", "rae", "/console/log?status=5xx"}, {"entry", "rae", "/console/log/1"}, {"entry-denied", "rae", "/console/log/5"}, {"entry-outcome", "rae", "/console/log/2"}, {"entry-facts", "rae", "/console/log/0"},
+	{"policy-try", "abe", "/console/policies/try"}, {"policy-try-entry", "rae", "/console/policies/try?entry=5"}, {"entry-explained", "rae", "/console/log/5?explain=yes"},
+	{"policies", "ada", "/console/policies"}, {"policies-approver", "abe", "/console/policies"}, {"policies-reviewer", "rae", "/console/policies"},
+	{"policy-revisions", "rae", "/console/policies/revisions"}, {"policy-revisions-fault", "rae", "/console/policies/revisions?page=x"},
+	{"policy-revision", "ada", "/console/policies/revisions/4"}, {"policy-revision-alone", "rae", "/console/policies/revisions/3"}, {"policy-revision-with", "abe", "/console/policies/revisions/2?with=0"},
+	{"draft-review", "abe", "/console/policies/drafts/4"}, {"draft-review-author", "ada", "/console/policies/drafts/4"}, {"draft-second", "abe", "/console/policies/drafts/8"}, {"draft-done", "rae", "/console/policies/drafts/1"},
+	{"draft-behind", "ada", "/console/policies/drafts/2"}, {"draft-failing", "ada", "/console/policies/drafts/5"}, {"draft-withdrawn", "ada", "/console/policies/drafts/6"}, {"draft-same", "ada", "/console/policies/drafts/7"},
+	{"ask-withdraw", "ada", "/console/policies/drafts/5/withdraw"}, {"ask-rollback", "abe", "/console/policies/revisions/2/rollback"}, {"ask-rollback-alone", "ada", "/console/policies/revisions/2/rollback-alone"},
 }
 
 // TestConsolePages_Looks makes every page of the console over full data and

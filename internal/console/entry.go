@@ -35,6 +35,10 @@ type entryPage struct {
 	JSON      string
 	Newer     string
 	Older     string
+
+	TryURL      string // the decision as a form; empty: it is none
+	ExplainURL  string // this page with the explanation
+	Explanation *explanationView
 }
 
 // An entryGroup is some fields of an entry under a title.
@@ -81,6 +85,9 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return err
 	}
 	if err := c.addFacts(ctx, &page, e); err != nil {
+		return err
+	}
+	if err := c.addExplanation(r, &page, e); err != nil {
 		return err
 	}
 	if index > 0 {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
@@ -18,8 +17,6 @@ import (
 const libraryURL = "/console/policies/library"
 
 func moduleURL(name string) string { return libraryURL + "/" + url.PathEscape(name) }
-
-func draftURL(id int64) string { return "/console/policies/drafts/" + strconv.FormatInt(id, 10) }
 
 // libraryPage lists what is ready to be added.
 type libraryPage struct {

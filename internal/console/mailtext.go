@@ -72,6 +72,15 @@ func (h Letterhead) Warning(owner policy.Person, account auth.Account, vendor st
 		title+".", whence(n), warningHelp(n).String())
 }
 
+// PolicyWarning words a notice about policies that one person put in force
+// alone, to whoever answers for a vendor whose people they govern.
+func (h Letterhead) PolicyWarning(owner policy.Person, vendor string, n *auth.Notice) MailText {
+	t := wordsOf(n)
+	return h.letter(t.Title.String(), greeting(owner.Name),
+		"You answer for "+plainLine(vendor)+" here. What its people may do follows from policies, and these were changed without a second person.",
+		t.filled(n.Detail).String(), whence(n), warningHelp(n).String())
+}
+
 // Invitation words an invitation to set up an account.
 func (h Letterhead) Invitation(name, link string, expires time.Time, phone bool) MailText {
 	number := ""
@@ -98,6 +107,8 @@ var warningTitles = map[auth.NoticeKind]ui.Text{
 	auth.NoticeCodesStopped: "There were so many wrong codes that none is looked at any longer",
 	auth.NoticeRecoveryUsed: "A recovery code was used",
 	auth.NoticeSignInReset:  "An administrator has reset the sign-in",
+
+	auth.NoticePolicyBackAlone: "Policies were rolled back by one person alone",
 }
 
 func warningTitle(n *auth.Notice) ui.Text {
@@ -113,6 +124,8 @@ var warningHelps = map[auth.NoticeKind]ui.Text{
 	auth.NoticeCodesStopped: "Ask them by telephone what happened. Their password may be known to somebody else: have the sign-in reset.",
 	auth.NoticeRecoveryUsed: "Ask them by telephone whether it was them, for example because a phone was lost. If not, have the sign-in reset at once.",
 	auth.NoticeSignInReset:  "They get a new invitation. If nobody asked for it, ask the administrator why it was done.",
+
+	auth.NoticePolicyBackAlone: "Ask them why it could not wait for a second person, and look at what the earlier revision allows.",
 }
 
 func warningHelp(n *auth.Notice) ui.Text {

@@ -95,6 +95,14 @@ var noticeTexts = map[auth.NoticeKind]noticeText{
 		Text: []noticeSentence{
 			{"Whoever has it reaches the cluster {1} as you until it ends.", "cluster"}, {"It is called {1}.", "name"}, {"It ends at {1}.", "expires"}},
 		Alarm: "If that was not you, revoke the token, change your password, and tell your administrator."},
+	auth.NoticePolicyAlone: {Title: "Policies were published without a second person", Grave: true,
+		Text: []noticeSentence{
+			{Text: "Somebody who works on the gateway's machine put a policy set in force, and nobody had to approve it."}, {"It is revision {1}.", "revision"}, {"The reason given: {1}", "reason"}},
+		Alarm: "If you did not expect it, look at what it changes, and ask who did it."},
+	auth.NoticePolicyBackAlone: {Title: "Policies were rolled back by one person alone", Grave: true,
+		Text: []noticeSentence{
+			{"{1} brought an earlier policy set back, and nobody had to approve it.", "by"}, {"It is what was revision {1}.", "back_to"}, {"The reason given: {1}", "reason"}},
+		Alarm: "Ask them why it could not wait, and look at what the earlier set allows. If it should not stay, a draft undoes it."},
 }
 
 // unknownNotice words a kind that this program does not know, such as one left

@@ -29,6 +29,7 @@ type overviewPage struct {
 	Hour, Day traffic
 	TrafficAt ui.Text
 	LogURL    string   // empty when the log may not be read
+	PolicyURL string   // empty where nothing keeps drafts and revisions
 	Keys      []keyAge // for administrators
 }
 
@@ -152,6 +153,9 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 	if v.mayReview() {
 		page.LogURL = "/console/log"
 	}
+	if v.opens("/console/policies") {
+		page.PolicyURL = "/console/policies"
+	}
 	if v.mayChange() {
 		var err error
 		if page.Keys, err = c.keyAges(r.Context(), v.Now); err != nil {
@@ -184,6 +188,7 @@ func (c *Console) attentions(d *directory.Directory, v *visit) []attention {
 			ui.Count(row.People, "{2}, last day {3}, {1} person at work under it.", "{2}, last day {3}, {1} people at work under it.", row.Vendor.Label, row.Ends)})
 	}
 	out = append(out, c.mailFaults(v)...)
+	out = append(out, c.waitingDrafts(v)...)
 	return append(out, c.invited(d, v)...)
 }
 

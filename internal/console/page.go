@@ -94,10 +94,13 @@ var menu = []ui.NavGroup{
 		{Label: "Assignments", URL: "/console/assignments"}, {Label: "Agreements", URL: "/console/agreements"},
 	}},
 	{Title: "Policies", Items: []ui.NavItem{
-		{Label: "Policy library", URL: "/console/policies/library"},
+		{Label: "Policies", URL: "/console/policies"}, {Label: "Revisions", URL: "/console/policies/revisions"}, {Label: "Policy library", URL: "/console/policies/library"},
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+	}},
+	{Title: "Policies", Items: []ui.NavItem{
+		{Label: "Try a request", URL: "/console/policies/try"},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
@@ -113,6 +116,7 @@ var contractorsOnly = []string{"/", "/tokens", "/agreements"}
 func (c *Console) navigation(v *visit) []ui.NavGroup {
 	var groups []ui.NavGroup
 	contractor := v.Has(policy.Contractor)
+	here := menuItemOf(v.r.URL.Path)
 	for _, g := range menu {
 		var items []ui.NavItem
 		for _, it := range g.Items {
@@ -120,7 +124,7 @@ func (c *Console) navigation(v *visit) []ui.NavGroup {
 				continue
 			}
 			if n, ok := c.needOf(it.URL); ok && n.met(v.Session) {
-				it.Current = current(it.URL, v.r.URL.Path)
+				it.Current = it.URL == here
 				items = append(items, it)
 			}
 		}
@@ -140,6 +144,19 @@ func (c *Console) needOf(url string) (need, bool) {
 	}
 	n, ok := c.needs["GET "+url]
 	return n, ok
+}
+
+// menuItemOf returns the address of the menu's item that the page at path
+// belongs to: the one that names it most closely.
+func menuItemOf(path string) (url string) {
+	for _, g := range menu {
+		for _, it := range g.Items {
+			if current(it.URL, path) && len(it.URL) > len(url) {
+				url = it.URL
+			}
+		}
+	}
+	return url
 }
 
 // current reports whether the page at path belongs to the item at url.

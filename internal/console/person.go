@@ -185,6 +185,7 @@ type askPage struct {
 	Back     string
 	Danger   bool
 	Boxes    *choices // to be ticked; nil: none
+	Seen     string   // which state of the object the page was made from
 }
 
 // otherPerson returns the account that an administrator is about to change;

@@ -6,6 +6,7 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/studio"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Changes is change control over policies, as pages use it. Every method that
@@ -54,4 +55,27 @@ type Changes interface {
 // Studio tries policies out; see [studio.Runner].
 type Studio interface {
 	Check(ctx context.Context, a studio.CheckRequest) (studio.CheckResult, error)
+
+	Try(ctx context.Context, a studio.TryRequest) (policy.Explanation, error)
+
+	// Reach and Format are for whoever writes: what is wrong with the set is in their results.
+	Reach(ctx context.Context, a studio.ReachRequest) (studio.ReachResult, error)
+	Format(ctx context.Context, a studio.FormatRequest) (studio.FormatResult, error)
+
+	// Replay and Matrix must say how far they are by tell.
+	Replay(ctx context.Context, a studio.ReplayRequest, tell func(studio.Progress)) (studio.ReplayResult, error)
+	Matrix(ctx context.Context, a studio.MatrixRequest, tell func(studio.Progress)) (studio.MatrixResult, error)
+}
+
+// Shadows is what decides beside the policies in force. Every method that
+// changes something must record it.
+type Shadows interface {
+	// Shadows returns those that are kept, the newest first, without modules.
+	Shadows(ctx context.Context) ([]change.Shadow, error)
+	// Differences returns the groups of requests that a shadow decided otherwise, in the order to show.
+	Differences(ctx context.Context, id int64) ([]change.Difference, error)
+	// Start has the modules of s decide; change.ErrShadowRuns while others do, *change.FaultyError where they cannot.
+	Start(ctx context.Context, actor directory.Actor, s change.Shadow) (change.Shadow, error)
+	// Stop ends a shadow.
+	Stop(ctx context.Context, actor directory.Actor, id int64) error
 }

@@ -25,6 +25,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		own      = "ends or takes away something of one's own"
 		ends     = "only ends a session"
 		notYours = "sends on to a route that asks"
+		drafts   = "changes a draft, which is in force only once somebody else approved it with a fresh code"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -45,6 +46,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",
 		"POST /console/agreements/new": ask, "POST /console/agreements/{name}/edit": ask, "POST /console/agreements/{name}/remove": ask,
+		"POST /console/policies/try":  "changes nothing",
 		"POST /console/people/invite": ask, "POST /console/people/{id}/edit": ask, "POST /console/people/{id}/invite": ask, "POST /console/people/{id}/disable": ask,
 		"POST /console/people/{id}/enable": ask, "POST /console/people/{id}/reset": ask,
 		"POST /console/people/{id}/sessions/end": ends, "POST /console/people/{id}/sessions/{session}/end": ends, "POST /console/sessions/{session}/end": ends,
@@ -53,6 +55,12 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/engagements/new": ask, "POST /console/engagements/{name}/edit": ask, "POST /console/engagements/{name}/close": ask,
 		"POST /console/clusters/new": ask, "POST /console/clusters/{name}/edit": ask,
 		"POST /console/policies/library/{module}/add": "changes a draft, which is in force only once it is published", "POST /console/policies/library/{module}/parameters": "changes a draft, which is in force only once it is published",
+		"POST /console/policies/revisions/{id}/rollback": ask, "POST /console/policies/revisions/{id}/rollback-alone": ask,
+		"POST /console/policies/drafts/{id}/submit": ask, "POST /console/policies/drafts/{id}/approve": ask,
+		"POST /console/policies/drafts/{id}/return": "only hinders a draft", "POST /console/policies/drafts/{id}/withdraw": "only hinders a draft",
+		"POST /console/policies/drafts/{id}/note": "says something", "POST /console/policies/drafts/{id}/rebase": "changes a draft, which others approve",
+		"POST /console/policies/new": drafts, "POST /console/policies/drafts/{id}/check": "changes nothing", "POST /console/policies/drafts/{id}/edit": drafts, "POST /console/policies/drafts/{id}/edit/about": drafts,
+		"POST /console/policies/drafts/{id}/edit/add": drafts, "POST /console/policies/drafts/{id}/edit/rename": drafts, "POST /console/policies/drafts/{id}/edit/delete": drafts,
 		"POST /console/assignments/new": ask, "POST /console/assignments/{id}/{cluster}/edit": ask, "POST /console/assignments/{id}/{cluster}/end": ask,
 	}
 	w := newWorld(t)

@@ -23,6 +23,7 @@ import (
 	"github.com/ringfence/ringfence/auth/authtest"
 	"github.com/ringfence/ringfence/auth/totp"
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/change/changetest"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -165,7 +166,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
+	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Changes: changetest.New(w.dir.d.Accounts, nil), Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
 		Organisation: "Northwind Mutual", ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") },
 		CAPEM: []byte("-----BEGIN CERTIFICATE-----\n"), Now: w.clock})
 	if err != nil {

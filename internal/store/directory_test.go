@@ -308,7 +308,10 @@ func TestChange_NotAllowed(t *testing.T) {
 		if _, err := db.Change(t.Context(), a, edit); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if _, err := db.PublishPolicies(t.Context(), a, map[string]string{"a": "b"}, ""); !errors.Is(err, directory.ErrNotAllowed) {
+		if _, err := changesOf(t, db).Begin(t.Context(), a, "Title", "reason"); !errors.Is(err, directory.ErrNotAllowed) {
+			t.Errorf("%s begins a draft: got %v", name, err)
+		}
+		if _, err := changesOf(t, db).PublishAlone(t.Context(), a, nil, nil, "Title", "reason"); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("%s publishes: got %v", name, err)
 		}
 	}

@@ -31,6 +31,9 @@ func (db *DB) writeChanges(tx *sql.Tx, actor directory.Actor, have, want *direct
 	if w.err != nil {
 		return fmt.Errorf("writing directory: %w", w.err)
 	}
+	if err := db.touchAccounts(tx, actor, changes); err != nil {
+		return err
+	}
 	now := db.now()
 	for i := range changes {
 		r := changeRecord(actor, &changes[i])

@@ -108,6 +108,8 @@ func TestEnqueue_KeepsEveryField(t *testing.T) {
 			f.Set(reflect.ValueOf(map[string]string{"k": "v"}))
 		case *policy.Obligations:
 			f.Set(reflect.ValueOf(&policy.Obligations{MaxResponseBytes: 1}))
+		case *policy.RecordedInput:
+			f.Set(reflect.ValueOf(&policy.RecordedInput{Version: 1, Headers: map[string]string{"origin": "https://a.example"}, Withheld: []string{"request.query"}}))
 		case time.Time:
 			f.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC)))
 		case *policy.Document: // never inside the entry

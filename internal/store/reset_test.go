@@ -19,6 +19,10 @@ var keptByReset = map[string]string{
 	"device_try":    "guesses at the codes of machines stay counted",
 	"known_network": "where somebody has signed in from stays known, and opens nothing",
 	"phone_invited": "the next invitation is at least as strong",
+
+	"account_touch":       "who could sign in as whom counts for its time",
+	"policy_draft_author": "who wrote what never changes",
+	"policy_draft_note":   "who said what never changes",
 }
 
 // A reset voids all that the account signed in with and had open, whatever

@@ -82,7 +82,7 @@ func (db *DB) Watch(ctx context.Context, every time.Duration, changed func(kinds
 // changes returns the newest change's id and the kinds changed since the id
 // last; every kind when last is negative or rows after it are gone.
 func (db *DB) changes(ctx context.Context, last int64) (int64, map[string]bool, error) {
-	every := map[string]bool{KindDirectory: true, KindSession: true, KindPolicy: true, KindOutbox: true}
+	every := map[string]bool{KindDirectory: true, KindSession: true, KindPolicy: true, KindOutbox: true, KindShadow: true}
 	tx, err := db.read().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return 0, nil, err

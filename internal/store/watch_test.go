@@ -27,7 +27,7 @@ func watch(t *testing.T, db *DB, every time.Duration) <-chan string {
 			t.Errorf("Watch ended with %v", err)
 		}
 	})
-	expect(t, got, "directory outbox policy session") // at once, for whatever changed before
+	expect(t, got, "directory outbox policy session shadow") // at once, for whatever changed before
 	return got
 }
 
@@ -48,9 +48,7 @@ func TestWatch_OwnChangesAtOnce(t *testing.T) {
 	got := watch(t, db, time.Hour) // the poll never comes
 	apply(t, db, &directory.Directory{Vendors: []directory.Vendor{{Name: "northwind", Title: "N", Owner: exampleFile(t).Vendors[0].Owner}}}, false)
 	expect(t, got, "directory outbox")
-	if _, err := db.PublishPolicies(t.Context(), operator, map[string]string{"a": "b"}, ""); err != nil {
-		t.Fatal(err)
-	}
+	publishAlone(t, db, map[string]string{"all/a.rego": "b"})
 	expect(t, got, "outbox policy")
 }
 
@@ -89,13 +87,13 @@ func TestWatch_MissedRows(t *testing.T) {
 	if err := db.read().QueryRow(`SELECT count(*) FROM change`).Scan(&rows); err != nil || rows != 1 {
 		t.Errorf("%d rows are kept, %v", rows, err)
 	}
-	if n, kinds, err := db.changes(t.Context(), seen); err != nil || len(kinds) != 4 || n != newest {
+	if n, kinds, err := db.changes(t.Context(), seen); err != nil || len(kinds) != 5 || n != newest {
 		t.Errorf("got %v, %v", kinds, err)
 	}
 	if _, kinds, err := db.changes(t.Context(), newest); err != nil || len(kinds) != 0 {
 		t.Errorf("got %v, %v", kinds, err)
 	}
-	if _, kinds, err := db.changes(t.Context(), newest+5); err != nil || len(kinds) != 4 {
+	if _, kinds, err := db.changes(t.Context(), newest+5); err != nil || len(kinds) != 5 {
 		t.Errorf("after a restored copy: got %v, %v", kinds, err)
 	}
 }

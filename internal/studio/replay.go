@@ -28,7 +28,8 @@ type ReplayRequest struct {
 	Afresh bool `json:"afresh,omitempty"`
 	// Recorded, when not nil, compares otherwise: what the log says was decided
 	// with what this build decides under the same policies, which are the
-	// modules by the revision that entries name. Old and New play no part.
+	// modules by the revision that entries name. Where that name is not known any
+	// other will do: what this build would call the set counts too. Old and New play no part.
 	Recorded map[string]map[string]string `json:"recorded,omitempty"`
 }
 
@@ -48,6 +49,7 @@ const (
 	UnfitLarge    = "large"    // it was refused for its size
 	UnfitRevision = "revision" // nobody knows the policies that decided it; of a comparison with the recorded ones
 	UnfitTimeout  = "timeout"  // it was refused because the policies took too long; of a comparison with the recorded ones
+	UnfitPolicies = "policies" // this build does not compile the policies that decided it; of a comparison with the recorded ones
 )
 
 // A ReplayResult is what was found. Every request that the policies decided is

@@ -81,6 +81,9 @@ func (t *tally) compare(e *accesslog.Entry, old, new ReplayOutcome) {
 	t.groups.add(kind, e, old, new)
 }
 
+// flips returns how many decisions differ so far.
+func (t *tally) flips() int { return t.widened + t.narrowed + t.reworded }
+
 func (t *tally) addTo(out *ReplayResult) {
 	out.Replayed += t.done
 	out.Undecided += t.undecided

@@ -1,7 +1,10 @@
 package studio
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -85,5 +88,100 @@ func TestReplay_FindsWhatADraftDeniesAndNoMore(t *testing.T) {
 	}
 	if last.Total == 0 {
 		t.Error("no progress was told")
+	}
+}
+
+// TestReplay_CountsWhatItCannotReplay: each cause by itself, and only where a
+// policy that governs the request reads what is not there.
+func TestReplay_CountsWhatItCannotReplay(t *testing.T) {
+	l := accesslogtest.New(t, 0)
+	j, err := rego.NewJudge(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(edit func(*policy.Record)) {
+		in := recordedInput(t, 1, nil)
+		r := accesslogtest.Request(in, j.Decide(t.Context(), in))
+		edit(r)
+		l.Add(t, r)
+	}
+	add(func(*policy.Record) {})
+	add(func(r *policy.Record) { r.QueryNames = []string{"q"} })                                // its value is not kept
+	add(func(r *policy.Record) { r.Input = nil })                                               // of an earlier build
+	add(func(r *policy.Record) { r.Input = nil; r.Revision, r.Effect = "", "deny" })            // not decided by policies
+	add(func(r *policy.Record) { r.Input.Version = 99 })                                        // another contract
+	add(func(r *policy.Record) { r.Document = nil; r.Facts = "sha256:00" })                     // facts that nobody has
+	add(func(r *policy.Record) { r.Effect, r.Reasons = "deny", []string{"request_too_large"} }) // how large is not known
+	reads := map[string]string{"all/x.rego": module + `deny contains {"code": "x", "message": "No such query.", "help": "Ask."} if "1" in input.request.query.q` + "\n"}
+	got, err := New(Config{}).Replay(t.Context(), ReplayRequest{Log: l.Dir, New: reads}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{UnfitWithheld: 1, UnfitEarlier: 1, UnfitContract: 1, UnfitFacts: 1, UnfitLarge: 1}
+	if got.Replayed != 1 || got.Undecided != 1 || !maps.Equal(got.Unfit, want) || got.Withheld["request.query.q"] != 1 {
+		t.Errorf("%+v", got)
+	}
+	got, err = New(Config{}).Replay(t.Context(), ReplayRequest{Log: l.Dir, New: map[string]string{"all/x.rego": noDeletes}}, nil)
+	if err != nil || got.Replayed != 2 || got.Unfit[UnfitWithheld] != 0 {
+		t.Errorf("a value that no policy reads is missed: %+v %v", got, err)
+	}
+}
+
+// TestReplay_BelievesNoRecordThatDoesNotHold: a recorded decision that the same
+// policies do not take now makes the replay decide everything again.
+func TestReplay_BelievesNoRecordThatDoesNotHold(t *testing.T) {
+	l := accesslogtest.New(t, 0)
+	j := fill(t, l, nil, 200)
+	for i := range 20 {
+		in := recordedInput(t, 300+i, nil)
+		d := j.Decide(t.Context(), in)
+		d.Effect, d.Reasons = policy.Deny, []policy.Reason{{Code: "made_up"}}
+		l.Add(t, accesslogtest.Request(in, d))
+	}
+	got, err := New(Config{}).Replay(t.Context(), ReplayRequest{Log: l.Dir, New: map[string]string{"all/x.rego": noDeletes}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Differed == 0 || got.Widened != 0 || got.Narrowed != 29 || got.Replayed != 220 {
+		t.Errorf("%+v", got)
+	}
+	got, err = New(Config{}).Replay(t.Context(), ReplayRequest{Log: l.Dir, Recorded: map[string]map[string]string{"x": nil}}, nil)
+	if err != nil || got.Widened != 20 || got.Replayed != 220 || got.Narrowed+got.Reworded != 0 {
+		t.Errorf("against the record: %+v %v", got, err)
+	}
+}
+
+// TestReplay_StopsWithItsContext, and what it had by then is no result.
+func TestReplay_StopsWithItsContext(t *testing.T) {
+	l := accesslogtest.New(t, 0)
+	fill(t, l, nil, 600)
+	ctx, stop := context.WithCancel(t.Context())
+	_, err := New(Config{}).Replay(ctx, ReplayRequest{Log: l.Dir, New: map[string]string{"all/x.rego": noDeletes}}, func(Progress) { stop() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestReplay_KeepsToTheSpan of time, index and filter.
+func TestReplay_KeepsToTheSpan(t *testing.T) {
+	l := accesslogtest.New(t, 0)
+	fill(t, l, nil, 300)
+	for _, c := range []struct {
+		name string
+		ask  ReplayRequest
+		want int
+	}{
+		{"before an index", ReplayRequest{Before: 10}, -1},
+		{"later than all", ReplayRequest{Since: time.Now().Add(time.Hour)}, 0},
+		{"earlier than all", ReplayRequest{Until: replayNoon.Add(-time.Hour)}, 0},
+		{"one account", ReplayRequest{Account: "acc-1@vendor.example"}, 100},
+		{"another vendor", ReplayRequest{Vendor: "nobody"}, 0},
+		{"another cluster", ReplayRequest{Cluster: "billing"}, 0},
+	} {
+		c.ask.Log, c.ask.New = l.Dir, map[string]string{"all/x.rego": noDeletes}
+		got, err := New(Config{}).Replay(t.Context(), c.ask, nil)
+		if err != nil || c.want >= 0 && got.Replayed != c.want || c.want < 0 && (got.Replayed == 0 || got.Replayed > 10) {
+			t.Errorf("%s: %d replayed, %v", c.name, got.Replayed, err)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package studio
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,7 @@ import (
 // Limits bound one job.
 type Limits struct {
 	Time   time.Duration // of the whole job; 0: a minute for people who wait, an hour for long jobs
-	Memory int64         // bytes; 0: 1 GiB
+	Memory int64         // bytes; 0: 1 GiB. What the program itself takes comes on top.
 }
 
 // Config says how a [Runner] works.
@@ -36,6 +35,7 @@ type Runner struct {
 	cfg   Config
 	short chan struct{}
 	long  chan struct{}
+	load  chan struct{} // of sets that are to come into force, which wait for nobody's trial
 }
 
 // New returns a runner. It starts nothing.
@@ -46,7 +46,7 @@ func New(c Config) *Runner {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1)}
+	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1), load: make(chan struct{}, 1)}
 }
 
 // Progress says how far a job is.
@@ -56,7 +56,7 @@ type Progress struct {
 }
 
 // A LimitError says which limit a job was stopped at.
-type LimitError struct{ What string } // time, memory or stack
+type LimitError struct{ What string } // time, memory, depth or "room for its answer"
 
 // Error says it in a sentence for the log.
 func (e *LimitError) Error() string {
@@ -134,6 +134,7 @@ func (r *Runner) child(ctx context.Context, a ask, tell func(Progress)) (json.Ra
 		return nil, err
 	}
 	cmd := r.cfg.Command()
+	cmd.Env = append(environment(), cmd.Env...)
 	var words tail
 	cmd.Stderr = &words
 	in, err := cmd.StdinPipe()
@@ -155,32 +156,24 @@ func (r *Runner) child(ctx context.Context, a ask, tell func(Progress)) (json.Ra
 	_ = cmd.Process.Kill() // it has said what it had to say
 	werr := cmd.Wait()
 	if err == nil && result == nil {
-		err = ended(words.String(), werr)
+		err = ended(words.bytes(), werr)
 	}
 	return result, err
 }
 
-// ended says why a child went without an answer.
-func ended(words string, err error) error {
-	switch {
-	case bytes.Contains([]byte(words), []byte("stack overflow")), bytes.Contains([]byte(words), []byte("exceeds 64")):
-		return &LimitError{"depth"}
-	case bytes.Contains([]byte(words), []byte("out of memory")), bytes.Contains([]byte(words), []byte("cannot allocate memory")):
-		return &LimitError{"memory"}
-	}
-	return fmt.Errorf("the child process ended: %v: %s", err, words)
-}
-
 // read passes progress on until a result or an error comes.
 func read(from io.Reader, tell func(Progress)) (json.RawMessage, error) {
-	lines := bufio.NewReaderSize(from, 64<<10)
+	lines := bufio.NewScanner(from)
+	lines.Buffer(make([]byte, 64<<10), maxAnswer)
 	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
+		if !lines.Scan() {
+			if errors.Is(lines.Err(), bufio.ErrTooLong) {
+				return nil, &LimitError{"room for its answer"}
+			}
 			return nil, nil // it ended without an answer
 		}
 		var m message
-		if err := json.Unmarshal(line, &m); err != nil {
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			return nil, fmt.Errorf("reading from the child process: %w", err)
 		}
 		switch {
@@ -225,8 +218,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) String() string {
+func (t *tail) bytes() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.b)
+	return t.b
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -14,6 +15,16 @@ import (
 var jobs = map[string]job{
 	"check":  handle(check),
 	"replay": handle(replay),
+
+	"format": handle(formatModules),
+	"reach":  handle(reach),
+
+	"cover":  handle(cover),
+	"decide": handle(decide),
+	"load":   handle(load),
+	"test":   handle(test),
+	"try":    handle(try),
+	"matrix": handle(matrix),
 }
 
 type job func(ctx context.Context, body json.RawMessage, tell func(Progress)) (any, error)
@@ -30,9 +41,14 @@ func handle[A, R any](do func(context.Context, A, func(Progress)) (R, error)) jo
 }
 
 // Serve reads one job from in, does it and writes progress and result to out.
-// It returns when the job is done or in ends, which it does with the gateway.
-// The caller has lowered its own priority; Serve sets the limits on memory.
+// It returns when the job is done. When in ends, which it does with the
+// gateway, it ends the process: what is under way may not look at its context.
+// The caller has lowered its own priority; Serve sets the limits.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	return serve(ctx, in, out, confine)
+}
+
+func serve(ctx context.Context, in io.Reader, out io.Writer, confine func(Limits) error) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	line, err := lines.ReadBytes('\n')
 	if err != nil {
@@ -42,11 +58,19 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return fmt.Errorf("reading what is asked: %w", err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	if err := confine(a.Limits); err != nil {
+		return err
+	}
+	if a.Kind != "replay" {
+		lowerPriority(19)
+	}
+	if a.Kind == "shadow" { // more lines follow, until the gateway is gone
+		enc := json.NewEncoder(out)
+		return serveShadow(ctx, a.Body, lines, func(m message) error { return enc.Encode(m) })
+	}
 	go func() {
 		_, _ = lines.ReadByte() // nothing comes: this returns when the gateway is gone
-		cancel()
+		os.Exit(1)
 	}()
 	var mu sync.Mutex
 	enc := json.NewEncoder(out)

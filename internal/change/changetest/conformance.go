@@ -38,7 +38,7 @@ func People() []directory.Account {
 	}
 	all := []directory.Account{a(Ines, policy.Administrator), a(Noor, policy.Administrator), a(Ada, policy.Approver), a(Bo, policy.Approver),
 		a(Max, policy.Administrator, policy.Approver), a(Rita, policy.Reviewer), a(Kim, policy.Contractor)}
-	all[6].Vendor, all[6].Ends = Vendor.Name, Begun.AddDate(2, 0, 0)
+	all[6].Vendor, all[6].Ends = Vendor.Name, Begun.AddDate(0, 5, 0)
 	return all
 }
 
