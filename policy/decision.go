@@ -50,12 +50,16 @@ type Decision struct {
 // Obligations bind an allowed request. The zero value demands nothing. Where
 // several rules oblige, the narrowest holds: the smallest limit, the union of lists.
 type Obligations struct {
-	MaxResponseBytes int64    `json:"max_response_bytes,omitempty"` // 0: no limit
-	EgressBudget     int64    `json:"egress_budget,omitempty"`      // bytes a day, 0: no limit
-	Mask             []string `json:"mask,omitempty"`               // JSON field names to blank in responses
-	StripHeaders     []string `json:"strip_headers,omitempty"`      // response headers to take off
-	MaxCodeAge       Seconds  `json:"max_code_age,omitempty"`       // how old the second factor may be, 0: any age
-	Notify           []string `json:"notify,omitempty"`             // addresses to tell
+	MaxResponseBytes int64 `json:"max_response_bytes,omitempty"` // 0: no limit
+	// EgressBudget is how many bytes an account may be sent from a cluster in a
+	// day, which begins at midnight UTC; 0: no limit.
+	EgressBudget int64 `json:"egress_budget,omitempty"`
+	// Mask names the JSON fields that are null in responses, at any depth and in
+	// either case of letters. A response that is not JSON is refused.
+	Mask         []string `json:"mask,omitempty"`
+	StripHeaders []string `json:"strip_headers,omitempty"` // response headers to take off
+	MaxCodeAge   Seconds  `json:"max_code_age,omitempty"`  // how old the second factor may be, 0: any age
+	Notify       []string `json:"notify,omitempty"`        // addresses to tell
 }
 
 // Seconds is a duration written as whole seconds.

@@ -36,6 +36,21 @@ type AccountFacts struct {
 	Status string `json:"status"`
 	Roles  []Role `json:"roles"`
 	EndsNS int64  `json:"ends_ns,omitempty"` // absent: no end
+	// TimeZone is where the person works, an IANA name such as Europe/Berlin;
+	// absent: nobody has said.
+	TimeZone string `json:"time_zone,omitempty"`
+	// Clusters are all that the account is given, this one among them, by name;
+	// nil, and absent, in documents from before it was known.
+	Clusters []ClusterFacts `json:"clusters,omitzero"`
+}
+
+// ClusterFacts says from when until when an account is given a cluster, as far
+// as both its assignment and its engagement stand. The clusters of engagements
+// that are closed, or that do not cover them, are not listed.
+type ClusterFacts struct {
+	Name     string `json:"name"`
+	StartsNS int64  `json:"starts_ns"`
+	EndsNS   int64  `json:"ends_ns"`
 }
 
 // VendorFacts describes the vendor that the account belongs to.

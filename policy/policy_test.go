@@ -15,7 +15,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func fullInput(t *testing.T) *Input {
 	t.Helper()
 	doc, err := NewDocument(Facts{
-		Account:    &AccountFacts{ID: "a1", Email: "kim@northwind.example", Status: StatusActive, Roles: []Role{Contractor}, EndsNS: 1800000000000000000},
+		Account: &AccountFacts{ID: "a1", Email: "kim@northwind.example", Status: StatusActive, Roles: []Role{Contractor}, EndsNS: 1800000000000000000,
+			TimeZone: "Europe/Berlin", Clusters: []ClusterFacts{{Name: "claims", StartsNS: 1, EndsNS: 1800000000000000000}}},
 		Vendor:     &VendorFacts{Name: "northwind", Title: "Northwind", Status: StatusActive, Owner: Person{"Ines Moreau", "ines@example.com"}},
 		Engagement: &EngagementFacts{Name: "northwind-2026", Status: StatusActive, StartsNS: 1, EndsNS: 1800000000000000000, Clusters: []string{"claims"}},
 		Assignment: &AssignmentFacts{StartsNS: 1, EndsNS: 1800000000000000000, Access: AccessRead, Methods: []string{"GET"}, Paths: [][]string{{"work"}}, Reason: "reads claims"},

@@ -44,4 +44,6 @@ const (
 	ReasonUpstreamDown       = "upstream_unavailable"
 	ReasonResponseTooLarge   = "response_too_large"
 	ReasonRateLimited        = "rate_limited"
+	ReasonEgressBudget       = "egress_budget_spent"   // the obligation egress_budget
+	ReasonNotMaskable        = "response_not_maskable" // the obligation mask, and no JSON
 )

@@ -68,11 +68,15 @@ type exchange struct {
 	hijacked   atomic.Bool
 	waits      bool         // for a body
 	limit      atomic.Int64 // response bytes, 0: none; narrowed when decided anew
+	budget     atomic.Int64 // bytes a day for the meter, 0: none; set anew when decided anew
+	unmaskable atomic.Bool  // the response turned out not to be JSON
+	masked     []string     // fields to blank, as by foldName; settled before forwarding
 
 	// Of the registry, under its shard's lock.
 	next, prev *exchange
 	shard      *shard
-	open       bool // forwarding has begun
+	meter      *meter // nil until it is allowed
+	open       bool   // forwarding has begun
 
 	mu    sync.Mutex // guards what a cut from outside touches
 	done  bool

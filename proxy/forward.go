@@ -18,6 +18,7 @@ import (
 // back. It may be cut from now on; generation is that of before it was decided.
 func (x *exchange) forward(generation uint64) {
 	x.limit.Store(x.decision.Obligations.MaxResponseBytes)
+	x.masked = maskFor(x.decision.Obligations.Mask)
 	x.Context, x.cancel = context.WithCancelCause(x.r.Context())
 	defer x.finish()
 	if !x.h.streams.open(x) {
@@ -69,6 +70,10 @@ func (x *exchange) whyEnded(abort bool) string {
 	switch {
 	case x.out.tooLarge.Load():
 		return policy.ReasonResponseTooLarge
+	case x.out.spent.Load():
+		return policy.ReasonEgressBudget
+	case x.unmaskable.Load():
+		return policy.ReasonNotMaskable
 	case x.failure != nil:
 		return x.failure.code
 	case !abort:
@@ -95,6 +100,9 @@ func rewrite(p *httputil.ProxyRequest) {
 		delete(h, "Upgrade")
 	}
 	stripCredentials(h)
+	if len(x.masked) > 0 {
+		maskRequest(h)
+	}
 	s, v := &x.input.Subject, &x.headers
 	v.set(h, HeaderAccount, headerText(s.Account))
 	v.set(h, HeaderEmail, headerText(s.Email))

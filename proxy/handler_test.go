@@ -87,16 +87,6 @@ func TestHandler_Refusals(t *testing.T) {
 				return policy.Decision{Effect: policy.Challenge, Reasons: []policy.Reason{{Code: policy.ReasonCodeStale}}}
 			}
 		}, status: 401, code: policy.ReasonCodeStale, effect: "challenge"},
-		{name: "mask cannot be met", world: func(w *world) {
-			w.decide = func(*policy.Input) policy.Decision {
-				return policy.Decision{Effect: policy.Allow, Obligations: policy.Obligations{Mask: []string{"iban"}}}
-			}
-		}, status: 403, code: policy.ReasonPolicyError, effect: "deny"},
-		{name: "budget cannot be met", world: func(w *world) {
-			w.decide = func(*policy.Input) policy.Decision {
-				return policy.Decision{Effect: policy.Allow, Obligations: policy.Obligations{EgressBudget: 1}}
-			}
-		}, status: 403, code: policy.ReasonPolicyError, effect: "deny"},
 		{name: "unknown route", make: func(r *http.Request) { r.URL.Path = "/appx" }, status: 403, code: policy.ReasonUnknownRoute, effect: "deny"},
 		{name: "trace", make: func(r *http.Request) { r.Method = "TRACE" }, status: 403, code: policy.ReasonMethodOutOfScope, effect: "deny"},
 		{name: "method in lower case", make: func(r *http.Request) { r.Method = "post" }, status: 400, code: policy.ReasonRequestAmbiguous, effect: "deny"},

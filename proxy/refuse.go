@@ -46,11 +46,13 @@ func (x *exchange) decide() bool {
 	t := time.Now()
 	x.decision = x.h.Decider.Decide(x.r.Context(), &x.input)
 	deciding := time.Since(t)
+	retryAfter := 0
 	made := x.decision
 	if x.decision.Effect == policy.Allow {
-		if d := unenforceable(x.decision.Obligations); d != nil {
+		if d := x.unenforceable(x.decision.Obligations); d != nil {
 			x.decision.Effect = policy.Deny
-			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], *d)
+			x.decision.Reasons = append(x.decision.Reasons[:len(x.decision.Reasons):len(x.decision.Reasons)], policy.Reason{Code: d.code, Message: d.message, Help: d.help})
+			retryAfter = d.retryAfter
 		}
 	}
 	x.keepInput(made.Effect)
@@ -66,19 +68,21 @@ func (x *exchange) decide() bool {
 	case policy.Challenge:
 		x.refuse(http.StatusUnauthorized, 0)
 	default:
-		x.refuse(http.StatusForbidden, 0)
+		x.refuse(http.StatusForbidden, retryAfter)
 	}
 	return false
 }
 
-// unenforceable gives the reason to deny a request whose obligations the proxy
-// cannot meet: serving it without them would be wider than the policy wanted.
-func unenforceable(o policy.Obligations) *policy.Reason {
-	if len(o.Mask) == 0 && o.EgressBudget == 0 {
-		return nil
+// unenforceable gives the reason to deny an allowed request whose obligations
+// cannot be met: serving it without them would be wider than the policy wanted.
+func (x *exchange) unenforceable(o policy.Obligations) *denial {
+	if len(o.Mask) > 0 && x.protocol != protocolHTTP {
+		return notMaskable()
 	}
-	return &policy.Reason{Code: policy.ReasonPolicyError,
-		Message: "A policy obliges the gateway to something that it cannot do yet: mask or egress_budget."}
+	if !x.spend() {
+		return budgetSpent(x.h.Now())
+	}
+	return nil
 }
 
 // writeRecord records the decision durably. When that fails the request is
@@ -105,6 +109,7 @@ func (x *exchange) writeRecord(deciding time.Duration) bool {
 
 // refuse has the refusal of x.decision worded.
 func (x *exchange) refuse(status, retryAfter int) {
+	x.budget.Store(0) // the words of a refusal are not what it is about
 	f := policy.Refusal{Status: status, RequestID: x.id, Decision: x.decision, Subject: x.input.Subject,
 		Facts: x.input.Facts.Facts(), RetryAfter: retryAfter}
 	if x.cluster != nil {

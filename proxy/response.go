@@ -24,6 +24,16 @@ func modifyResponse(res *http.Response) error {
 			"The response is larger than the policy allows.", "Ask for a smaller part, or ask the cluster's owner.", 0}
 		return errResponseTooLarge
 	}
+	if len(x.masked) > 0 {
+		if err := x.maskResponse(res); err != nil {
+			x.failure = notMaskable()
+			return err
+		}
+	}
+	if b := x.budget.Load(); b > 0 && x.meter != nil && hasBody(res) && res.ContentLength > x.meter.left(today(x.h.Now()), b) {
+		x.failure = tooMuchToday(x.h.Now())
+		return errBudgetSpent
+	}
 	x.events.Store(strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream"))
 	if hasBody(res) {
 		x.out.length = max(0, res.ContentLength)
@@ -61,6 +71,11 @@ func (x *exchange) filterHeader(h http.Header) {
 	delete(h, "Clear-Site-Data") // its cookies are those of all sibling hosts, the gate's too
 	for _, name := range x.decision.Obligations.StripHeaders {
 		h.Del(name)
+	}
+	if len(x.masked) > 0 { // trailers come late
+		for _, name := range maskedHeaders {
+			delete(h, name)
+		}
 	}
 	lines, ok := h["Set-Cookie"]
 	if !ok {

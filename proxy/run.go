@@ -40,6 +40,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	defer wg.Wait()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
+	counting := today(h.Now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,6 +49,10 @@ func (h *Handler) Run(ctx context.Context) error {
 		case <-h.wake:
 		}
 		h.recheck(ctx)
+		if d := today(h.Now()); d > counting {
+			counting = d
+			h.streams.forgetMeters(d)
+		}
 	}
 }
 
@@ -112,8 +117,12 @@ func (h *Handler) reconsider(ctx context.Context, x *exchange) (reason string) {
 	if ctx.Err() != nil {
 		return "" // shutting down: CloseStreams will say so
 	}
-	if d.Effect == policy.Allow && unenforceable(d.Obligations) == nil {
+	if d.Effect == policy.Allow {
+		if len(d.Obligations.Mask) > 0 && (x.protocol != protocolHTTP || !x.masks(d.Obligations)) {
+			return policy.ReasonNotMaskable // what is on its way passes without the mask
+		}
 		x.narrow(d.Obligations.MaxResponseBytes)
+		x.budget.Store(d.Obligations.EgressBudget)
 		return ""
 	}
 	if len(d.Reasons) > 0 {

@@ -170,7 +170,7 @@ var changes = []struct {
 	{"policy panics", policy.ReasonPolicyError, func(g *gateway) {
 		g.set(func() { g.decide = func(*policy.Input) policy.Decision { panic("engine fault") } })
 	}},
-	{"mask demanded", policy.ReasonPolicyUndefined, func(g *gateway) {
+	{"mask demanded", policy.ReasonNotMaskable, func(g *gateway) {
 		g.set(func() {
 			g.decide = func(*policy.Input) policy.Decision {
 				return policy.Decision{Effect: policy.Allow, Obligations: policy.Obligations{Mask: []string{"x"}}}

@@ -20,6 +20,7 @@ type shard struct {
 	mu       sync.Mutex
 	first    *exchange      // a list through exchange.next and prev
 	accounts map[string]int // requests by account
+	meters   map[meterKey]*meter
 	closed   bool
 	_        [64]byte // shards share no cache line
 }
@@ -28,7 +29,12 @@ func (s *streams) init() {
 	s.seed = maphash.MakeSeed()
 	for i := range s.shards {
 		s.shards[i].accounts = make(map[string]int)
+		s.shards[i].meters = make(map[meterKey]*meter)
 	}
+}
+
+func (s *streams) shardOf(key string) *shard {
+	return &s.shards[maphash.String(s.seed, key)%shardCount]
 }
 
 // enter registers x, and reports false when its account has limit requests already.
@@ -38,7 +44,7 @@ func (s *streams) enter(x *exchange, limit int) bool {
 	if key == "" {
 		key = x.id
 	}
-	sh := &s.shards[maphash.String(s.seed, key)%shardCount]
+	sh := s.shardOf(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if account != "" {

@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-var errResponseTooLarge = errors.New("writing response: it is larger than the policy allows")
+var (
+	errResponseTooLarge = errors.New("writing response: it is larger than the policy allows")
+	errBudgetSpent      = errors.New("writing response: the egress budget is spent")
+)
 
 // A responseWriter counts what goes to the client and ends it at the limit.
 type responseWriter struct {
@@ -21,6 +24,7 @@ type responseWriter struct {
 	n         atomic.Int64
 	failed    bool // the client took no more
 	tooLarge  atomic.Bool
+	spent     atomic.Bool // the egress budget
 }
 
 // Header returns the response's headers.
@@ -49,15 +53,13 @@ func (w *responseWriter) begin(status int) {
 // Write passes b on as far as the limit allows.
 func (w *responseWriter) Write(b []byte) (int, error) {
 	w.begin(http.StatusOK)
-	b, over := w.allowed(b)
-	n, err := w.x.w.Write(b)
-	w.n.Add(int64(n))
+	n, over, err := w.pass(w.x.w, b)
 	if err != nil {
 		w.failed = true
 		return n, err
 	}
-	if over {
-		return n, errResponseTooLarge
+	if over != nil {
+		return n, over
 	}
 	// What a slow upstream has said so far is not held back. Responses without
 	// a length are flushed by ReverseProxy, which would also break gRPC's
@@ -68,6 +70,31 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// pass writes as much of b to the client as its limits allow, and counts it.
+// over says which limit did not.
+func (w *responseWriter) pass(to io.Writer, b []byte) (n int, over, err error) {
+	b, tooLarge := w.allowed(b)
+	if tooLarge {
+		over = errResponseTooLarge
+	}
+	m, d := w.x.meter, int64(0)
+	if m != nil {
+		d = today(w.x.h.Now())
+		if room := m.take(d, len(b), w.x.budget.Load()); room < len(b) {
+			w.spent.Store(true)
+			b, over = b[:room], errBudgetSpent
+		}
+	}
+	if over == nil || len(b) > 0 {
+		n, err = to.Write(b)
+		w.n.Add(int64(n))
+	}
+	if m != nil && n < len(b) {
+		m.giveBack(d, len(b)-n)
+	}
+	return n, over, err
 }
 
 // allowed cuts b where the response would pass its limit.
@@ -129,11 +156,9 @@ func (c *hijackedConn) Read(b []byte) (int, error) {
 
 // Write counts what the client is sent.
 func (c *hijackedConn) Write(b []byte) (int, error) {
-	b, over := c.x.out.allowed(b)
-	n, err := c.Conn.Write(b)
-	c.x.out.n.Add(int64(n))
-	if err == nil && over {
-		err = errResponseTooLarge
+	n, over, err := c.x.out.pass(c.Conn, b)
+	if err == nil {
+		err = over
 	}
 	return n, err
 }

@@ -33,7 +33,7 @@ func Cover(ctx context.Context, src Source) (Coverage, Report, error) {
 	modules, _ := parse(src, capabilities()) // without faults: it has been compiled
 	watched := map[string]*ast.Module{}
 	for name, m := range modules {
-		if !m.scope.test {
+		if !m.scope.test && !m.params {
 			watched[name] = m.Module
 		}
 	}

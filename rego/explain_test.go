@@ -18,6 +18,7 @@ import (
 var elsewhere = []string{
 	policy.ReasonRequestAmbiguous, policy.ReasonCrossOrigin, policy.ReasonUnknownHost, policy.ReasonUnknownRoute,
 	policy.ReasonLogUnavailable, policy.ReasonUpstreamDown, policy.ReasonResponseTooLarge, policy.ReasonRateLimited,
+	policy.ReasonEgressBudget, policy.ReasonNotMaskable, // of obligations, when they are met
 }
 
 // faults are codes of evaluations without an answer, which [policy.Explanation.Fault] words.

@@ -211,7 +211,7 @@ func dropped(c change) bool { return at(c) == "absent" }
 func fieldsRead(name string) func(field string) bool {
 	ignored := []string{
 		"subject.email", "subject.roles", "subject.session", "subject.factors.password", "subject.factors.external", "subject.token_binding",
-		"facts.account.email", "facts.vendor.title", "facts.vendor.owner", "facts.engagement.name",
+		"facts.account.email", "facts.account.time_zone", "facts.account.clusters", "facts.vendor.title", "facts.vendor.owner", "facts.engagement.name",
 		"facts.agreements.0.name", "facts.agreements.0.accepted_ns", "facts.agreements.1.name", "facts.agreements.1.accepted_ns",
 		"facts.assignment.reason", "facts.zone",
 		"request.id", "request.time", "request.host", "request.raw_path", "request.query", "request.headers", "request.source_ip", "request.tls",

@@ -34,7 +34,7 @@ func Lint(src Source) ([]policy.Diagnostic, error) {
 	}
 	l := linter{reached: reach(modules)}
 	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		if m := modules[name]; !m.scope.test {
+		if m := modules[name]; !m.scope.test && !m.params {
 			l.file, l.module = name, m
 			for _, r := range m.Rules {
 				l.rule(r)

@@ -30,7 +30,8 @@ var contributed = []string{"deny", "challenge", "obligations", "allow"}
 // A module is one parsed file with the scope that its name gives it.
 type module struct {
 	*ast.Module
-	scope scope
+	scope  scope
+	params bool // it is made of a file of parameters
 }
 
 // parse reads every module of s and refuses what stands outside of the
@@ -43,6 +44,13 @@ func parse(s Source, caps *ast.Capabilities) (map[string]module, []policy.Diagno
 			faults = append(faults, policy.Diagnostic{File: name, Code: codePlace, Message: err.Error()})
 			continue
 		}
+		if isParams(name) {
+			m, ds := parseParams(name, s[name], sc)
+			if faults = append(faults, ds...); m != nil {
+				modules[name] = module{Module: m, scope: sc, params: true}
+			}
+			continue
+		}
 		m, ds := parseModule(name, s[name], caps)
 		if faults = append(faults, ds...); m == nil {
 			continue
@@ -50,6 +58,9 @@ func parse(s Source, caps *ast.Capabilities) (map[string]module, []policy.Diagno
 		checked := module{Module: m, scope: sc}
 		faults = append(faults, checked.check(name)...)
 		modules[name] = checked
+	}
+	if len(faults) == 0 {
+		faults = checkParams(s, modules)
 	}
 	return modules, faults
 }

@@ -18,8 +18,12 @@ import (
 //
 //	all/NAME.rego               every cluster: package ringfence.all
 //	clusters/CLUSTER/NAME.rego  one cluster: package ringfence.clusters["CLUSTER"]
+//	all/NAME.json               parameters, and clusters/CLUSTER/NAME.json
 //
-// or a package below, such as ringfence.all.dates, for rules that the others
+// Parameters are one JSON object, which the modules of the same place read as
+// params.NAME: a change of them is no change of Rego, and is a new revision.
+// The compiler knows their types. A module is in the package of its place,
+// or in one below, such as ringfence.all.dates, for rules that the others
 // use. Several files may share a package. A file named *_test.rego holds
 // tests, in the package that it tests or in one with _test added to its name;
 // tests are no part of the revision.
@@ -34,7 +38,8 @@ const (
 // maxDepth bounds how deep folders nest, so that a link to a folder above ends.
 const maxDepth = 8
 
-// ReadFolder reads every *.rego file below dir. Files and folders whose names
+// ReadFolder reads every *.rego file below dir, and every *.json file below its
+// folders all and clusters. Files and folders whose names
 // begin with a dot are left out, so that a checkout or a mounted volume can be
 // named as it is. Links are followed, dir itself included: a release folder or
 // a mounted volume is often one, and a policy that is left out denies nothing.
@@ -83,7 +88,7 @@ func (r *folderReader) read(name, prefix string, depth int) error {
 			}
 			continue
 		}
-		if path.Ext(e.Name()) != ".rego" {
+		if path.Ext(e.Name()) != ".rego" && !isParams(place) || isParams(place) && !strings.HasPrefix(place, "all/") && !strings.HasPrefix(place, "clusters/") {
 			continue
 		}
 		text, err := readModule(full)
@@ -145,15 +150,15 @@ func (s scope) reach() string {
 
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-var errPlace = errors.New(`a policy is a file all/NAME.rego or clusters/CLUSTER/NAME.rego`)
+var errPlace = errors.New(`a policy is a file all/NAME.rego or clusters/CLUSTER/NAME.rego, and parameters are a file NAME.json beside it`)
 
 // scopeOf reads the scope out of a file name.
 func scopeOf(name string) (scope, error) {
 	parts := strings.Split(name, "/")
 	base, isRego := strings.CutSuffix(parts[len(parts)-1], ".rego")
-	s := scope{test: strings.HasSuffix(base, "_test")}
+	s := scope{test: isRego && strings.HasSuffix(base, "_test")}
 	switch {
-	case !isRego || base == "" || !fs.ValidPath(name):
+	case !isRego && !isParams(name) || base == "" || !fs.ValidPath(name):
 		return scope{}, errPlace
 	case len(parts) == 2 && parts[0] == "all":
 		return s, nil

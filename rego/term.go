@@ -82,6 +82,9 @@ func termOf(v reflect.Value) *ast.Term {
 			if option == "omitempty" && (e.IsZero() || e.Kind() == reflect.Map && e.Len() == 0 || e.Kind() == reflect.Slice && e.Len() == 0) {
 				continue
 			}
+			if option == "omitzero" && e.IsZero() { // an empty list is something to know, none is not
+				continue
+			}
 			items = append(items, [2]*ast.Term{ast.StringTerm(name), termOf(e)})
 		}
 		return ast.ObjectTerm(items...)

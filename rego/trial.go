@@ -11,8 +11,9 @@ import (
 func trialInput(cluster string, now time.Time) *policy.Input {
 	ns, day := now.UnixNano(), int64(24*time.Hour)
 	facts, err := policy.NewDocument(policy.Facts{
-		Account: &policy.AccountFacts{ID: "trial", Email: "trial@vendor.example", Status: policy.StatusActive, Roles: []policy.Role{policy.Contractor}, EndsNS: ns + 9*day},
-		Vendor:  &policy.VendorFacts{Name: "vendor", Title: "Vendor", Status: policy.StatusActive, Owner: policy.Person{Name: "Owner", Email: "owner@customer.example"}},
+		Account: &policy.AccountFacts{ID: "trial", Email: "trial@vendor.example", Status: policy.StatusActive, Roles: []policy.Role{policy.Contractor}, EndsNS: ns + 9*day,
+			TimeZone: "UTC", Clusters: []policy.ClusterFacts{{Name: cluster, StartsNS: ns - day, EndsNS: ns + day}}},
+		Vendor: &policy.VendorFacts{Name: "vendor", Title: "Vendor", Status: policy.StatusActive, Owner: policy.Person{Name: "Owner", Email: "owner@customer.example"}},
 		Engagement: &policy.EngagementFacts{Name: "engagement", Status: policy.StatusActive, StartsNS: ns - 9*day, EndsNS: ns + 9*day,
 			Clusters: []string{cluster}},
 		Assignment: &policy.AssignmentFacts{StartsNS: ns - day, EndsNS: ns + day, Access: policy.AccessWrite, Methods: []string{}, Paths: [][]string{{}}, Reason: "trial"},

@@ -132,6 +132,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildProxy(); err != nil {
 		return g, err
 	}
+	if err = g.restoreEgress(ctx); err != nil {
+		return g, err
+	}
 	g.metrics.observe(g)
 	g.metrics.observeClock(g)
 	return g, nil

@@ -30,6 +30,7 @@ func newPolicy() *cobra.Command {
 		newPolicyMatrix(),
 		newPolicyReplay(),
 		newPolicyPublish(),
+		newPolicyLibrary(),
 		newPolicyRollback(),
 		newPolicyRevisions(),
 		newPolicyDrafts(),

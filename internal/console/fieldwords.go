@@ -14,7 +14,7 @@ var fieldLabels = map[string]ui.Text{
 	"factor": "What counts", "hosts": "Host names", "id": "Id", "kind": "Kind", "methods": "Only these methods", "mine": "This session of yours", "name": "Name",
 	"networks": "Networks that it may be used from", "owner_email": "E-mail of the owner", "owner_name": "Name of the owner", "pass_on": "How the link gets there",
 	"paths": "Only these paths", "reason": "Reason", "roles": "Roles", "session_absolute": "Ended at the latest after", "session_idle": "Paused when not used for",
-	"shorten": "When the last day moves forward", "starts": "First day", "text": "Text", "title": "Title", "trust": "Second factor", "vendor": "Vendor",
+	"shorten": "When the last day moves forward", "starts": "First day", "text": "Text", "time_zone": "Time zone", "title": "Title", "trust": "Second factor", "vendor": "Vendor",
 	"word": "Type the word everybody to confirm",
 }
 

@@ -33,7 +33,7 @@ func rolesFrom(f *form, vendor string) []policy.Role {
 }
 
 // personFields are the form's fields for those of an account.
-var personFields = fieldMap(map[string]string{"email": "email", "name": "name", "vendor": "vendor", "roles": "roles", "ends": "ends"})
+var personFields = fieldMap(map[string]string{"email": "email", "name": "name", "vendor": "vendor", "roles": "roles", "ends": "ends", "time_zone": "time_zone"})
 
 // personGroups are the controls of the forms that invite and edit. The
 // address names the account, so it cannot be edited.
@@ -59,6 +59,7 @@ func personGroups(d *directory.Directory, f *form, email bool) []group {
 			with(f.day("ends", "Last day"), func(u *ui.Field) {
 				u.Hint = "The account works until the end of this day, UTC. A contractor must have one, at most 180 days ahead."
 			}),
+			zoneField(f),
 		), shortening(f, email)...)},
 	}
 }
@@ -72,7 +73,7 @@ func accountEnds(f *form, roles []policy.Role) time.Time {
 func (c *Console) newPersonForm(w http.ResponseWriter, r *http.Request, v *visit) error {
 	q := r.URL.Query()
 	f := newForm(url.Values{})
-	for _, name := range []string{"email", "name", "vendor", "ends"} {
+	for _, name := range []string{"email", "name", "vendor", "ends", "time_zone"} {
 		if s := q.Get(name); s != "" {
 			f.values.Set(name, clip(s, 254))
 		}
@@ -104,6 +105,7 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	a.Vendor = f.oneOf("vendor", "a vendor", append(names(d.Vendors, vendorName), ""))
 	a.Roles = rolesFrom(f, a.Vendor)
 	a.Ends = accountEnds(f, a.Roles)
+	a.TimeZone = f.zone("time_zone")
 	if !a.Ends.IsZero() && !v.Now.Before(a.Ends) {
 		f.fault("ends", "This day is over.")
 	}
@@ -163,7 +165,7 @@ func (c *Console) editPersonForm(w http.ResponseWriter, r *http.Request, v *visi
 	if a == nil {
 		return ui.NotFound()
 	}
-	f := newForm(url.Values{"name": {a.Name}, "vendor": {a.Vendor}, "ends": {lastDayValue(a.Ends)}, "seen": {accountState(a)}})
+	f := newForm(url.Values{"name": {a.Name}, "vendor": {a.Vendor}, "ends": {lastDayValue(a.Ends)}, "time_zone": {a.TimeZone}, "seen": {accountState(a)}})
 	for _, role := range a.Roles {
 		f.values.Add("roles", string(role))
 	}
@@ -172,7 +174,7 @@ func (c *Console) editPersonForm(w http.ResponseWriter, r *http.Request, v *visi
 
 // accountState names the state of what an administrator can edit of an account.
 func accountState(a *directory.Account) string {
-	return fingerprint([]any{a.Name, a.Vendor, a.Roles, a.Ends, a.Disabled})
+	return fingerprint([]any{a.Name, a.Vendor, a.Roles, a.Ends, a.Disabled, a.TimeZone})
 }
 
 func (c *Console) showEditPerson(w http.ResponseWriter, r *http.Request, v *visit, a *directory.Account, f *form) error {
@@ -199,6 +201,7 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 	if a.ID != v.Session.Account {
 		want.Vendor = f.oneOf("vendor", "a vendor", append(names(d.Vendors, vendorName), ""))
 		want.Roles = rolesFrom(f, want.Vendor)
+		want.TimeZone = f.zone("time_zone")
 		// The last day stays as it is, to the second, unless it was changed.
 		if f.Value("ends") != lastDayValue(a.Ends) {
 			want.Ends = accountEnds(f, want.Roles)
@@ -214,7 +217,7 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 			case accountState(have) != f.Value("seen"):
 				return errChanged
 			}
-			have.Name, have.Vendor, have.Roles, have.Ends = want.Name, want.Vendor, want.Roles, want.Ends
+			have.Name, have.Vendor, have.Roles, have.Ends, have.TimeZone = want.Name, want.Vendor, want.Roles, want.Ends, want.TimeZone
 			if f.Checked("shorten", "yes") && !want.Ends.IsZero() {
 				shorten(d, want.Ends, func(x *directory.Assignment) bool { return x.Account == a.Email })
 			}

@@ -95,13 +95,11 @@ var menu = []ui.NavGroup{
 	}},
 	{Title: "Policies", Items: []ui.NavItem{
 		{Label: "Policies", URL: "/console/policies"}, {Label: "Revisions", URL: "/console/policies/revisions"},
-		{Label: "Who reaches what", URL: matrixPath}, {Label: "Shadow", URL: shadowPath},
+		{Label: "Policy library", URL: "/console/policies/library"}, {Label: "Try a request", URL: tryPath},
+		{Label: "Who reaches what", URL: matrixPath}, {Label: "Gaps", URL: "/console/policies/gaps"}, {Label: "Shadow", URL: shadowPath},
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
-	}},
-	{Title: "Policies", Items: []ui.NavItem{
-		{Label: "Try a request", URL: "/console/policies/try"},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},

@@ -27,6 +27,7 @@ type personPage struct {
 	Roles       []roleLine
 	Created     ui.Text
 	Ends        ui.Text
+	TimeZone    string
 	LastLogin   ui.Text
 	Account     ui.Hash
 	Assignments []assignmentRow
@@ -70,7 +71,7 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		Base: v.page(ui.Verbatim(cmp.Or(a.Name, a.Email))),
 		Name: cmp.Or(a.Name, a.Email), Email: a.Email, URL: personURL(a.ID), Account: ui.Hash{Value: a.ID},
 		Standing: standing(d, a, v.Now), Vendor: vendorLink(d, a.Vendor),
-		Created: clock(a.Created), Ends: lastDay(a.Ends),
+		Created: clock(a.Created), Ends: lastDay(a.Ends), TimeZone: a.TimeZone,
 		Self: a.ID == v.Session.Account, MayChange: v.mayChange(), MayReadLog: v.mayReview(),
 		Contractor: slices.Contains(a.Roles, policy.Contractor),
 	}

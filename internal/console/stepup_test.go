@@ -58,6 +58,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/vendors/{name}/sessions/end": ask, "POST /console/sessions/end": ask,
 		"POST /console/engagements/new": ask, "POST /console/engagements/{name}/edit": ask, "POST /console/engagements/{name}/close": ask,
 		"POST /console/clusters/new": ask, "POST /console/clusters/{name}/edit": ask,
+		"POST /console/policies/library/{module}/add": "changes a draft, which is in force only once it is published", "POST /console/policies/library/{module}/parameters": "changes a draft, which is in force only once it is published",
 		"POST /console/policies/revisions/{id}/rollback": ask, "POST /console/policies/revisions/{id}/rollback-alone": ask,
 		"POST /console/policies/drafts/{id}/submit": ask, "POST /console/policies/drafts/{id}/approve": ask,
 		"POST /console/policies/drafts/{id}/return": "only hinders a draft", "POST /console/policies/drafts/{id}/withdraw": "only hinders a draft",

@@ -252,6 +252,9 @@ func (c *checker) oneAccount(o object, a *Account, ids map[string]bool) {
 	if !a.Ends.IsZero() {
 		o.time("ends", a.Ends)
 	}
+	if a.TimeZone != "" && !ValidTimeZone(a.TimeZone) {
+		o.fault("time_zone", "%q is no time zone; give a name such as Europe/Berlin or UTC", a.TimeZone)
+	}
 	if !a.Has(policy.Contractor) {
 		if a.Vendor != "" {
 			o.fault("vendor", "is given, but only contractors belong to a vendor")

@@ -82,6 +82,9 @@ type Account struct {
 	Ends   time.Time // a contractor always has one; zero: no end
 	// Disabled ends every session and lets nothing begin.
 	Disabled bool
+	// TimeZone is where the person works, an IANA name such as Europe/Berlin;
+	// empty: nobody has said.
+	TimeZone string
 
 	// Read-only: whoever edits a directory leaves them as they are.
 	Status    string // policy.StatusActive, StatusInvited or StatusDisabled; anything else is not active

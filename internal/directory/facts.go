@@ -78,6 +78,7 @@ func (s *Snapshot) zone(source netip.Addr) int {
 func (s *Snapshot) build(account int32, given *Assignment, zone int) *policy.Document {
 	a := &s.d.Accounts[account]
 	f := policy.Facts{Account: accountFacts(a)}
+	f.Account.Clusters = s.clusterFacts(account)
 	if v := s.vendors[a.Vendor]; v != nil {
 		f.Vendor = vendorFacts(v)
 	}
@@ -103,7 +104,7 @@ func (s *Snapshot) build(account int32, given *Assignment, zone int) *policy.Doc
 }
 
 func accountFacts(a *Account) *policy.AccountFacts {
-	f := &policy.AccountFacts{ID: a.ID, Email: a.Email, Status: a.Status, Roles: []policy.Role{}}
+	f := &policy.AccountFacts{ID: a.ID, Email: a.Email, Status: a.Status, Roles: []policy.Role{}, TimeZone: a.TimeZone}
 	f.Roles = append(f.Roles, a.Roles...)
 	switch {
 	case a.Disabled:
@@ -115,6 +116,24 @@ func accountFacts(a *Account) *policy.AccountFacts {
 		f.EndsNS = a.Ends.UnixNano()
 	}
 	return f
+}
+
+// clusterFacts returns what an account is given and under which contracts that
+// stands, in the order of the clusters' names.
+func (s *Snapshot) clusterFacts(account int32) []policy.ClusterFacts {
+	all := []policy.ClusterFacts{}
+	for a := range s.assignments(account) {
+		e := s.engagements[a.Engagement]
+		if e == nil || e.Closed || !e.covers(a.Cluster) || e.Vendor != s.d.Accounts[account].Vendor {
+			continue
+		}
+		f := policy.ClusterFacts{Name: a.Cluster, StartsNS: max(a.Starts.UnixNano(), e.Starts.UnixNano()), EndsNS: min(a.Ends.UnixNano(), e.Ends.UnixNano())}
+		if f.StartsNS < f.EndsNS {
+			all = append(all, f)
+		}
+	}
+	slices.SortFunc(all, func(a, b policy.ClusterFacts) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 func vendorFacts(v *Vendor) *policy.VendorFacts {

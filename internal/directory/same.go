@@ -76,7 +76,7 @@ func clusterFields(c *Cluster) []field {
 
 func sameAccount(a, b *Account) bool {
 	return (a.ID == b.ID || b.ID == "") && a.Email == b.Email && a.Name == b.Name && a.Vendor == b.Vendor &&
-		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled
+		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled && a.TimeZone == b.TimeZone
 }
 
 func accountFields(a *Account) []field {
@@ -86,7 +86,7 @@ func accountFields(a *Account) []field {
 	}
 	return []field{
 		{"email", a.Email}, {"name", a.Name}, {"vendor", a.Vendor}, {"roles", list(roles)},
-		{"ends", instant(a.Ends)}, {"disabled", flag(a.Disabled)},
+		{"ends", instant(a.Ends)}, {"time_zone", a.TimeZone}, {"disabled", flag(a.Disabled)},
 	}
 }
 

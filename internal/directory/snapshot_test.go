@@ -32,7 +32,8 @@ func TestSnapshot_Facts(t *testing.T) {
 	s := snapshot(t, withIDs(example(t)), Acceptance{Account: kim, Agreement: "nda", Version: 1, At: day},
 		Acceptance{Account: kim, Agreement: "data-access", Version: 1, At: day}, Acceptance{Account: "gone", Agreement: "nda", Version: 2, At: day})
 	got := s.Facts(kim, "claims", netip.MustParseAddr("10.9.1.1"))
-	want := `{"account":{"id":"id-d","email":"kim@northwind.example","status":"active","roles":["contractor"],"ends_ns":1806537599000000000},` +
+	want := `{"account":{"id":"id-d","email":"kim@northwind.example","status":"active","roles":["contractor"],"ends_ns":1806537599000000000,"time_zone":"Europe/Copenhagen",` +
+		`"clusters":[{"name":"claims","starts_ns":1791158400000000000,"ends_ns":1806537599000000000},{"name":"source","starts_ns":1791158400000000000,"ends_ns":1806537599000000000}]},` +
 		`"vendor":{"name":"northwind","title":"Northwind Development Ltd","status":"active","owner":{"name":"Ines Okafor","email":"ines.okafor@example.com"}},` +
 		`"engagement":{"name":"claims-2026","status":"active","starts_ns":1790812800000000000,"ends_ns":1806537599000000000,"clusters":["claims","source"],"phishing_resistant":false},` +
 		`"assignment":{"starts_ns":1791158400000000000,"ends_ns":1806537599000000000,"access":"write","methods":[],"paths":[["api"],["reports"]],"reason":"Builds the new claims intake (CLAIMS-214)"},` +

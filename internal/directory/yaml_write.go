@@ -262,6 +262,7 @@ func (w *writer) account(a *Account) {
 	}
 	w.list(4, "roles", roles)
 	w.date(4, "ends", a.Ends)
+	w.text(4, "time_zone", a.TimeZone)
 	w.flag(4, "disabled", a.Disabled)
 }
 

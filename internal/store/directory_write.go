@@ -198,10 +198,10 @@ func (w *rowWriter) put(c *directory.Change) {
 			owner_name = excluded.owner_name, owner_email = excluded.owner_email, hosts = excluded.hosts, routes = excluded.routes`,
 			o.Name, o.Title, o.Classification, o.Owner.Name, o.Owner.Email, encode(w, o.Hosts), encode(w, o.Routes))
 	case *directory.Account:
-		w.exec(`INSERT INTO account (id, email, name, vendor, roles, ends, disabled, created) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
+		w.exec(`INSERT INTO account (id, email, name, vendor, roles, ends, disabled, created, time_zone) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, vendor = excluded.vendor,
-			roles = excluded.roles, ends = excluded.ends, disabled = excluded.disabled`,
-			o.ID, o.Email, o.Name, o.Vendor, encode(w, o.Roles), column(o.Ends), o.Disabled, o.Created.UnixNano())
+			roles = excluded.roles, ends = excluded.ends, disabled = excluded.disabled, time_zone = excluded.time_zone`,
+			o.ID, o.Email, o.Name, o.Vendor, encode(w, o.Roles), column(o.Ends), o.Disabled, o.Created.UnixNano(), o.TimeZone)
 		if o.Disabled {
 			w.stop(`SELECT ?`, o.ID)
 		}

@@ -39,6 +39,7 @@ func said(t *testing.T) map[string]message {
 	templates(t, add)
 	constants(t, add)
 	stockReasons(t, add)
+	libraryWords(t, add)
 	if len(found) < 300 {
 		t.Fatalf("only %d texts were found", len(found))
 	}
@@ -91,6 +92,33 @@ func stockReasons(t *testing.T, add func(key, other, at string)) {
 				t.Fatal(err)
 			}
 			add(key, "", "rego/lib/"+filepath.Base(f))
+		}
+	}
+}
+
+// libraryWords are those of the modules of the policy library: what explains
+// them, what their parameters are called, and the sentences of their reasons.
+func libraryWords(t *testing.T, add func(key, other, at string)) {
+	t.Helper()
+	files, err := filepath.Glob("../../../rego/library/*/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no library", err)
+	}
+	words := regexp.MustCompile(`(?m)^\s*"(?:title|summary|label|hint|message|help)": ("(?:[^"\\]|\\.)*"),?$|^    ("(?:[^"\\]|\\.)*"),?$`)
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.rego") {
+			continue
+		}
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range words.FindAllStringSubmatch(string(src), -1) {
+			key, err := strconv.Unquote(m[1] + m[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(key, "", "library/"+filepath.Base(f))
 		}
 	}
 }
