@@ -13,21 +13,13 @@ import (
 	"github.com/ringfence/ringfence/internal/studio"
 )
 
-func (o *trialOffice) Knockout(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.KnockoutReport, error) {
-	if o.block != nil {
+func (s trialStudio) Knockout(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.KnockoutReport, error) {
+	if s.o.block != nil {
 		tell(studio.Progress{Done: 40, Total: 100})
 		<-ctx.Done()
 		return studio.KnockoutReport{}, ctx.Err()
 	}
 	return runner.Knockout(ctx, a, tell)
-}
-
-func (o *trialOffice) Mutants(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.MutantReport, error) {
-	return runner.Mutants(ctx, a, tell)
-}
-
-func (o *trialOffice) Unreached(ctx context.Context, a studio.GapRequest, tell func(studio.Progress)) (studio.UnreachedResult, error) {
-	return runner.Unreached(ctx, a, tell)
 }
 
 const gapsOf1 = gapsPath + "?draft=1"
