@@ -36,9 +36,7 @@ func Mentions(src Source) Mentioned {
 		}
 	}
 	var out Mentioned
-	for _, m := range slices.Sorted(maps.Keys(methods)) {
-		out.Methods = append(out.Methods, m)
-	}
+	out.Methods = slices.Sorted(maps.Keys(methods))
 	for _, k := range slices.Sorted(maps.Keys(paths)) {
 		if len(out.Paths) < maxMentioned {
 			out.Paths = append(out.Paths, paths[k])
