@@ -403,3 +403,29 @@ func TestSSRF_EnvironmentProxyIsIgnored(t *testing.T) {
 		}
 	}
 }
+
+// TestUpstream_NotModified: an upstream may say how long the body is that it
+// leaves out, over HTTP/2 too.
+func TestUpstream_NotModified(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Etag", `"x"`)
+			w.Header().Set("Content-Length", "5")
+			w.WriteHeader(http.StatusNotModified)
+		}))
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(!h2)
+		s.Config.Protocols.SetUnencryptedHTTP2(h2)
+		s.Start()
+		t.Cleanup(s.Close)
+		url := s.URL
+		if h2 {
+			url = strings.Replace(url, "http://", "h2c://", 1)
+		}
+		g := start(t, claims(url))
+		res, body := g.get("/x")
+		if out := g.outcome(0); res.StatusCode != http.StatusNotModified || res.Header.Get("Etag") != `"x"` || body != "" || out.Ended != "" {
+			t.Errorf("over h2 %v: %d %v %q, ended %q", h2, res.StatusCode, res.Header, body, out.Ended)
+		}
+	}
+}

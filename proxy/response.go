@@ -18,6 +18,11 @@ func modifyResponse(res *http.Response) error {
 	if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols || res.StatusCode > 999 {
 		return errHostileUpstream
 	}
+	if res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified {
+		res.Body.Close() // a length without a body is read, over HTTP/2, as a body that is missing
+		res.Body = http.NoBody
+		delete(res.Header, "Content-Length")
+	}
 	if limit := x.limit.Load(); limit > 0 && res.ContentLength > limit && hasBody(res) {
 		x.out.tooLarge.Store(true)
 		x.failure = &denial{http.StatusBadGateway, policy.ReasonResponseTooLarge,
