@@ -429,3 +429,24 @@ func TestChange_RecordedHole(t *testing.T) {
 		t.Errorf("an emergency waits for a hole: %v", err)
 	}
 }
+
+// TestDecided_ByAnotherBuild: what another version of Ringfence had in force is
+// found under the name that it gave it, with that version's name.
+func TestDecided_ByAnotherBuild(t *testing.T) {
+	p := newWarmPath(t)
+	sets := consoleSets{p.gateway}
+	then := store.LoadedPolicies{Revision: "0123456789abcdef", Modules: map[string]string{"all/events.rego": noEvents}, Build: "v0.9", OPA: "1.0.0"}
+	if _, _, err := p.gateway.db.NotePolicies(t.Context(), then); err != nil {
+		t.Fatal(err)
+	}
+	for revision, want := range map[string]struct {
+		other string
+		ok    bool
+		files int
+	}{then.Revision: {"v0.9", true, 1}, "ffff": {"", false, 0}, p.gateway.engine.Revision(): {"", true, len(p.gateway.inForce.Load().modules)}} {
+		modules, other, ok, err := sets.Decided(t.Context(), revision)
+		if err != nil || other != want.other || ok != want.ok || len(modules) != want.files {
+			t.Errorf("%s: %d files of %q, %v, %v", revision, len(modules), other, ok, err)
+		}
+	}
+}
