@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,8 @@ func newPolicy() *cobra.Command {
 		newPolicyFmt(),
 		newPolicyCoverage(),
 		newPolicyKnockout(),
+		newPolicyForbidden(),
+		newPolicyDecide(),
 		newPolicyDiff(),
 		newPolicyBundle(),
 		newPolicyMutants(),
@@ -205,6 +208,13 @@ func newDecide() *cobra.Command {
 	cmd.Flags().StringVar(&folder, "policies", "", "decide with this policy `folder`")
 	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which rules were considered, and which condition failed with which values")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --explain: print the explanation, with the decision in it, as JSON")
+	return cmd
+}
+
+// newPolicyDecide is decide among its like.
+func newPolicyDecide() *cobra.Command {
+	cmd := newDecide()
+	cmd.Example = strings.ReplaceAll(cmd.Example, "ringfence decide", "ringfence policy decide")
 	return cmd
 }
 
