@@ -89,6 +89,9 @@ func TestTry_FromEntry(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "method_out_of_scope") {
 		t.Errorf("status %d:\n%s", w.Code, w.Body)
 	}
+	if o.entries.Size() != before+2 || o.entries.last("log.entry").Object != "entry:5" {
+		t.Error("an entry was read by a form alone, and the reading was not recorded")
+	}
 	if w := o.get("abe", tryURL(5)); w.Code != http.StatusNotFound {
 		t.Errorf("an approver reads the log: status %d", w.Code)
 	}
