@@ -107,7 +107,17 @@ func (f *Field) check(raw json.RawMessage) error {
 	case Zone, Time, Choice, Pattern:
 		return decoded(raw, "a text", f.text)
 	case Periods:
-		return decoded(raw, "a list of periods", func(all []Period) error { return f.each(len(all), func(i int) error { return all[i].check() }) })
+		// Rego reads names as they are written, which a Go struct does not.
+		return decoded(raw, "a list of periods", func(all []map[string]string) error {
+			return f.each(len(all), func(i int) error {
+				from, ok1 := all[i]["from"]
+				until, ok2 := all[i]["until"]
+				if !ok1 || !ok2 || len(all[i]) != 2 {
+					return errors.New("a period has from and until, and nothing else")
+				}
+				return Period{from, until}.check()
+			})
+		})
 	case Groups:
 		return decoded(raw, "a list of lists", func(all [][]string) error {
 			return f.each(len(all), func(i int) error {
