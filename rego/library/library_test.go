@@ -64,6 +64,8 @@ func TestCheck_Faults(t *testing.T) {
 		"too small":       {"step_up", `300`, `0`, `max_age: it must be between 30 and 86400`},
 		"no whole number": {"step_up", `300`, `300.5`, `max_age: it is not a whole number`},
 		"pattern":         {"stated_purpose", `"OPS-[0-9]+"`, `"OPS-["`, `ticket: "OPS-[" is no regular expression`},
+		"open pattern":    {"stated_purpose", `"OPS-[0-9]+"`, `"a)|(?:b"`, `ticket: "a)|(?:b" is no regular expression`},
+		"quoting pattern": {"stated_purpose", `"OPS-[0-9]+"`, `"\\Qabc"`, `ticket: "\\Qabc" is no regular expression`},
 		"empty pattern":   {"stated_purpose", `"OPS-[0-9]+"`, `".*"`, `ticket: ".*" matches an empty text, so it demands nothing`},
 		"choice":          {"stated_purpose", `"demand": "ticket"`, `"demand": "none"`, `demand: "none" is none of ticket, purpose, either`},
 		"small group":     {"separation_of_duties", `"payroll"`, `"claims"`, `groups: "claims" is there twice`},

@@ -275,10 +275,14 @@ func (f *Field) text(s string) error {
 			return fmt.Errorf("%q is no time zone such as Europe/Berlin", s)
 		}
 	case f.Kind == Pattern:
-		if _, err := regexp.Compile("^(?:" + s + ")$"); err != nil {
+		whole, err := regexp.Compile("^(?:" + s + ")$")
+		if err == nil { // what is one only when wrapped, such as a)|(?:b, is not held to the ends
+			_, err = regexp.Compile(s)
+		}
+		if err != nil {
 			return fmt.Errorf("%q is no regular expression", s)
 		}
-		if regexp.MustCompile("^(?:" + s + ")$").MatchString("") {
+		if whole.MatchString("") {
 			return fmt.Errorf("%q matches an empty text, so it demands nothing", s)
 		}
 	}
