@@ -72,7 +72,7 @@ func check(ctx context.Context, a CheckRequest, _ func(Progress)) (CheckResult, 
 	if err := k.Tests(ctx); err != nil {
 		return out, err
 	}
-	if err := knockRecent(ctx, k, a); ctx.Err() != nil {
+	if err := knockRecent(ctx, k, a, recordedTime); ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	} else if err != nil {
 		out.LogFault = err.Error()
@@ -82,12 +82,12 @@ func check(ctx context.Context, a CheckRequest, _ func(Progress)) (CheckResult, 
 }
 
 // knockRecent looks at recorded denials, those of the last day before those of
-// the last week, until the time for it is over.
-func knockRecent(ctx context.Context, k *rego.Knocker, a CheckRequest) error {
+// the last week, until the time for it is over, which the report says then.
+func knockRecent(ctx context.Context, k *rego.Knocker, a CheckRequest, within time.Duration) error {
 	if a.Log == "" {
 		return nil
 	}
-	limit, cancel := context.WithTimeout(ctx, recordedTime)
+	limit, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	now := time.Now()
 	until := now

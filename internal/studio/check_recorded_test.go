@@ -66,4 +66,11 @@ deny contains {"code": "play", "message": "Nobody plays here.", "help": "Ask the
 			}
 		})
 	}
+	k, err := rego.NewKnocker(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := knockRecent(t.Context(), k, CheckRequest{Log: l.Dir, Since: month}, 0); err != nil || !k.Report(t.Context()).Cut {
+		t.Errorf("without time for the log: %v, and the report says nothing of it", err)
+	}
 }
