@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/studio"
@@ -21,6 +22,9 @@ type Sets interface {
 	// Decided must return the modules that an engine's revision was made of, and
 	// false where they are not to be had any more.
 	Decided(ctx context.Context, revision string) (map[string]string, bool, error)
+	// Published must return the id of the published revision that the engine called
+	// so at a time; 0 where nobody knows, or the policies came from elsewhere.
+	Published(ctx context.Context, revision string, at time.Time) (int64, error)
 }
 
 // explanationView is an explanation in words. Its template is "explanation".
