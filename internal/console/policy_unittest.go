@@ -31,6 +31,9 @@ func (c *Console) addRecordedTest(w http.ResponseWriter, r *http.Request, v *vis
 	if err != nil {
 		return err
 	}
+	if set.draft.Version != seen { // figures are carried on below from what was read here
+		return recordedTestError(&change.ConflictError{Now: *set.draft})
+	}
 	result, _ := c.desk.trials.newest("replay", about).state().Result.(studio.ReplayResult)
 	i := slices.IndexFunc(result.Groups, func(g studio.ReplayGroup) bool { return slices.Contains(g.Entries, index) })
 	if i < 0 {

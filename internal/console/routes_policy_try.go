@@ -51,7 +51,7 @@ func (c *Console) tryForm(w http.ResponseWriter, r *http.Request, v *visit) erro
 		f.values.Set(name, q.Get(name))
 	}
 	if entry := q.Get("entry"); entry != "" {
-		base, err := c.tryBase(r, v, entry, true)
+		base, err := c.tryBase(r, v, entry)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (c *Console) try(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var base *policy.Input
 	if entry := f.Value("entry"); entry != "" {
 		var err error
-		if base, err = c.tryBase(r, v, entry, false); err != nil {
+		if base, err = c.tryBase(r, v, entry); err != nil {
 			return err
 		}
 	}
@@ -96,8 +96,9 @@ func (c *Console) try(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 // tryBase returns the input that an entry records. Whoever may not read the log
-// begins with nothing of it. The reading is recorded once, when the form is made.
-func (c *Console) tryBase(r *http.Request, v *visit, entry string, record bool) (*policy.Input, error) {
+// begins with nothing of it. Each reading is recorded: a form can name an entry
+// that it was never filled in from.
+func (c *Console) tryBase(r *http.Request, v *visit, entry string) (*policy.Input, error) {
 	index, err := strconv.ParseUint(entry, 10, 63)
 	if err != nil || !mayReview.met(v.Session) {
 		return nil, ui.NotFound()
@@ -111,10 +112,9 @@ func (c *Console) tryBase(r *http.Request, v *visit, entry string, record bool) 
 	if e == nil {
 		return nil, ui.NotFound()
 	}
-	if record {
-		if err := c.recordRead(r, v, "log.entry", "entry:"+entry, map[string]string{"index": entry}); err != nil {
-			return nil, err
-		}
+	n := strconv.FormatUint(index, 10)
+	if err := c.recordRead(r, v, "log.entry", "entry:"+n, map[string]string{"index": n, "for": "try"}); err != nil {
+		return nil, err
 	}
 	in, _, err := c.inputOf(ctx, e)
 	if errors.Is(err, accesslog.ErrNotDecided) || errors.Is(err, accesslog.ErrNoFacts) {

@@ -16,8 +16,8 @@ type officeSets struct{}
 
 func (officeSets) InForce() (map[string]string, string) { return nil, officeRevision{}.Revision() }
 
-func (officeSets) Decided(_ context.Context, revision string) (map[string]string, bool, error) {
-	return nil, revision == officeRevision{}.Revision(), nil
+func (officeSets) Decided(_ context.Context, revision string) (map[string]string, string, bool, error) {
+	return nil, "", revision == officeRevision{}.Revision(), nil
 }
 
 // Published knows the stock policies as revision 7.
@@ -98,6 +98,9 @@ func TestTry_FromEntry(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "method_out_of_scope") {
 		t.Errorf("status %d:\n%s", w.Code, w.Body)
 	}
+	if o.entries.Size() != before+2 || o.entries.last("log.entry").Object != "entry:5" {
+		t.Error("an entry was read by a form alone, and the reading was not recorded")
+	}
 	if w := o.get("abe", tryURL(5)); w.Code != http.StatusNotFound {
 		t.Errorf("an approver reads the log: status %d", w.Code)
 	}
@@ -127,6 +130,17 @@ func TestEntry_Explained(t *testing.T) {
 	if w := o.get("rae", entryURL(gone)+"?explain=yes"); !strings.Contains(w.Body.String(), "not kept here any more") {
 		t.Errorf("status %d:\n%s", w.Code, w.Body)
 	}
+	o.Console.Sets = earlierSets{}
+	if w := o.get("rae", "/console/log/5?explain=yes"); !strings.Contains(w.Body.String(), "Version v0.9 of Ringfence decided this") || !strings.Contains(w.Body.String(), "method_of_access failed") {
+		t.Errorf("status %d:\n%s", w.Code, w.Body)
+	}
+}
+
+// earlierSets are sets of which an earlier version decided everything.
+type earlierSets struct{ officeSets }
+
+func (earlierSets) Decided(context.Context, string) (map[string]string, string, bool, error) {
+	return nil, "v0.9", true, nil
 }
 
 // TestTry_Links: a link may fill in the form and tries nothing.

@@ -21,6 +21,9 @@ type ChangesConfig struct {
 	Origin func() change.Origin
 	// Check compiles and tests modules; what is wrong with them is in the result.
 	Check func(ctx context.Context, modules map[string]string) (change.Checked, error)
+	// CheckAlone is asked at an emergency roll back, where holes count for
+	// nothing and somebody is in haste. Nil: Check.
+	CheckAlone func(ctx context.Context, modules map[string]string) (change.Checked, error)
 	// Sign makes the statement of a revision's text, Open returns the text of
 	// one that is ours.
 	Sign func(text string) ([]byte, error)
@@ -42,6 +45,9 @@ type Changes struct {
 
 // Changes returns change control over the store's policies.
 func (db *DB) Changes(c ChangesConfig) *Changes {
+	if c.CheckAlone == nil {
+		c.CheckAlone = c.Check
+	}
 	if c.Origin == nil {
 		c.Origin = func() change.Origin { return change.Origin{Kind: "console"} }
 	}
@@ -152,9 +158,20 @@ func (c *Changes) begin(ctx context.Context, actor directory.Actor, action strin
 	return d, err
 }
 
-// act does one step of a draft, as it was at version seen unless that is
-// negative, and records it unless the step changed nothing.
+// act does one step of a draft, as it was at version seen.
 func (c *Changes) act(ctx context.Context, actor directory.Actor, id int64, seen int, action string,
+	do func(*sql.Tx, *change.Draft, change.Person) error, roles ...policy.Role) (change.Draft, error) {
+	return c.actNow(ctx, actor, id, action, func(tx *sql.Tx, d *change.Draft, by change.Person) error {
+		if err := d.At(seen); err != nil {
+			return err
+		}
+		return do(tx, d, by)
+	}, roles...)
+}
+
+// actNow does one step of a draft, whatever its version, and records it unless
+// the step changed nothing.
+func (c *Changes) actNow(ctx context.Context, actor directory.Actor, id int64, action string,
 	do func(*sql.Tx, *change.Draft, change.Person) error, roles ...policy.Role) (d change.Draft, err error) {
 	err = c.db.write(ctx, func(tx *sql.Tx) error {
 		have, err := c.may(ctx, tx, actor, roles...)
@@ -166,11 +183,6 @@ func (c *Changes) act(ctx context.Context, actor directory.Actor, id int64, seen
 			return err
 		}
 		d = was // steps copy what they change
-		if seen >= 0 {
-			if err := was.At(seen); err != nil {
-				return err
-			}
-		}
 		if err := do(tx, &d, person(have, actor, c.db.now())); err != nil {
 			return err
 		}
@@ -263,7 +275,7 @@ func (c *Changes) Rebase(ctx context.Context, actor directory.Actor, id int64, s
 
 // Note adds what somebody says about a draft.
 func (c *Changes) Note(ctx context.Context, actor directory.Actor, id int64, text string) error {
-	_, err := c.act(ctx, actor, id, -1, "policy.note", func(_ *sql.Tx, d *change.Draft, by change.Person) error {
+	_, err := c.actNow(ctx, actor, id, "policy.note", func(_ *sql.Tx, d *change.Draft, by change.Person) error {
 		return d.Note(text, by)
 	}, policy.Administrator, policy.Approver, policy.Reviewer)
 	return err

@@ -64,9 +64,19 @@ func (m *Memory) add(actor directory.Actor, d change.Draft) change.Draft {
 	return clone(&d)
 }
 
-// act does one step of a draft, as it was at version seen unless that is
-// negative, and records it unless the step changed nothing.
+// act does one step of a draft, as it was at version seen.
 func (m *Memory) act(actor directory.Actor, id int64, seen int, action string, do func(*change.Draft) error, roles ...policy.Role) (change.Draft, error) {
+	return m.actNow(actor, id, action, func(d *change.Draft) error {
+		if err := d.At(seen); err != nil {
+			return err
+		}
+		return do(d)
+	}, roles...)
+}
+
+// actNow does one step of a draft, whatever its version, and records it unless
+// the step changed nothing.
+func (m *Memory) actNow(actor directory.Actor, id int64, action string, do func(*change.Draft) error, roles ...policy.Role) (change.Draft, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.may(actor, roles...); err != nil {
@@ -77,11 +87,6 @@ func (m *Memory) act(actor directory.Actor, id int64, seen int, action string, d
 		return change.Draft{}, change.ErrNotFound
 	}
 	next := clone(d)
-	if seen >= 0 {
-		if err := next.At(seen); err != nil {
-			return change.Draft{}, err
-		}
-	}
 	if err := do(&next); err != nil {
 		return change.Draft{}, err
 	}
@@ -150,7 +155,7 @@ func (m *Memory) Rebase(_ context.Context, actor directory.Actor, id int64, seen
 
 // Note adds what somebody says about a draft.
 func (m *Memory) Note(_ context.Context, actor directory.Actor, id int64, text string) error {
-	_, err := m.act(actor, id, -1, "policy.note", func(d *change.Draft) error { return d.Note(text, m.person(actor)) }, policy.Administrator, policy.Approver, policy.Reviewer)
+	_, err := m.actNow(actor, id, "policy.note", func(d *change.Draft) error { return d.Note(text, m.person(actor)) }, policy.Administrator, policy.Approver, policy.Reviewer)
 	return err
 }
 

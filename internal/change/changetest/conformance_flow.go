@@ -3,6 +3,7 @@ package changetest
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -123,9 +124,22 @@ func testConflict(t *testing.T, w *World) {
 			t.Errorf("%s: %+v", name, conflict)
 		}
 	}
+	for _, seen := range []int{-1, math.MinInt, 0, math.MaxInt} { // whatever a form says: none stands for "the newest"
+		if _, err := c.Save(ctx, w.Actor(Ines), d.ID, seen, write("all/a.rego", "3")); !isConflict(err) {
+			t.Errorf("save upon version %d: %v", seen, err)
+		}
+		if err := c.Withdraw(ctx, w.Actor(Ines), d.ID, seen); !isConflict(err) {
+			t.Errorf("withdraw at version %d: %v", seen, err)
+		}
+	}
 	if after := len(w.Records(t)); after != before {
 		t.Errorf("what was refused left %d records", after-before)
 	}
+}
+
+func isConflict(err error) bool {
+	_, ok := errors.AsType[*change.ConflictError](err)
+	return ok
 }
 
 // testStates: what has come to its end stays so.
