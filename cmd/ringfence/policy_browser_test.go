@@ -1,61 +1,74 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
-// exportsClosed is a policy with its test: nobody reads the claims' list.
-const exportsClosed = `package ringfence.clusters.claims
+// inEditor is the editor of a draft on its page.
+const inEditor = `document.querySelector(".policy-editor")?.shadowRoot.querySelector(".cm-content")`
 
-import rego.v2
-
-deny contains {"code": "closed_today", "message": "The list of claims is closed today.", "help": "Ask the owner of the cluster."} if {
-	input.request.path[0] == "claims"
+// waits waits until a JavaScript expression holds.
+func (w *window) waits(expression string) {
+	w.t.Helper()
+	eventually(w.t, 20*time.Second, expression, func() bool { return ask[bool](w, "!!("+expression+")") })
 }
-`
 
-const exportsClosedTest = `package ringfence.clusters.claims_test
+// says waits until the line below the editor has a text.
+func (w *window) says(text string) {
+	w.t.Helper()
+	w.waits(fmt.Sprintf(`document.querySelector("[data-status]").textContent.includes(%q)`, text))
+}
 
-import data.ringfence.clusters.claims
-import rego.v2
-
-test_closed if count(claims.deny) == 1 with input as {"request": {"path": ["claims"]}}
-
-test_open if count(claims.deny) == 0 with input as {"request": {"path": ["reports"]}}
-`
-
-// TestBrowser_PolicyReview is a change of policies on the built program: a draft
-// from a folder, read and approved by a second person in a browser, in force at
-// once, and rolled back alone in an emergency.
-func TestBrowser_PolicyReview(t *testing.T) {
-	w := chromium(t)
+// TestBrowser_PolicyStudio is a change of policies on the built program: a draft
+// written in the editor and replayed over a recorded request that becomes its
+// test, read and approved by a second person, in force at once, and rolled back
+// alone in an emergency.
+func TestBrowser_PolicyStudio(t *testing.T) {
+	a, w := chromium(t), chromium(t)
 	p := startDemo(t)
-	write := func(files ...string) string {
-		folder := t.TempDir()
-		for i := 0; i < len(files); i += 2 {
-			file := filepath.Join(folder, filepath.FromSlash(files[i]))
-			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, []byte(files[i+1]), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return folder
-	}
-	folder := write("clusters/claims/closed.rego", exportsClosed, "clusters/claims/closed_test.rego", exportsClosedTest)
 	kim := p.signIn(t, "kim@northwind.example", 0)
 	claims := p.cluster(t, "claims") + "/claims/CL-20418"
 	if got := kim.get(claims).status; got != 200 {
 		t.Fatalf("before the change the claims answer %d", got)
 	}
 	kim.accept = "application/json"
-	ringfence(t, "policy", "publish", write("all/first.rego", "package ringfence.all\n\nimport rego.v2\n"), "--title", "First", "--reason", "to begin", "--data", p.ready.Data)
-	ringfence(t, "policy", "publish", folder, "--draft", "--title", "Close the claims", "--reason", "Asked for by their owner", "--data", p.ready.Data)
+	first := t.TempDir()
+	if err := os.Mkdir(filepath.Join(first, "all"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(first, "all", "first.rego"), []byte("package ringfence.all\n\nimport rego.v2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ringfence(t, "policy", "publish", first, "--title", "First", "--reason", "to begin", "--data", p.ready.Data)
+
+	a.signIn(p, "ada@harbour.example")
+	a.open(p.ready.Gate + "/console/policies/new")
+	a.do(chromedp.SendKeys(chromedp.CSS(`main [name=title]`), "Close the claims"), chromedp.SendKeys(chromedp.CSS(`main [name=reason]`), "Asked for by their owner"))
+	a.press(`document.querySelector('main form[action="/console/policies/new"] button')`)
+	a.waits(inEditor)
+	ask[any](a, "void "+inEditor+".focus()")
+	a.do(chromedp.KeyEvent(kb.End, chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(`deny contains {"code":"closed_today","message":"Closed.","help":"Ask."} if input.request.pth`))
+	a.says("Errors: 1")
+	a.do(chromedp.KeyEvent(strings.Repeat(kb.Backspace, 2)), chromedp.KeyEvent(`ath[0]=="claims"`))
+	a.says("Nothing is wrong")
+	a.do(chromedp.KeyEvent("s", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	a.waits(`document.querySelector("[data-note]").textContent === "Saved in the draft"`)
+	a.press(`document.querySelector('.policy-beside a[href$="/replay"]')`)
+	a.press(`document.querySelector('form.trial-ask button')`)
+	a.waits(`document.querySelector('form[action$="/test"] [value=new]')`)
+	a.press(`document.querySelector('form[action$="/test"] [value=new]').form.querySelector("button")`)
+	a.press(`document.querySelector('main .eyebrow a')`)
+	a.waits(`document.querySelector('form[action$="/submit"]')`)
+	a.shoot("policy-draft")
+	a.press(`document.querySelector('form[action$="/submit"] button')`)
 
 	w.signIn(p, "ben@harbour.example")
 	w.open(p.ready.Gate + "/console/")
@@ -83,6 +96,10 @@ func TestBrowser_PolicyReview(t *testing.T) {
 	w.press(`document.querySelector('main a[href$="/rollback-alone"]')`)
 	w.submit("reason", "Nobody can work on the claims")
 	eventually(t, time.Second, "the earlier revision is in force", func() bool { return kim.get(claims).status == 200 })
+	w.open(p.ready.Gate + "/console/")
+	if !strings.Contains(w.text(), "without a second person: Nobody can work on the claims") {
+		t.Errorf("the start page does not say that one person did it:\n%s", w.text())
+	}
 	w.open(p.ready.Gate + "/console/policies")
 	if !strings.Contains(w.text(), "Published by one person alone") {
 		t.Errorf("the overview does not say that one person did it:\n%s", w.text())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/rego"
@@ -19,6 +20,11 @@ func (s consoleSets) InForce() (map[string]string, string) {
 		return maps.Clone(map[string]string(now.modules)), now.revision
 	}
 	return nil, s.g.engine.Revision()
+}
+
+// Published asks the store, which notes what each set was called when it was put in force.
+func (s consoleSets) Published(ctx context.Context, revision string, at time.Time) (int64, error) {
+	return s.g.db.PublishedAs(ctx, revision, at)
 }
 
 // Decided looks for the set among what is in force, what was published, and what

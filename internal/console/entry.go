@@ -38,6 +38,7 @@ type entryPage struct {
 
 	TryURL      string // the decision as a form; empty: it is none
 	ExplainURL  string // this page with the explanation
+	Revision    int64  // published, that decided; 0: none is known
 	Explanation *explanationView
 }
 
@@ -86,6 +87,11 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	if err := c.addFacts(ctx, &page, e); err != nil {
 		return err
+	}
+	if e.Type == policy.RecordRequest && e.Revision != "" && c.Sets != nil && v.opens("/console/policies/revisions/{id}") {
+		if page.Revision, err = c.Sets.Published(ctx, e.Revision, e.Time); err != nil {
+			return err
+		}
 	}
 	if err := c.addExplanation(r, &page, e); err != nil {
 		return err

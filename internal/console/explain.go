@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/studio"
@@ -22,6 +23,9 @@ type Sets interface {
 	// false where they are not to be had any more. Other names the version of
 	// Ringfence whose guardrails decided with them where those are not this one's.
 	Decided(ctx context.Context, revision string) (modules map[string]string, other string, ok bool, err error)
+	// Published must return the id of the published revision that the engine called
+	// so at a time; 0 where nobody knows, or the policies came from elsewhere.
+	Published(ctx context.Context, revision string, at time.Time) (int64, error)
 }
 
 // explanationView is an explanation in words. Its template is "explanation".

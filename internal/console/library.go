@@ -138,10 +138,14 @@ func sortedKeys[V any](m map[string]V) []string {
 	return out
 }
 
-// policiesInForce returns the files of the newest revision; none before the first.
+// policiesInForce returns the files of the newest revision, none before the
+// first; where policies come from elsewhere, those from there.
 func (c *Console) policiesInForce(ctx context.Context) (map[string]string, error) {
 	if c.Changes == nil {
 		return nil, nil
+	}
+	if c.Changes.Origin().ReadOnly() && c.Sets != nil {
+		return c.inForce(ctx)
 	}
 	all, err := c.Changes.Revisions(ctx)
 	if err != nil || len(all) == 0 {

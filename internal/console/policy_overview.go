@@ -196,6 +196,25 @@ func (v *visit) draftRow(d *change.Draft, newest int64) draftRow {
 		Figures: showFigures(&d.Figures, d.Hash), Shadow: d.Shadow}
 }
 
+// aloneInForce warns on everybody's start page while what is in force was put
+// there by one person in an emergency: somebody has to look at it afterwards.
+func (c *Console) aloneInForce(v *visit) []attention {
+	if !v.opens("/console/policies/revisions") || c.originView().ReadOnly {
+		return nil
+	}
+	revisions, err := c.Changes.Revisions(v.r.Context())
+	if err != nil {
+		c.Logger.WarnContext(v.r.Context(), "listing revisions for the overview", "err", err)
+		return nil
+	}
+	if len(revisions) == 0 || !revisions[0].Alone || revisions[0].BackTo == 0 {
+		return nil
+	}
+	r := &revisions[0]
+	return []attention{{ui.Badge{Kind: ui.Warn, Text: "alone"}, ui.Link{Label: ui.Say("Revision {1}", r.ID), URL: policyRevisionURL(r.ID)},
+		ui.Say("Rolled back to revision {1} by {2}, without a second person: {3}", r.BackTo, namesOf(v.everybodyOf(r.Authors)), ui.Verbatim(clip(r.Reason, 120)))}}
+}
+
 // waitingDrafts says on everybody's start page which drafts wait for the
 // visitor as the second person, and what is wrong with the policies in force.
 func (c *Console) waitingDrafts(v *visit) []attention {
@@ -207,6 +226,7 @@ func (c *Console) waitingDrafts(v *visit) []attention {
 	if fault := c.Changes.Origin().Fault; fault != "" {
 		out = append(out, attention{ui.Badge{Kind: ui.Bad, Text: "policies"}, about, "The newest policies are not in force: what was in force before still is."})
 	}
+	out = append(out, c.aloneInForce(v)...)
 	if !mayApprove.met(v.Session) {
 		return out
 	}

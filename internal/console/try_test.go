@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringfence/ringfence/policy"
 )
@@ -17,6 +18,14 @@ func (officeSets) InForce() (map[string]string, string) { return nil, officeRevi
 
 func (officeSets) Decided(_ context.Context, revision string) (map[string]string, string, bool, error) {
 	return nil, "", revision == officeRevision{}.Revision(), nil
+}
+
+// Published knows the stock policies as revision 7.
+func (officeSets) Published(_ context.Context, revision string, _ time.Time) (int64, error) {
+	if revision == (officeRevision{}).Revision() {
+		return 7, nil
+	}
+	return 0, nil
 }
 
 func tryValuesOf(changes ...string) string {
@@ -105,6 +114,9 @@ func TestTry_FromEntry(t *testing.T) {
 func TestEntry_Explained(t *testing.T) {
 	o := newOffice(t, plainText)
 	plain := o.get("rae", "/console/log/5")
+	if !strings.Contains(plain.Body.String(), `href="/console/policies/revisions/7"`) {
+		t.Error("the entry does not lead to the revision that decided")
+	}
 	if !strings.Contains(plain.Body.String(), "Explain this decision") || strings.Contains(plain.Body.String(), "How it is decided") {
 		t.Errorf("status %d:\n%s", plain.Code, plain.Body)
 	}

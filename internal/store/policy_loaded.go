@@ -92,3 +92,16 @@ func (db *DB) LoadedPolicies(ctx context.Context) ([]LoadedPolicies, error) {
 	}
 	return all, nil
 }
+
+// PublishedAs returns the id of the published revision that the engine called
+// revision and that was in force at a time; 0 where none is known. The same
+// modules may have been published more than once, as by a roll back.
+func (db *DB) PublishedAs(ctx context.Context, revision string, at time.Time) (int64, error) {
+	var id sql.NullInt64
+	err := db.read().QueryRowContext(ctx, `SELECT max(r.id) FROM policy_revision r WHERE r.published <= ? AND r.hash IN
+		(SELECT hash FROM policy_revision WHERE id IN (SELECT policies FROM policy_loaded WHERE revision = ?))`, at.UnixNano(), revision).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("finding the revision of a decision: %w", busy(err))
+	}
+	return id.Int64, nil
+}

@@ -1,6 +1,9 @@
 package store
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestNotePolicies_KeepsTheModulesBehindARevision, whether they were published
 // or came from a folder, once for each build.
@@ -23,6 +26,16 @@ func TestNotePolicies_KeepsTheModulesBehindARevision(t *testing.T) {
 		got, fresh, err := db.NotePolicies(ctx, c.p)
 		if err != nil || got != c.id || fresh != c.fresh {
 			t.Errorf("%+v: id %d, fresh %v, err %v", c.p, got, fresh, err)
+		}
+	}
+	now := db.now()
+	for _, c := range []struct {
+		revision string
+		at       time.Time
+		want     int64
+	}{{"r1", now, id}, {"r1", now.Add(-time.Hour), 0}, {"r2", now, 0}, {"r3", now, 0}} {
+		if got, err := db.PublishedAs(ctx, c.revision, c.at); got != c.want || err != nil {
+			t.Errorf("%s at %v was published as %d, %v", c.revision, c.at, got, err)
 		}
 	}
 	all, err := db.LoadedPolicies(ctx)
