@@ -76,9 +76,9 @@ func storedPolicies(ctx context.Context, cfg *config.Config, db *store.DB) (chan
 
 // checkModules asks the child process what is wrong with modules. What it
 // cannot finish within its limits cannot be put in force either.
-func checkModules(r *studio.Runner) func(context.Context, map[string]string) (change.Checked, error) {
+func checkModules(check func(context.Context, studio.CheckRequest) (studio.CheckResult, error)) func(context.Context, map[string]string) (change.Checked, error) {
 	return func(ctx context.Context, modules map[string]string) (change.Checked, error) {
-		res, err := r.Check(ctx, studio.CheckRequest{Modules: modules})
+		res, err := check(ctx, studio.CheckRequest{Modules: modules})
 		c := change.Checked{Of: policy.Revision(modules), Revision: res.Revision, Tests: res.Tests, Coverage: res.Coverage.Percent, Holes: len(res.Knockout.Holes), Faults: res.Diagnostics}
 		if limit, ok := errors.AsType[*studio.LimitError](err); ok && ctx.Err() == nil {
 			c.Faults = []policy.Diagnostic{{File: "all", Code: "limit", Message: limit.Error()}}
@@ -105,7 +105,7 @@ func checkModules(r *studio.Runner) func(context.Context, map[string]string) (ch
 // buildChanges makes change control for the pages.
 func (g *gateway) buildChanges() {
 	c := changesConfig(g.cfg.Load())
-	c.Origin, c.Check = g.origin, checkModules(g.studio)
+	c.Origin, c.Check, c.Vet = g.origin, checkModules(g.studio.Check), checkModules(g.studio.Vet)
 	c.Alarmed = func(ctx context.Context, a store.Alarm) { alarmed(ctx, g.db, g.post, g.logger, a) }
 	g.changes = g.db.Changes(c)
 }

@@ -38,7 +38,7 @@ func (p *publication) flags(cmd *cobra.Command) {
 func (d *deployment) changes(known *change.Checked) *store.Changes {
 	c := changesConfig(d.cfg)
 	quiet := slog.New(slog.DiscardHandler)
-	check := checkModules(studio.New(studio.Config{Command: policyWorker, Logger: quiet}))
+	check := checkModules(studio.New(studio.Config{Command: policyWorker, Logger: quiet}).Check)
 	c.Check = func(ctx context.Context, modules map[string]string) (change.Checked, error) {
 		if known != nil && known.Of == policy.Revision(modules) {
 			return *known, nil

@@ -14,13 +14,16 @@ import (
 )
 
 // ChangesConfig says how change control over policies works. Every field but
-// Origin and Alarmed is needed.
+// Origin, Vet and Alarmed is needed.
 type ChangesConfig struct {
 	// Origin says where policies come from; where that is elsewhere, nothing is
 	// changed. Nil: from the store.
 	Origin func() change.Origin
 	// Check compiles and tests modules; what is wrong with them is in the result.
 	Check func(ctx context.Context, modules map[string]string) (change.Checked, error)
+	// Vet does the same for modules that passed Check once, when they are to come
+	// into force: it must not wait for drafts that anybody else has checked. Nil: Check.
+	Vet func(ctx context.Context, modules map[string]string) (change.Checked, error)
 	// Sign makes the statement of a revision's text, Open returns the text of
 	// one that is ours.
 	Sign func(text string) ([]byte, error)
@@ -44,6 +47,9 @@ type Changes struct {
 func (db *DB) Changes(c ChangesConfig) *Changes {
 	if c.Origin == nil {
 		c.Origin = func() change.Origin { return change.Origin{Kind: "console"} }
+	}
+	if c.Vet == nil {
+		c.Vet = c.Check
 	}
 	if c.Alarmed == nil {
 		c.Alarmed = func(context.Context, Alarm) {}

@@ -73,7 +73,7 @@ func (c *Changes) Approve(ctx context.Context, actor directory.Actor, id int64, 
 	if err != nil {
 		return r, err
 	}
-	found, err := c.cfg.Check(ctx, modules)
+	found, err := c.cfg.Vet(ctx, modules)
 	if err != nil {
 		return r, fmt.Errorf("checking draft %d: %w", id, err)
 	}
@@ -129,7 +129,7 @@ func (c *Changes) earlier(ctx context.Context, actor directory.Actor, id int64) 
 	if err != nil {
 		return nil, found, err
 	}
-	if found, err = c.cfg.Check(ctx, r.Modules); err != nil {
+	if found, err = c.cfg.Vet(ctx, r.Modules); err != nil {
 		return nil, found, fmt.Errorf("checking revision %d: %w", id, err)
 	}
 	return r, found, nil
