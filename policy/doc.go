@@ -13,7 +13,8 @@
 //	input.version     the contract's version, 1
 //	input.subject     account, email, vendor, roles, session, credential, factors,
 //	                  token_cluster, token_binding, token_scope
-//	input.facts       account, vendor, engagement, assignment, agreements, zone
+//	input.facts       account (with its time_zone, and all clusters that it is given),
+//	                  vendor, engagement, assignment, agreements, zone
 //	input.request     id, time, time_ns, protocol, method, host, path, raw_path,
 //	                  query, headers, source_ip, tls
 //	input.resource    cluster, classification, route
@@ -22,6 +23,10 @@
 // in Rego, and the engine denies what it cannot decide. Times are given as
 // nanoseconds since 1970 UTC, the unit of OPA's time built-ins; ages are whole
 // seconds.
+//
+// Beside the modules of a scope may stand parameters: an object in all/NAME.json
+// or clusters/CLUSTER/NAME.json, which the modules of that scope read as
+// params.NAME. They are part of the policy set and of its revision.
 //
 // # What a policy answers
 //
@@ -32,4 +37,9 @@
 //	challenge contains {"code": "code_stale", "message": "…", "help": "…"} if …
 //	obligations contains {"max_response_bytes": 1048576} if …
 //	allow if …   (when a module defines it, it must be true)
+//
+// Obligations are kept or the request is refused. mask blanks JSON fields by
+// name at any depth: a response that is no JSON which can be read strictly is
+// cut off. egress_budget bounds the bytes that an account is sent from a cluster
+// in a day (UTC), over restarts: what is spent refuses the next request.
 package policy

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/accesslogtest"
@@ -188,6 +189,7 @@ func TestRecord_SaysWhatThePoliciesAllowed(t *testing.T) {
 	if r := ask("/"); r.Input == nil || r.Input.Allowed || r.Effect != "allow" {
 		t.Errorf("%+v", r)
 	}
+	g.h.RestoreEgress("kim", "claims", time.Now(), 1)
 	g.set(func() {
 		g.decide = func(*policy.Input) policy.Decision {
 			return policy.Decision{Effect: policy.Allow, Obligations: policy.Obligations{EgressBudget: 1}}

@@ -109,7 +109,7 @@ func (x *exchange) writeRecord(deciding time.Duration) bool {
 
 // refuse has the refusal of x.decision worded.
 func (x *exchange) refuse(status, retryAfter int) {
-	x.budget.Store(0) // the words of a refusal are not what it is about
+	x.out.ours = true
 	f := policy.Refusal{Status: status, RequestID: x.id, Decision: x.decision, Subject: x.input.Subject,
 		Facts: x.input.Facts.Facts(), RetryAfter: retryAfter}
 	if x.cluster != nil {

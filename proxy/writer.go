@@ -23,6 +23,7 @@ type responseWriter struct {
 	length    int64         // that the upstream announced, 0: none
 	n         atomic.Int64
 	failed    bool // the client took no more
+	ours      bool // it words a refusal, which no egress budget is about
 	tooLarge  atomic.Bool
 	spent     atomic.Bool // the egress budget
 }
@@ -80,6 +81,9 @@ func (w *responseWriter) pass(to io.Writer, b []byte) (n int, over, err error) {
 		over = errResponseTooLarge
 	}
 	m, d := w.x.meter, int64(0)
+	if w.ours {
+		m = nil
+	}
 	if m != nil {
 		d = today(w.x.h.Now())
 		if room := m.take(d, len(b), w.x.budget.Load()); room < len(b) {

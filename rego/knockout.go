@@ -44,7 +44,7 @@ type KnockoutReport struct {
 	// field that the policies read.
 	Alike int `json:"alike"`
 	Unfit int `json:"unfit"`
-	// Cut reports whether the bound on evaluations was reached before the end.
+	// Cut reports whether the bound on evaluations or time was reached before the end.
 	Cut   bool   `json:"cut,omitempty"`
 	Holes []Hole `json:"holes"` // sorted by place and field
 }
@@ -158,6 +158,13 @@ func (k *Knocker) count(n *int) {
 	k.mu.Lock()
 	*n++
 	k.mu.Unlock()
+}
+
+// Cut notes that not all of what there is was looked at.
+func (k *Knocker) Cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.report.Cut = true
 }
 
 // denial judges one input whole and without each field, if it is denied.

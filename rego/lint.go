@@ -20,12 +20,14 @@ const (
 	LintUnreachable = "lint_unreachable_rule"
 	LintPerson      = "lint_person_by_name"
 	LintPath        = "lint_path_pattern"
+	LintMask        = "lint_mask_of_a_path"
 )
 
 // Lint reports what compiles and is most likely not what was meant: an allow
 // without a condition, a reason that tells its reader nothing, a rule that no
 // request can reach, a person by name where an assignment belongs, a pattern
-// over the path that another spelling gets around. Tests are not looked at.
+// over the path that another spelling gets around, a mask that names a place
+// where it takes a field. Tests are not looked at.
 // The findings are sorted by place; modules that cannot be parsed are a *[CompileError].
 func Lint(src Source) ([]policy.Diagnostic, error) {
 	modules, faults := parse(src, capabilities())
@@ -66,7 +68,7 @@ func (l *linter) rule(r *ast.Rule) {
 	l.reason(r, name)
 	l.reachable(r, name)
 	l.contradictions(r)
-	ast.WalkTerms(r, func(t *ast.Term) bool { l.person(t); return false })
+	ast.WalkTerms(r, func(t *ast.Term) bool { l.person(t); l.mask(t); return false })
 	ast.WalkExprs(r, func(e *ast.Expr) bool { l.pattern(e); return false })
 	ast.WalkTerms(r, func(t *ast.Term) bool {
 		if c, ok := t.Value.(ast.Call); ok {
@@ -292,6 +294,26 @@ func (l *linter) person(t *ast.Term) {
 	if s, ok := t.Value.(ast.String); ok && address.MatchString(string(s)) && t.Location != nil {
 		l.find(t.Location, LintPerson, "%q is a person by name: give them an assignment, or use a role, a vendor or a fact, which end with the contract", string(s))
 	}
+}
+
+// mask finds a mask that names a place, which no field is called, so that
+// nothing is blanked.
+func (l *linter) mask(t *ast.Term) {
+	o, ok := t.Value.(ast.Object)
+	if !ok {
+		return
+	}
+	fields := o.Get(ast.StringTerm("mask"))
+	if fields == nil {
+		return
+	}
+	ast.WalkTerms(fields, func(t *ast.Term) bool {
+		if s, ok := t.Value.(ast.String); ok && strings.ContainsAny(string(s), ".*/[]$") {
+			l.find(t.Location, LintMask, "a mask takes names of fields, which are blanked wherever they stand: no field is called %q, so nothing is", string(s))
+		}
+		_, isRef := t.Value.(ast.Ref)
+		return isRef // its segments are no fields
+	})
 }
 
 // textual are the functions that judge a text by how it is written, with the

@@ -40,6 +40,10 @@ func TestLint(t *testing.T) {
 		{"raw path", `deny contains ` + reason + ` if regex.match("^/export", input.request.raw_path)`, LintPath, "another spelling"},
 		{"joined path", `deny contains ` + reason + ` if startswith(concat("/", input.request.path), "export")`, LintPath, "another spelling"},
 		{"joined path in a variable", "deny contains " + reason + " if {\n\tp := concat(\"/\", input.request.path)\n\tstartswith(p, \"export\")\n}", LintPath, "another spelling"},
+		{"a mask of fields", `obligations contains {"mask": ["iban", params_of["a.b"]]} if input.version == 1
+
+params_of := {"a.b": "x"}`, "", ""},
+		{"a mask of a place", `obligations contains {"mask": ["iban", "owner.email"]} if input.version == 1`, LintMask, "owner.email"},
 		{"a segment", `deny contains ` + reason + ` if regex.match("^CL-[0-9]+$", input.request.path[1])`, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,13 +69,15 @@ func parseModule(name, text string, caps *ast.Capabilities) (*ast.Module, []poli
 	if len(text) > maxModule {
 		return nil, []policy.Diagnostic{{File: name, Code: codeParse, Message: fmt.Sprintf("the file is larger than %d bytes", maxModule)}}
 	}
-	m, err := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{Capabilities: caps, RegoVersion: ast.RegoV1})
+	opts := ast.ParserOptions{Capabilities: caps, RegoVersion: ast.RegoV1}
+	m, err := ast.ParseModuleWithOpts(name, text, opts)
 	if err != nil {
 		return nil, diagnose(name, err)
 	}
 	if m == nil {
 		return nil, []policy.Diagnostic{{File: name, Line: 1, Column: 1, Code: codeParse, Message: "the file holds no package"}}
 	}
+	placeElse(m, opts)
 	return m, nil
 }
 

@@ -240,6 +240,11 @@ func (t *story) ref(e *topdown.Event, term *ast.Term, r ast.Ref, c *toldConditio
 	if len(r) < 2 {
 		return
 	}
+	if v, ok := r[0].Value.(ast.Var); ok && v.IsGenerated() {
+		if r[0].Location == term.Location || term.Location == nil || len(term.Location.Text) == 0 {
+			return // nobody wrote a name for it: what every or some goes through
+		}
+	}
 	name, plugged := r.GroundPrefix().String(), r.GroundPrefix()
 	if term.Location != nil && len(term.Location.Text) > 0 { // as it was written
 		var ok bool

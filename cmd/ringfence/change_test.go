@@ -20,6 +20,7 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/store"
+	"github.com/ringfence/ringfence/policy"
 )
 
 const noEvents = `package ringfence.all
@@ -364,5 +365,88 @@ func TestChange_ByCommand(t *testing.T) {
 	}
 	if !seen["policy.publish"] || !seen["policy.rollback_alone"] {
 		t.Errorf("recorded %v", seen)
+	}
+}
+
+const noPlay = `package ringfence.all
+
+import rego.v2
+
+deny contains {"code": "play", "message": "Nobody plays here.", "help": "Ask the owner."} if input.request.headers["x-purpose"] == "play"
+`
+
+// TestChange_RecordedHole: what a missing field would lift of a recorded denial
+// is neither handed in nor approved nor published by command; a log that cannot
+// be read lets nothing pass either. An emergency roll back asks for neither.
+func TestChange_RecordedHole(t *testing.T) {
+	w := newChangeWorld(t)
+	g := w.gateway
+	first := w.submitted(t, "all/play.rego", noPlay) // before anybody was denied
+	if _, err := w.changes.Approve(t.Context(), w.ben, first.ID, first.Seal()); err != nil {
+		t.Fatal(err)
+	}
+	waiting := w.submitted(t, "all/play.rego", strings.ReplaceAll(noPlay, "Nobody", "No one"))
+	r := w.request()
+	r.Header.Set("X-Purpose", "play")
+	rec := httptest.NewRecorder()
+	if g.proxy.ServeHTTP(rec, r); rec.Code != http.StatusForbidden {
+		t.Fatalf("status %d", rec.Code)
+	}
+	refused := func(what, code string, err error, words ...string) {
+		t.Helper()
+		f, ok := errors.AsType[*change.FaultError](err)
+		if !ok || f.Faults[0].Code != code {
+			t.Fatalf("%s: %v", what, err)
+		}
+		for _, word := range words {
+			if !strings.Contains(fmt.Sprint(f.Faults), word) {
+				t.Errorf("%s: no %q in %s", what, word, f.Faults)
+			}
+		}
+	}
+	_, err := w.changes.Approve(t.Context(), w.ben, waiting.ID, waiting.Seal())
+	refused("approving", change.CodeHole, err, "all/play.rego:5:1", "deny play", "input.request.headers.x-purpose", "of the access log", "this closes it: deny contains")
+	d, err := w.changes.Begin(t.Context(), w.ada, "Again", "To see.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err = w.changes.Save(t.Context(), w.ada, d.ID, d.Version, change.Edit{Write: map[string]string{"all/events.rego": noEvents}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.changes.Submit(t.Context(), w.ada, d.ID, d.Version)
+	refused("handing in", change.CodeHole, err, "deny play")
+	unreadable := checkModules(g.studio.Check, t.TempDir())
+	found, err := unreadable(t.Context(), map[string]string{"all/events.rego": noEvents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("without a log", change.CodeLog, &change.FaultError{Faults: found.Faults}, "recorded denials could not be looked at")
+	if _, err := w.changes.PublishAlone(t.Context(), operator, nil, &change.Checked{Of: policy.Revision(nil)}, "None", "To begin anew."); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.changes.RollBackAlone(t.Context(), w.ben, 1, "Nobody gets through."); err != nil {
+		t.Errorf("an emergency waits for a hole: %v", err)
+	}
+}
+
+// TestDecided_ByAnotherBuild: what another version of Ringfence had in force is
+// found under the name that it gave it, with that version's name.
+func TestDecided_ByAnotherBuild(t *testing.T) {
+	p := newWarmPath(t)
+	sets := consoleSets{p.gateway}
+	then := store.LoadedPolicies{Revision: "0123456789abcdef", Modules: map[string]string{"all/events.rego": noEvents}, Build: "v0.9", OPA: "1.0.0"}
+	if _, _, err := p.gateway.db.NotePolicies(t.Context(), then); err != nil {
+		t.Fatal(err)
+	}
+	for revision, want := range map[string]struct {
+		other string
+		ok    bool
+		files int
+	}{then.Revision: {"v0.9", true, 1}, "ffff": {"", false, 0}, p.gateway.engine.Revision(): {"", true, len(p.gateway.inForce.Load().modules)}} {
+		modules, other, ok, err := sets.Decided(t.Context(), revision)
+		if err != nil || other != want.other || ok != want.ok || len(modules) != want.files {
+			t.Errorf("%s: %d files of %q, %v, %v", revision, len(modules), other, ok, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/ringfence/ringfence/internal/store"
 	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/policy"
+	"github.com/ringfence/ringfence/rego"
 )
 
 var _ console.Changes = consoleChanges{}
@@ -74,11 +76,16 @@ func storedPolicies(ctx context.Context, cfg *config.Config, db *store.DB) (chan
 	return r, err
 }
 
-// checkModules asks the child process what is wrong with modules. What it
-// cannot finish within its limits cannot be put in force either.
-func checkModules(check func(context.Context, studio.CheckRequest) (studio.CheckResult, error)) func(context.Context, map[string]string) (change.Checked, error) {
+// knockedOut is how long ago a denial may have been recorded that no missing
+// field may lift.
+const knockedOut = 30 * 24 * time.Hour
+
+// checkModules asks the child process what is wrong with modules. Denials that
+// the log in a folder holds are knocked out too; empty: only those of tests.
+// What it cannot finish within its limits cannot be put in force either.
+func checkModules(check func(context.Context, studio.CheckRequest) (studio.CheckResult, error), log string) func(context.Context, map[string]string) (change.Checked, error) {
 	return func(ctx context.Context, modules map[string]string) (change.Checked, error) {
-		res, err := check(ctx, studio.CheckRequest{Modules: modules})
+		res, err := check(ctx, studio.CheckRequest{Modules: modules, Log: log, Since: time.Now().Add(-knockedOut)})
 		c := change.Checked{Of: policy.Revision(modules), Revision: res.Revision, Tests: res.Tests, Coverage: res.Coverage.Percent, Holes: len(res.Knockout.Holes), Faults: res.Diagnostics}
 		if limit, ok := errors.AsType[*studio.LimitError](err); ok && ctx.Err() == nil {
 			c.Faults = []policy.Diagnostic{{File: "all", Code: "limit", Message: limit.Error()}}
@@ -91,9 +98,10 @@ func checkModules(check func(context.Context, studio.CheckRequest) (studio.Check
 			c.Faults = append(c.Faults, policy.Diagnostic{File: f.File, Line: f.Line, Column: 1, Code: change.CodeTest, Message: f.Name + " " + f.Message})
 		}
 		for _, h := range res.Knockout.Holes {
-			d := h.Diagnostic
-			d.Code = change.CodeHole
-			c.Faults = append(c.Faults, d)
+			c.Faults = append(c.Faults, holeFault(h))
+		}
+		if res.LogFault != "" {
+			c.Faults = append(c.Faults, policy.Diagnostic{File: "all", Code: change.CodeLog, Message: "recorded denials could not be looked at: " + res.LogFault})
 		}
 		if len(c.Faults) == 0 && !res.Publishable() {
 			return c, errors.New("checking policies: they were refused without a fault")
@@ -102,10 +110,24 @@ func checkModules(check func(context.Context, studio.CheckRequest) (studio.Check
 	}
 }
 
+// holeFault is a hole as a fault: rule and field, what shows it, and the repair.
+func holeFault(h rego.Hole) policy.Diagnostic {
+	d := h.Diagnostic
+	d.Code = change.CodeHole
+	if h.Entry != nil {
+		d.Message += fmt.Sprintf(" (entry %d of the access log shows it)", *h.Entry)
+	}
+	if h.Repair != "" {
+		d.Message += "; this closes it: " + strings.Join(strings.Fields(h.Repair), " ")
+	}
+	return d
+}
+
 // buildChanges makes change control for the pages.
 func (g *gateway) buildChanges() {
 	c := changesConfig(g.cfg.Load())
-	c.Origin, c.Check, c.Vet = g.origin, checkModules(g.studio.Check), checkModules(g.studio.Vet)
+	log := paths{g.cfg.Load().Data}.log()
+	c.Origin, c.Check, c.Vet, c.CheckAlone = g.origin, checkModules(g.studio.Check, log), checkModules(g.studio.Vet, log), checkModules(g.studio.Vet, "")
 	c.Alarmed = func(ctx context.Context, a store.Alarm) { alarmed(ctx, g.db, g.post, g.logger, a) }
 	g.changes = g.db.Changes(c)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,8 @@ func newPolicy() *cobra.Command {
 		newPolicyFmt(),
 		newPolicyCoverage(),
 		newPolicyKnockout(),
+		newPolicyForbidden(),
+		newPolicyDecide(),
 		newPolicyDiff(),
 		newPolicyBundle(),
 		newPolicyMutants(),
@@ -107,8 +110,9 @@ func newPolicyPublish() *cobra.Command {
 		Use: "publish FOLDER", Short: "Put a policy folder in force, kept in the store", Args: exactly("a FOLDER"),
 		Long: "Publish compiles the folder, runs its tests, and puts the whole set in force on a\n" +
 			"running gateway within a second. A set that does not compile, whose tests fail, or in\n" +
-			"which a missing field lifts a denial (see knockout) changes nothing. Where the configuration names a policies folder, that folder rules\n" +
-			"and publish refuses.\n\n" +
+			"which a missing field lifts a denial of its tests or of the last 30 days' access log\n" +
+			"(see knockout) changes nothing. Where the configuration names a policies folder or a\n" +
+			"bundle, that rules and publish refuses.\n\n" +
 			"No second person is asked: every administrator and approver is told. With --draft the\n" +
 			"folder becomes a draft, which an approver reads and publishes on the console. The\n" +
 			"configuration can demand that (policy_changes).",
@@ -123,16 +127,8 @@ func newPolicyPublish() *cobra.Command {
 			if len(src) == 0 && !empty {
 				return &hintError{fmt.Errorf("publishing: %s holds no policy (no *.rego below it)", args[0]), "Name the folder that holds all/ and clusters/. To do away with every policy, say so with --empty."}
 			}
-			report, err := commandTrial().Test(ctx, src)
-			if err != nil {
+			if _, err := commandTrial().Test(ctx, src); err != nil {
 				return printDiagnostics(cmd.ErrOrStderr(), err)
-			}
-			holes, err := rego.Knockout(ctx, src)
-			if err != nil {
-				return err
-			}
-			if err := refuseHoles(holes); err != nil {
-				return errors.Join(printKnockout(cmd.ErrOrStderr(), holes), err)
 			}
 			d, err := openDeployment(ctx, &t)
 			if err != nil {
@@ -146,7 +142,7 @@ func newPolicyPublish() *cobra.Command {
 				if d.cfg.PolicyBundle.Enabled() {
 					return &hintError{errors.New("publishing: policies come from a bundle"), "Publish a new bundle, or take 'policy_bundle' out of the configuration."}
 				}
-				if said, err = d.publish(ctx, src, report, p); err != nil {
+				if said, err = d.publish(ctx, src, p, cmd.ErrOrStderr()); err != nil {
 					return err
 				}
 				return d.settle(ctx)
@@ -212,6 +208,13 @@ func newDecide() *cobra.Command {
 	cmd.Flags().StringVar(&folder, "policies", "", "decide with this policy `folder`")
 	cmd.Flags().BoolVar(&explain, "explain", false, "say on standard error which rules were considered, and which condition failed with which values")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --explain: print the explanation, with the decision in it, as JSON")
+	return cmd
+}
+
+// newPolicyDecide is decide among its like.
+func newPolicyDecide() *cobra.Command {
+	cmd := newDecide()
+	cmd.Example = strings.ReplaceAll(cmd.Example, "ringfence decide", "ringfence policy decide")
 	return cmd
 }
 

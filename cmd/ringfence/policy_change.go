@@ -38,7 +38,9 @@ func (p *publication) flags(cmd *cobra.Command) {
 func (d *deployment) changes(known *change.Checked) *store.Changes {
 	c := changesConfig(d.cfg)
 	quiet := slog.New(slog.DiscardHandler)
-	check := checkModules(studio.New(studio.Config{Command: policyWorker, Logger: quiet}).Check)
+	runner := studio.New(studio.Config{Command: policyWorker, Logger: quiet})
+	check := checkModules(runner.Check, d.paths.log())
+	c.CheckAlone = checkModules(runner.Check, "")
 	c.Check = func(ctx context.Context, modules map[string]string) (change.Checked, error) {
 		if known != nil && known.Of == policy.Revision(modules) {
 			return *known, nil
@@ -50,12 +52,23 @@ func (d *deployment) changes(known *change.Checked) *store.Changes {
 }
 
 // publish puts a set in force or makes a draft of it, and says what it did.
-func (d *deployment) publish(ctx context.Context, src rego.Source, report rego.Report, p publication) (string, error) {
-	coverage, _, err := rego.Cover(ctx, src)
+// Holes are printed on words.
+func (d *deployment) publish(ctx context.Context, src rego.Source, p publication, words io.Writer) (string, error) {
+	res, err := commandTrial().Check(ctx, studio.CheckRequest{Modules: src, Log: d.paths.log(), Since: time.Now().Add(-knockedOut)})
 	if err != nil {
 		return "", err
 	}
-	found := &change.Checked{Of: policy.Revision(src), Revision: report.Revision, Tests: report.Tests, Coverage: coverage.Percent}
+	if err := refuseHoles(res.Knockout); err != nil {
+		return "", errors.Join(printKnockout(words, res.Knockout), err)
+	}
+	if res.LogFault != "" {
+		return "", &hintError{fmt.Errorf("looking at recorded denials: %s; nothing has been changed", res.LogFault),
+			"No missing field may lift a denial that the access log holds, and the log cannot be read. Look at it with 'ringfence log verify'."}
+	}
+	if !res.Publishable() {
+		return "", errors.New("checking policies: they were refused without a fault")
+	}
+	found := &change.Checked{Of: policy.Revision(src), Revision: res.Revision, Tests: res.Tests, Coverage: res.Coverage.Percent}
 	c := d.changes(found)
 	if p.draft {
 		draft, err := draftOfFolder(ctx, c, src, p)
@@ -67,7 +80,11 @@ func (d *deployment) publish(ctx context.Context, src rego.Source, report rego.R
 	if _, err := c.PublishAlone(ctx, operator, src, found, p.title, p.reason); err != nil {
 		return "", changeHint(err)
 	}
-	return fmt.Sprintf("Published revision %s (%s).", report.Revision, plural(len(src), "file")), nil
+	said := fmt.Sprintf("Published revision %s (%s; %s looked at for missing fields", res.Revision, plural(len(src), "file"), plural(res.Knockout.Recorded+res.Knockout.Alike, "recorded denial"))
+	if res.Knockout.Cut {
+		said += ", not all in the time there is"
+	}
+	return said + ").", nil
 }
 
 // draftOfFolder hands a folder to review. A draft that cannot be handed in is

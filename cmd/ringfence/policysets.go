@@ -21,27 +21,40 @@ func (s consoleSets) InForce() (map[string]string, string) {
 	return nil, s.g.engine.Revision()
 }
 
-// Decided looks for the set among what is in force and what was published. A
-// revision of another version of Ringfence has other guardrails and is not found.
-func (s consoleSets) Decided(ctx context.Context, revision string) (map[string]string, bool, error) {
+// Decided looks for the set among what is in force, what was published, and what
+// other versions of Ringfence had in force under that name.
+func (s consoleSets) Decided(ctx context.Context, revision string) (modules map[string]string, other string, ok bool, err error) {
 	if m, now := s.InForce(); now == revision {
-		return m, true, nil
+		return m, "", true, nil
 	}
 	if rego.RevisionOf(nil) == revision {
-		return nil, true, nil
+		return nil, "", true, nil
+	}
+	loaded, err := s.g.db.LoadedPolicies(ctx)
+	if err != nil {
+		return nil, "", false, err
+	}
+	for _, p := range loaded {
+		if p.Revision != revision {
+			continue
+		}
+		if rego.RevisionOf(p.Modules) != revision {
+			other = p.Build
+		}
+		return p.Modules, other, true, nil
 	}
 	all, err := s.g.changes.Revisions(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
-	for _, r := range all {
+	for _, r := range all { // one that nothing has noted
 		whole, err := s.g.changes.Revision(ctx, r.ID)
 		if err != nil {
-			return nil, false, err
+			return nil, "", false, err
 		}
 		if rego.RevisionOf(whole.Modules) == revision {
-			return whole.Modules, true, nil
+			return whole.Modules, "", true, nil
 		}
 	}
-	return nil, false, nil
+	return nil, "", false, nil
 }

@@ -85,7 +85,7 @@ func (t *follower) read(ctx context.Context, q *query) error {
 	if err != nil {
 		return err
 	}
-	if v.ref.sealed {
+	if v.ref.sealed || v.ref.first > t.index { // the one before it got entries that walk has not come to
 		v.close()
 		return nil
 	}
@@ -102,6 +102,8 @@ func (t *follower) drain(q *query) error {
 		switch {
 		case err == errEnd || err == errBad:
 			return nil // not yet; or the segment is full, and walk takes over and judges
+		case err != nil && t.v.gone():
+			return nil // it was sealed, and its file is made ready for another use
 		case err != nil:
 			return err
 		case index < t.index:

@@ -68,7 +68,8 @@ type verifier struct {
 	root    tlog.Hash // at signed
 	vouched uint64    // up to here a root was found right
 	differs *TamperedError
-	epoch   uint64
+	epoch   uint64 // of the segment that begins at begun
+	begun   uint64
 	last    time.Time
 	tiles   tileCheck
 	report  Report
@@ -209,7 +210,7 @@ func (r *verifier) segment(ctx context.Context, list *listing, i int) error {
 			return err
 		}
 	}
-	r.epoch = v.h.epoch
+	r.epoch, r.begun = v.h.epoch, v.h.first
 	if v.foot != nil {
 		if v.last { // the writer starts the next one before it seals one
 			return v.damaged(v.foot.first+v.foot.count, -1, "the segment after this sealed one is missing")
@@ -226,7 +227,8 @@ func (r *verifier) header(v *view, i int) error {
 	if r.vouched = r.tree.n; r.differs != nil {
 		return r.differs
 	}
-	if i > 0 && v.h.epoch <= r.epoch || !v.h.last.Equal(r.last) && !(r.tree.n == 0 && v.h.last.IsZero()) {
+	again := r.begun == v.h.first // nothing of it was read before it was sealed
+	if i > 0 && !again && v.h.epoch <= r.epoch || !v.h.last.Equal(r.last) && !(r.tree.n == 0 && v.h.last.IsZero()) {
 		return v.damaged(v.h.first, 0, "the header does not continue the segment before")
 	}
 	return nil

@@ -217,7 +217,8 @@ func (e *InvalidError) Error() string {
 }
 
 // A FaultError says why modules cannot be put in force: they do not compile,
-// a test fails ([CodeTest]), or a missing field would lift a denial ([CodeHole]).
+// a test fails ([CodeTest]), a missing field would lift a denial ([CodeHole]), or
+// whether one would lift a recorded denial cannot be found out ([CodeLog]).
 type FaultError struct{ Faults []policy.Diagnostic }
 
 // Error returns the first fault and how many there are.

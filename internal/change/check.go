@@ -45,16 +45,17 @@ func (c *Checked) refuse(hash string) error {
 	return nil
 }
 
-// CodeHole and CodeTest are codes of [Checked.Faults]; the compiler has its own.
+// CodeTest, CodeHole and CodeLog are codes of [Checked.Faults]; the compiler has its own.
 const (
 	CodeTest = "test"     // a test does not hold
 	CodeHole = "knockout" // a missing field would lift a denial
+	CodeLog  = "log"      // recorded denials could not be looked at for such fields
 )
 
-// unlessHoles leaves out what the knock-out test found.
+// unlessHoles leaves out what the knock-out test found, and what it could not look at.
 func (c *Checked) unlessHoles() *Checked {
 	n := *c
-	n.Faults = slices.DeleteFunc(slices.Clone(c.Faults), func(d policy.Diagnostic) bool { return d.Code == CodeHole })
+	n.Faults = slices.DeleteFunc(slices.Clone(c.Faults), func(d policy.Diagnostic) bool { return d.Code == CodeHole || d.Code == CodeLog })
 	return &n
 }
 

@@ -45,6 +45,7 @@ type editorPage struct {
 	DraftURL string
 	CheckURL string
 	Acts     []act
+	Links    draftLinks
 }
 
 func draftURL(id int64) string { return "/console/policies/drafts/" + strconv.FormatInt(id, 10) }
@@ -145,7 +146,7 @@ func (c *Console) showEditor(w http.ResponseWriter, r *http.Request, v *visit) e
 func (c *Console) showFile(w http.ResponseWriter, v *visit, status int, page editorPage, d *change.Draft) error {
 	page.Label, page.URL, page.FileURL, page.DraftURL = d.Title, draftURL(d.ID)+"/edit", editorURL(d.ID, page.File), draftURL(d.ID)
 	page.CheckURL, page.Closed = page.DraftURL+"/check", c.closed(d)
-	page.Base = v.page(ui.Say("Edit {1}", d.Title))
+	page.Base, page.Links = v.page(ui.Say("Edit {1}", d.Title)), v.draftLinks(d)
 	for _, n := range files(d) {
 		page.Files = append(page.Files, ui.Link{Label: ui.Verbatim(n), URL: editorURL(d.ID, n)})
 	}

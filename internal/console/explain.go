@@ -19,8 +19,9 @@ type Sets interface {
 	// InForce must return the modules of the set in force and what the engine calls it.
 	InForce() (modules map[string]string, revision string)
 	// Decided must return the modules that an engine's revision was made of, and
-	// false where they are not to be had any more.
-	Decided(ctx context.Context, revision string) (map[string]string, bool, error)
+	// false where they are not to be had any more. Other names the version of
+	// Ringfence whose guardrails decided with them where those are not this one's.
+	Decided(ctx context.Context, revision string) (modules map[string]string, other string, ok bool, err error)
 }
 
 // explanationView is an explanation in words. Its template is "explanation".
@@ -168,7 +169,7 @@ func (c *Console) explainEntry(ctx context.Context, e *accesslog.Entry) (*explan
 	case err != nil:
 		return nil, err
 	}
-	modules, ok, err := c.Sets.Decided(ctx, e.Revision)
+	modules, other, ok, err := c.Sets.Decided(ctx, e.Revision)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +179,9 @@ func (c *Console) explainEntry(ctx context.Context, e *accesslog.Entry) (*explan
 	v, err := c.explain(ctx, modules, in)
 	if err != nil || v.None != "" {
 		return v, err
+	}
+	if other != "" {
+		v.Notes = append(v.Notes, ui.Say("Version {1} of Ringfence decided this. The explanation is made with these policies and the guardrails of the version that runs now.", other))
 	}
 	if len(withheld) > 0 {
 		v.Notes = append(v.Notes, ui.Say("Not kept in the log, and so not seen by this explanation: {1}.", strings.Join(withheld, ", ")))

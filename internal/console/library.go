@@ -22,6 +22,7 @@ func moduleURL(name string) string { return libraryURL + "/" + url.PathEscape(na
 type libraryPage struct {
 	Base
 	Modules []libraryRow
+	Draft   ui.Link // that a module is chosen for; empty: none yet
 }
 
 type libraryRow struct {
@@ -30,14 +31,28 @@ type libraryRow struct {
 	Used           int // places in the policies in force
 }
 
+// libraryFor reads which draft a module is looked for.
+func (c *Console) libraryFor(r *http.Request) (trialSet, ui.Link, error) {
+	about, err := setOf(r.URL.Query().Get("draft"), "")
+	if err != nil || about.Draft == 0 || c.Changes == nil {
+		return trialSet{}, ui.Link{}, err
+	}
+	d, err := c.Changes.Draft(r.Context(), about.Draft)
+	return about, ui.Link{Label: ui.Verbatim(d.Title), URL: draftURL(d.ID)}, libraryFault(err)
+}
+
 func (c *Console) libraryList(w http.ResponseWriter, r *http.Request, v *visit) error {
+	about, draft, err := c.libraryFor(r)
+	if err != nil {
+		return err
+	}
 	used, err := c.libraryInForce(r.Context())
 	if err != nil {
 		return err
 	}
-	page := libraryPage{Base: v.page("Policy library")}
+	page := libraryPage{Base: v.page("Policy library"), Draft: draft}
 	for _, m := range studio.Library() {
-		row := libraryRow{Title: ui.Known(m.Title), Summary: ui.Known(m.Summary), URL: moduleURL(m.Name)}
+		row := libraryRow{Title: ui.Known(m.Title), Summary: ui.Known(m.Summary), URL: moduleURL(m.Name) + about.query()}
 		for _, u := range used {
 			if u.Module == m {
 				row.Used++
@@ -58,6 +73,9 @@ type libraryModulePage struct {
 	Text   string // the module as it is written
 	Tests  string
 	AddURL string // empty: nothing can be added
+
+	Draft      ui.Link // that a module is chosen for; empty: none yet
+	LibraryURL string
 }
 
 type libraryField struct{ Label, Hint ui.Text }
@@ -73,6 +91,10 @@ func (c *Console) libraryModule(w http.ResponseWriter, r *http.Request, v *visit
 	if m == nil {
 		return ui.NotFound()
 	}
+	about, draft, err := c.libraryFor(r)
+	if err != nil {
+		return err
+	}
 	set, err := c.policiesInForce(r.Context())
 	if err != nil {
 		return err
@@ -81,7 +103,7 @@ func (c *Console) libraryModule(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	page := libraryModulePage{Base: v.page(ui.Known(m.Title)), Lede: ui.Known(m.Summary),
+	page := libraryModulePage{Base: v.page(ui.Known(m.Title)), Draft: draft, LibraryURL: libraryURL + about.query(), Lede: ui.Known(m.Summary),
 		Text: files["all/"+m.Name+".rego"], Tests: files["all/"+m.Name+"_test.rego"]}
 	for _, p := range m.Page {
 		page.Page = append(page.Page, ui.Known(p))
@@ -91,7 +113,7 @@ func (c *Console) libraryModule(w http.ResponseWriter, r *http.Request, v *visit
 	}
 	writable := v.mayChange() && c.Changes != nil && !c.Changes.Origin().ReadOnly()
 	if writable {
-		page.AddURL = moduleURL(m.Name) + "/add"
+		page.AddURL = moduleURL(m.Name) + "/add" + about.query()
 	}
 	in := studio.LibraryIn(set)
 	for _, file := range sortedKeys(in) {

@@ -11,21 +11,21 @@ import (
 // policiesPage shows what is in force, where it comes from, and what waits.
 type policiesPage struct {
 	Base
-	Origin    originView
-	Revision  ui.Hash // of the set in force
-	InForce   *revisionRow
-	Effect    effectView
-	Figures   figuresView
-	Empty     ui.Empty // in place of InForce, where nothing was ever published
-	Drafts    []draftRow
-	Closed    []draftRow // withdrawn ones
-	NoDrafts  ui.Empty
-	Earlier   []revisionRow
-	More      int // earlier revisions that are not listed
-	Alone     []revisionRow
-	Acts      []act
-	Tools     []tool
-	ShadowURL string
+	Origin   originView
+	Revision ui.Hash // of the set in force
+	InForce  *revisionRow
+	Effect   effectView
+	Figures  figuresView
+	Empty    ui.Empty // in place of InForce, where nothing was ever published
+	Drafts   []draftRow
+	Closed   []draftRow // withdrawn ones
+	NoDrafts ui.Empty
+	Earlier  []revisionRow
+	More     int // earlier revisions that are not listed
+	Alone    []revisionRow
+	Acts     []act
+	Tools    []tool
+	Shadow   *shadowView // that decides beside InForce; nil: none
 }
 
 // ClosedWords says how many drafts were given up.
@@ -88,6 +88,9 @@ func (c *Console) policiesOverview(w http.ResponseWriter, r *http.Request, v *vi
 		}
 	}
 	page.fillRevisions(c, v, revisions)
+	if err := page.fillShadow(c, r, v); err != nil {
+		return err
+	}
 	if err := page.fillDrafts(c, r, v, drafts, newestOf(revisions)); err != nil {
 		return err
 	}
@@ -151,9 +154,6 @@ func (p *policiesPage) fillDrafts(c *Console, r *http.Request, v *visit, drafts 
 	for i := range drafts {
 		d := &drafts[i]
 		row := v.draftRow(d, newest)
-		if row.Shadow && v.opens("/console/policies/shadow") {
-			p.ShadowURL = "/console/policies/shadow"
-		}
 		switch d.State {
 		case change.InReview:
 			if mayApprove.met(v.Session) {
@@ -170,6 +170,23 @@ func (p *policiesPage) fillDrafts(c *Console, r *http.Request, v *visit, drafts 
 		}
 	}
 	p.Drafts = append(p.Drafts, open...)
+	return nil
+}
+
+// fillShadow points at what decides in the shadow while something does: a draft
+// or an earlier revision.
+func (p *policiesPage) fillShadow(c *Console, r *http.Request, v *visit) error {
+	if c.Shadows == nil || !v.opens(shadowPath) {
+		return nil
+	}
+	all, err := c.Shadows.Shadows(r.Context())
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && all[0].Running() {
+		view := newShadowView(all[0])
+		p.Shadow = &view
+	}
 	return nil
 }
 

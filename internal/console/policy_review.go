@@ -60,7 +60,7 @@ type nextStep struct {
 
 // draftLinks lead to the pages of other parts of the studio about the draft;
 // empty where there is none for the visitor.
-type draftLinks struct{ Edit, Replay, Matrix, Try, Shadow, Gaps string }
+type draftLinks struct{ Edit, Replay, Matrix, Try, Shadow, Gaps, Library string }
 
 // noteRow is something that somebody said about a draft.
 type noteRow struct {
@@ -167,12 +167,13 @@ func (v *visit) draftLinks(d *change.Draft) draftLinks {
 	}
 	const drafts = "/console/policies/drafts/"
 	return draftLinks{
-		Edit:   where(drafts+"{id}/edit", drafts+id+"/edit"),
-		Replay: where(drafts+"{id}/replay", drafts+id+"/replay"),
-		Matrix: where("/console/policies/matrix", "/console/policies/matrix?draft="+id),
-		Try:    where("/console/policies/try", "/console/policies/try?draft="+id),
-		Shadow: where("/console/policies/shadow", "/console/policies/shadow"),
-		Gaps:   where("/console/policies/gaps", "/console/policies/gaps?draft="+id),
+		Edit:    where(drafts+"{id}/edit", drafts+id+"/edit"),
+		Replay:  where(drafts+"{id}/replay", drafts+id+"/replay"),
+		Matrix:  where("/console/policies/matrix", "/console/policies/matrix?draft="+id),
+		Try:     where("/console/policies/try", "/console/policies/try?draft="+id),
+		Shadow:  where(shadowPath, shadowPath+"?draft="+id),
+		Gaps:    where("/console/policies/gaps", "/console/policies/gaps?draft="+id),
+		Library: where(libraryURL, libraryURL+"?draft="+id),
 	}
 }
 
@@ -232,6 +233,9 @@ func (c *Console) nextOpen(r *http.Request, v *visit, d *change.Draft, page *dra
 	}
 	if page.Links.Edit != "" {
 		n.More = []act{{Label: "Edit", URL: page.Links.Edit}}
+		if page.Links.Library != "" {
+			n.More = append(n.More, act{Label: "Add from the library", URL: page.Links.Library})
+		}
 	}
 	return n
 }

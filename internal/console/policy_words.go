@@ -170,6 +170,8 @@ func faultsWords(faults []policy.Diagnostic) ui.Text {
 			words = append(words, ui.Say("A test fails: {1}.", d))
 		case change.CodeHole:
 			words = append(words, ui.Say("The knock-out test found a hole: {1}.", d))
+		case change.CodeLog:
+			words = append(words, ui.Say("The knock-out test could not look at recorded denials: {1}. Have the access log mended first; only an emergency roll back does without it.", d.Message))
 		default:
 			words = append(words, ui.Verbatim(d.String()))
 		}

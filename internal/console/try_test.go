@@ -15,8 +15,8 @@ type officeSets struct{}
 
 func (officeSets) InForce() (map[string]string, string) { return nil, officeRevision{}.Revision() }
 
-func (officeSets) Decided(_ context.Context, revision string) (map[string]string, bool, error) {
-	return nil, revision == officeRevision{}.Revision(), nil
+func (officeSets) Decided(_ context.Context, revision string) (map[string]string, string, bool, error) {
+	return nil, "", revision == officeRevision{}.Revision(), nil
 }
 
 func tryValuesOf(changes ...string) string {
@@ -118,6 +118,17 @@ func TestEntry_Explained(t *testing.T) {
 	if w := o.get("rae", entryURL(gone)+"?explain=yes"); !strings.Contains(w.Body.String(), "not kept here any more") {
 		t.Errorf("status %d:\n%s", w.Code, w.Body)
 	}
+	o.Console.Sets = earlierSets{}
+	if w := o.get("rae", "/console/log/5?explain=yes"); !strings.Contains(w.Body.String(), "Version v0.9 of Ringfence decided this") || !strings.Contains(w.Body.String(), "method_of_access failed") {
+		t.Errorf("status %d:\n%s", w.Code, w.Body)
+	}
+}
+
+// earlierSets are sets of which an earlier version decided everything.
+type earlierSets struct{ officeSets }
+
+func (earlierSets) Decided(context.Context, string) (map[string]string, string, bool, error) {
+	return nil, "v0.9", true, nil
 }
 
 // TestTry_Links: a link may fill in the form and tries nothing.

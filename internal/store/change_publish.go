@@ -102,7 +102,7 @@ func (c *Changes) Approve(ctx context.Context, actor directory.Actor, id int64, 
 
 // RollBack makes a draft, in review at once, of an earlier revision.
 func (c *Changes) RollBack(ctx context.Context, actor directory.Actor, to int64, reason string) (change.Draft, error) {
-	earlier, found, err := c.earlier(ctx, actor, to)
+	earlier, found, err := c.earlier(ctx, actor, to, c.cfg.Vet)
 	if err != nil {
 		return change.Draft{}, err
 	}
@@ -115,8 +115,8 @@ func (c *Changes) RollBack(ctx context.Context, actor directory.Actor, to int64,
 	}, policy.Administrator, policy.Approver)
 }
 
-// earlier returns a revision and what the checks say of it today.
-func (c *Changes) earlier(ctx context.Context, actor directory.Actor, id int64) (r *change.Revision, found change.Checked, err error) {
+// earlier returns a revision and what check says of it today.
+func (c *Changes) earlier(ctx context.Context, actor directory.Actor, id int64, check func(context.Context, map[string]string) (change.Checked, error)) (r *change.Revision, found change.Checked, err error) {
 	err = c.see(ctx, func(tx *sql.Tx) error {
 		if _, err := c.may(ctx, tx, actor, policy.Administrator, policy.Approver); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (c *Changes) earlier(ctx context.Context, actor directory.Actor, id int64) 
 	if err != nil {
 		return nil, found, err
 	}
-	if found, err = c.cfg.Vet(ctx, r.Modules); err != nil {
+	if found, err = check(ctx, r.Modules); err != nil {
 		return nil, found, fmt.Errorf("checking revision %d: %w", id, err)
 	}
 	return r, found, nil
@@ -138,7 +138,7 @@ func (c *Changes) earlier(ctx context.Context, actor directory.Actor, id int64) 
 // RollBackAlone puts an earlier revision in force at once and alarms everybody
 // who could have been the second person, and the vendors' owners.
 func (c *Changes) RollBackAlone(ctx context.Context, actor directory.Actor, to int64, reason string) (r change.Revision, err error) {
-	earlier, found, err := c.earlier(ctx, actor, to)
+	earlier, found, err := c.earlier(ctx, actor, to, c.cfg.CheckAlone)
 	if err != nil {
 		return r, err
 	}

@@ -55,11 +55,17 @@ func TestHostile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	r := children(t, Limits{Time: 2 * time.Second, Memory: 256 << 20})
-	for _, name := range slices.Sorted(maps.Keys(attempts)) {
-		set := map[string]string{"all/hostile.rego": attempts[name]}
-		t.Run(name, func(t *testing.T) { hostile(t, r, set) })
-	}
+	l := Limits{Time: 2 * time.Second, Memory: 256 << 20}
+	t.Run("attempts", func(t *testing.T) {
+		for _, name := range slices.Sorted(maps.Keys(attempts)) {
+			set := map[string]string{"all/hostile.rego": attempts[name]}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				hostile(t, children(t, l), set)
+			})
+		}
+	})
+	r := children(t, l)
 	if _, err := r.Load(t.Context(), map[string]string{"all/good.rego": regotest.Denying(`input.request.method == "TRACE"`)}, time.Second); err != nil {
 		t.Errorf("afterwards a good set is refused: %v", err)
 	}

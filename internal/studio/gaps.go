@@ -23,6 +23,8 @@ type GapRequest struct {
 	Until time.Time `json:"until,omitzero"`
 	// Before leaves out entries from this index on; 0: none.
 	Before uint64 `json:"before,omitempty"`
+
+	denials bool // what was allowed is left out
 }
 
 // What the jobs find, by the names that pages use.
@@ -74,16 +76,20 @@ func knockout(ctx context.Context, a GapRequest, tell func(Progress)) (rego.Knoc
 	if err := k.Tests(ctx); err != nil {
 		return rego.KnockoutReport{}, err
 	}
-	err = eachDecision(ctx, a, tell, func(e *accesslog.Entry, in *policy.Input, withheld []string) error {
-		if in == nil || e.Effect == policy.Allow.String() {
+	if err := knockRecorded(ctx, k, a, tell); err != nil {
+		return rego.KnockoutReport{}, err
+	}
+	return k.Report(ctx), nil
+}
+
+func knockRecorded(ctx context.Context, k *rego.Knocker, a GapRequest, tell func(Progress)) error {
+	a.denials = true
+	return eachDecision(ctx, a, tell, func(e *accesslog.Entry, in *policy.Input, withheld []string) error {
+		if in == nil {
 			return nil
 		}
 		return k.Recorded(ctx, in, withheld, e.Index)
 	})
-	if err != nil {
-		return rego.KnockoutReport{}, err
-	}
-	return k.Report(ctx), nil
 }
 
 func mutants(ctx context.Context, a GapRequest, tell func(Progress)) (rego.MutantReport, error) {
@@ -149,8 +155,8 @@ func eachDecision(ctx context.Context, a GapRequest, tell func(Progress), fn fun
 					continue // the reader stops by itself
 				}
 				if err := b.Each(func(e *accesslog.Entry, doc *policy.Document) error {
-					if e.Revision == "" {
-						return ctx.Err() // the policies did not decide it
+					if e.Revision == "" || a.denials && e.Effect == policy.Allow.String() {
+						return ctx.Err() // the policies did not decide it, or it is not asked for
 					}
 					in, withheld, err := e.Input(doc)
 					if err != nil {

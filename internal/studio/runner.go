@@ -39,6 +39,7 @@ type Runner struct {
 	load  chan struct{} // of sets that are to come into force, which wait for nobody's trial
 	vet   chan struct{} // of sets that a second person approves or somebody rolls back to
 	turns turns
+	vets  turns // of those who approve and roll back
 }
 
 // New returns a runner. It starts nothing.
@@ -49,7 +50,7 @@ func New(c Config) *Runner {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1), load: make(chan struct{}, 1), vet: make(chan struct{}, 1)}
+	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1), load: make(chan struct{}, 1), vet: make(chan struct{}, 2)}
 }
 
 // Progress says how far a job is.
@@ -92,8 +93,12 @@ type ask struct {
 // which may be nil.
 func call[R any](ctx context.Context, r *Runner, place chan struct{}, kind string, body any, tell func(Progress)) (R, error) {
 	var out R
-	if place == r.short {
-		done, err := r.turns.take(ctx)
+	mine := &r.turns
+	if place == r.vet {
+		mine = &r.vets
+	}
+	if place == r.short || place == r.vet {
+		done, err := mine.take(ctx)
 		if err != nil {
 			return out, fmt.Errorf("running %s: %w", kind, err)
 		}
