@@ -416,7 +416,7 @@ func TestChange_RecordedHole(t *testing.T) {
 	}
 	_, err = w.changes.Submit(t.Context(), w.ada, d.ID, d.Version)
 	refused("handing in", change.CodeHole, err, "deny play")
-	unreadable := checkModules(g.studio, t.TempDir())
+	unreadable := checkModules(g.studio.Check, t.TempDir())
 	found, err := unreadable(t.Context(), map[string]string{"all/events.rego": noEvents})
 	if err != nil {
 		t.Fatal(err)

@@ -83,9 +83,9 @@ const knockedOut = 30 * 24 * time.Hour
 // checkModules asks the child process what is wrong with modules. Denials that
 // the log in a folder holds are knocked out too; empty: only those of tests.
 // What it cannot finish within its limits cannot be put in force either.
-func checkModules(r *studio.Runner, log string) func(context.Context, map[string]string) (change.Checked, error) {
+func checkModules(check func(context.Context, studio.CheckRequest) (studio.CheckResult, error), log string) func(context.Context, map[string]string) (change.Checked, error) {
 	return func(ctx context.Context, modules map[string]string) (change.Checked, error) {
-		res, err := r.Check(ctx, studio.CheckRequest{Modules: modules, Log: log, Since: time.Now().Add(-knockedOut)})
+		res, err := check(ctx, studio.CheckRequest{Modules: modules, Log: log, Since: time.Now().Add(-knockedOut)})
 		c := change.Checked{Of: policy.Revision(modules), Revision: res.Revision, Tests: res.Tests, Coverage: res.Coverage.Percent, Holes: len(res.Knockout.Holes), Faults: res.Diagnostics}
 		if limit, ok := errors.AsType[*studio.LimitError](err); ok && ctx.Err() == nil {
 			c.Faults = []policy.Diagnostic{{File: "all", Code: "limit", Message: limit.Error()}}
@@ -126,7 +126,8 @@ func holeFault(h rego.Hole) policy.Diagnostic {
 // buildChanges makes change control for the pages.
 func (g *gateway) buildChanges() {
 	c := changesConfig(g.cfg.Load())
-	c.Origin, c.Check, c.CheckAlone = g.origin, checkModules(g.studio, paths{g.cfg.Load().Data}.log()), checkModules(g.studio, "")
+	log := paths{g.cfg.Load().Data}.log()
+	c.Origin, c.Check, c.Vet, c.CheckAlone = g.origin, checkModules(g.studio.Check, log), checkModules(g.studio.Vet, log), checkModules(g.studio.Vet, "")
 	c.Alarmed = func(ctx context.Context, a store.Alarm) { alarmed(ctx, g.db, g.post, g.logger, a) }
 	g.changes = g.db.Changes(c)
 }

@@ -39,8 +39,8 @@ func (d *deployment) changes(known *change.Checked) *store.Changes {
 	c := changesConfig(d.cfg)
 	quiet := slog.New(slog.DiscardHandler)
 	runner := studio.New(studio.Config{Command: policyWorker, Logger: quiet})
-	check := checkModules(runner, d.paths.log())
-	c.CheckAlone = checkModules(runner, "")
+	check := checkModules(runner.Check, d.paths.log())
+	c.CheckAlone = checkModules(runner.Check, "")
 	c.Check = func(ctx context.Context, modules map[string]string) (change.Checked, error) {
 		if known != nil && known.Of == policy.Revision(modules) {
 			return *known, nil

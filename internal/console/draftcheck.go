@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/studio"
@@ -155,8 +156,17 @@ func studioFault(err error) error {
 		return &ui.Error{Status: http.StatusUnprocessableEntity, Code: "limit", Title: "Stopped", Err: err,
 			Detail: "The policies need more time, memory or depth than a trial may have, so it was stopped. What you typed is not saved; go back to it and look for loops and for values that grow."}
 	}
+	if errors.Is(err, studio.ErrBusy) {
+		return tooManyTrials(err)
+	}
 	return &ui.Error{Status: http.StatusServiceUnavailable, Code: "not_tried", Title: "Not tried", Err: fmt.Errorf("trying a draft: %w", err),
 		Detail: "The draft could not be tried just now. What you typed is not saved; go back to it and try again."}
+}
+
+// tooManyTrials is for whoever has more trials waiting than one person may have.
+func tooManyTrials(err error) error {
+	return &ui.Error{Status: http.StatusTooManyRequests, Code: "busy", Title: "Too many trials at once", Err: err, RetryAfter: 10 * time.Second,
+		Detail: "Several trials that you asked for wait already. Please try again when they are done."}
 }
 
 // checkDraft answers for whoever types: what is wrong with the draft when this

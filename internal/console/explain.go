@@ -139,6 +139,9 @@ func (c *Console) explain(ctx context.Context, modules map[string]string, in *po
 	if f, ok := errors.AsType[*studio.FailedError](err); ok {
 		return &explanationView{None: "These policies cannot be tried.", Fault: f.Message}, nil
 	}
+	if errors.Is(err, studio.ErrBusy) {
+		return nil, tooManyTrials(err)
+	}
 	if err != nil {
 		return nil, err
 	}

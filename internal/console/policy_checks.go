@@ -156,6 +156,9 @@ func (c *Console) trialFault(ctx context.Context, err error) ui.Text {
 		}
 		return "The policies need more than a trial may have. They cannot be published like this."
 	}
+	if errors.Is(err, studio.ErrBusy) {
+		return "Several trials that you asked for wait already. Please try again when they are done."
+	}
 	c.Logger.ErrorContext(ctx, "checking policies for their review page", "err", err)
 	return "The checks could not be run. Load the page again to try once more."
 }

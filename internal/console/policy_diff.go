@@ -14,7 +14,8 @@ type moduleChange struct {
 	Kind           ui.Badge // new, changed or removed
 	Added, Removed int      // lines
 	Lines          []changeLine
-	Cut            int // lines that are not shown, for their number
+	Cut            int    // lines that are not shown, for their number
+	URL            string // of the whole text, where some are not; empty: there is none
 }
 
 // linesShown bounds how much of one file's difference a page shows.

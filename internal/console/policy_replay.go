@@ -135,7 +135,10 @@ func (p *replayPage) fill(v *visit, f *form) {
 		for _, index := range g.Entries {
 			x := v.example(index, p.About.trialSet)
 			if e := examples[index]; e != nil {
-				x.Time, x.What = e.Time, e.Method+" "+e.Path
+				x.Time = e.Time
+				if mayReview.met(v.Session) { // a single request is for readers of the log
+					x.What = e.Method + " " + e.Path
+				}
 			}
 			row.Examples = append(row.Examples, x)
 		}

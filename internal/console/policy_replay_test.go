@@ -172,6 +172,9 @@ func TestReplay_Roles(t *testing.T) {
 		if got := strings.Contains(page, `href="`+entryURL(letIn)+`"`); got != c.entries {
 			t.Errorf("%s: entries lead on: %v", who, got)
 		}
+		if got := strings.Contains(page, "/reports/secret"); got != c.entries {
+			t.Errorf("%s: single requests are shown: %v", who, got)
+		}
 		if got := strings.Contains(page, replayOf1+"/test"); got != c.tests {
 			t.Errorf("%s: tests can be made: %v", who, got)
 		}

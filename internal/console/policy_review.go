@@ -1,7 +1,9 @@
 package console
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -100,6 +102,11 @@ func (c *Console) showDraft(w http.ResponseWriter, r *http.Request, v *visit, id
 	page := draftPage{Base: v.page(ui.Verbatim(d.Title)), Faults: f.Notes, Origin: c.originView(), Label: d.Title, Reason: d.Reason, State: stateBadge(d.State),
 		Authors: v.everybodyOf(d.Authors), BaseID: d.Base, BackTo: d.BackTo, Hash: ui.Hash{Value: d.Hash, Short: 16}, Created: d.Created, Changed: d.Changed, Shadow: d.Shadow,
 		Changes: moduleChanges(base, d.Modules), Figures: showFigures(&d.Figures, d.Hash), URL: policyDraftURL(id), Links: v.draftLinks(&d)}
+	for i := range page.Changes {
+		if m := &page.Changes[i]; m.Cut > 0 && m.Kind.Kind != ui.Bad {
+			m.URL = page.URL + "/text?" + url.Values{"file": {m.Name}}.Encode()
+		}
+	}
 	page.Summary = changesWords(page.Changes)
 	page.Checks = c.checks(r.Context(), d.Hash, d.Modules)
 	if d.Base != 0 {
@@ -125,6 +132,28 @@ func (c *Console) showDraft(w http.ResponseWriter, r *http.Request, v *visit, id
 		page.Acts = append(v.link("Edit", "/console/policies/drafts/{id}/edit", page.Links.Edit), act{Label: "Withdraw", URL: page.URL + "/withdraw", Danger: true})
 	}
 	return c.show(w, r, status, "console-policy-draft", page)
+}
+
+// draftText gives out one file of a draft as it stands there, to the last line:
+// nobody approves what they cannot read.
+func (c *Console) draftText(w http.ResponseWriter, r *http.Request, v *visit) error {
+	id, err := numberOf(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	d, err := c.Changes.Draft(r.Context(), id)
+	if err != nil {
+		return c.changeError(r, v, 0, err, "reading a draft")
+	}
+	text, ok := d.Modules[r.URL.Query().Get("file")]
+	if !ok {
+		return ui.NotFound()
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, text) // the client may be gone; there is nobody to tell
+	return nil
 }
 
 // draftLinks finds the pages about a draft that the visitor may open.
@@ -246,6 +275,9 @@ func (p *draftPage) glance(d *change.Draft) []knownFact {
 	}
 	var out []knownFact
 	add := func(ok bool, text ui.Text) { out = append(out, knownFact{OK: ok, Text: text}) }
+	if slices.ContainsFunc(p.Changes, func(m moduleChange) bool { return m.Cut > 0 }) {
+		add(false, "Not every line that changes stands on this page: read the files whole")
+	}
 	switch k := p.Checks; {
 	case k.State != "done" && p.Figures.Tested:
 		add(true, ui.Count(p.Figures.Tests, "{1} test passed when it was handed to review", "{1} tests passed when it was handed to review"))

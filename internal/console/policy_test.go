@@ -13,6 +13,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/change/changetest"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -100,6 +101,34 @@ func TestPolicies_SecondPersonInWords(t *testing.T) {
 				t.Error("a revision was published")
 			}
 		})
+	}
+}
+
+// TestPolicies_EveryLineCanBeRead: where a page shows a part of a long change, it
+// says so and leads whoever approves to all of it.
+func TestPolicies_EveryLineCanBeRead(t *testing.T) {
+	o := newOffice(t, plainText)
+	d, err := o.changes.Draft(t.Context(), draftReview)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "package ringfence.all\n" + strings.Repeat("# nothing to see\n", linesShown) + "# <b>the last line</b>\n"
+	if _, err := o.changes.Save(t.Context(), directory.Actor{Account: "ada", Email: "ada@example.com"}, d.ID, d.Version, change.Edit{Write: map[string]string{"all/long.rego": text}}); err != nil {
+		t.Fatal(err)
+	}
+	whole := draftPath(draftReview, "text?file=all%2Flong.rego")
+	shows(t, o.get("abe", draftPath(draftReview, "")), http.StatusOK, "2 further lines are not shown.", `href="`+whole+`"`, "Not every line that changes stands on this page")
+	w := o.get("abe", whole)
+	if w.Code != http.StatusOK || w.Body.String() != text || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("status %d, %d bytes, %v", w.Code, w.Body.Len(), w.Header())
+	}
+	for _, path := range []string{draftPath(draftReview, "text?file=all%2Fnone.rego"), draftPath(draftReview, "text"), "/console/policies/drafts/97/text?file=all%2Flong.rego"} {
+		if w := o.get("abe", path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	if w := o.get("kim", whole); w.Code != http.StatusForbidden {
+		t.Errorf("a contractor reads a draft: %d", w.Code)
 	}
 }
 

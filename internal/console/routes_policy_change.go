@@ -27,6 +27,7 @@ func (c *Console) changeRoutes() []route {
 		{pattern: "POST " + revision + "/rollback-alone", need: mayTakePart, handle: c.rollBackAlone, fresh: true, act: "Roll back alone, at once"},
 
 		{pattern: "GET " + draft, need: mayLook, handle: c.reviewDraft},
+		{pattern: "GET " + draft + "/text", need: mayLook, handle: c.draftText},
 		{pattern: "POST " + draft + "/submit", need: mayManage, handle: c.submitDraft, fresh: true, act: "Hand the draft to review"},
 		{pattern: "POST " + draft + "/approve", need: mayApprove, handle: c.approveDraft, fresh: true, act: "Approve and publish the draft"},
 		{pattern: "POST " + draft + "/return", need: mayApprove, handle: c.returnDraft},

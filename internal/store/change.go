@@ -14,15 +14,18 @@ import (
 )
 
 // ChangesConfig says how change control over policies works. Every field but
-// Origin and Alarmed is needed.
+// Origin, Vet and Alarmed is needed.
 type ChangesConfig struct {
 	// Origin says where policies come from; where that is elsewhere, nothing is
 	// changed. Nil: from the store.
 	Origin func() change.Origin
 	// Check compiles and tests modules; what is wrong with them is in the result.
 	Check func(ctx context.Context, modules map[string]string) (change.Checked, error)
+	// Vet does the same for modules that passed Check once, when they are to come
+	// into force: it must not wait for drafts that anybody else has checked. Nil: Check.
+	Vet func(ctx context.Context, modules map[string]string) (change.Checked, error)
 	// CheckAlone is asked at an emergency roll back, where holes count for
-	// nothing and somebody is in haste. Nil: Check.
+	// nothing and somebody is in haste. Nil: Vet.
 	CheckAlone func(ctx context.Context, modules map[string]string) (change.Checked, error)
 	// Sign makes the statement of a revision's text, Open returns the text of
 	// one that is ours.
@@ -45,8 +48,11 @@ type Changes struct {
 
 // Changes returns change control over the store's policies.
 func (db *DB) Changes(c ChangesConfig) *Changes {
+	if c.Vet == nil {
+		c.Vet = c.Check
+	}
 	if c.CheckAlone == nil {
-		c.CheckAlone = c.Check
+		c.CheckAlone = c.Vet
 	}
 	if c.Origin == nil {
 		c.Origin = func() change.Origin { return change.Origin{Kind: "console"} }

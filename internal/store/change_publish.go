@@ -73,7 +73,7 @@ func (c *Changes) Approve(ctx context.Context, actor directory.Actor, id int64, 
 	if err != nil {
 		return r, err
 	}
-	found, err := c.cfg.Check(ctx, modules)
+	found, err := c.cfg.Vet(ctx, modules)
 	if err != nil {
 		return r, fmt.Errorf("checking draft %d: %w", id, err)
 	}
@@ -102,7 +102,7 @@ func (c *Changes) Approve(ctx context.Context, actor directory.Actor, id int64, 
 
 // RollBack makes a draft, in review at once, of an earlier revision.
 func (c *Changes) RollBack(ctx context.Context, actor directory.Actor, to int64, reason string) (change.Draft, error) {
-	earlier, found, err := c.earlier(ctx, actor, to, c.cfg.Check)
+	earlier, found, err := c.earlier(ctx, actor, to, c.cfg.Vet)
 	if err != nil {
 		return change.Draft{}, err
 	}

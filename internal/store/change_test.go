@@ -195,3 +195,45 @@ func TestRevisions_Signed(t *testing.T) {
 		}
 	}
 }
+
+// TestChanges_Vet: what a second person approves, and what is rolled back to,
+// never waits where drafts wait to be checked.
+func TestChanges_Vet(t *testing.T) {
+	full := false
+	w, _ := world(t, func(c *ChangesConfig) {
+		c.Vet = c.Check
+		c.Check = func(ctx context.Context, modules map[string]string) (change.Checked, error) {
+			if full {
+				return change.Checked{}, context.DeadlineExceeded
+			}
+			return changetest.Check(ctx, modules)
+		}
+	})
+	c, ctx := w.Changes, t.Context()
+	publish := func(text string) {
+		t.Helper()
+		full = false
+		d, err := c.Begin(ctx, w.Actor(changetest.Ines), "Hours", "why")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err = c.Save(ctx, w.Actor(changetest.Ines), d.ID, d.Version, change.Edit{Write: map[string]string{"all/a.rego": text}}); err != nil {
+			t.Fatal(err)
+		}
+		if d, err = c.Submit(ctx, w.Actor(changetest.Ines), d.ID, d.Version); err != nil {
+			t.Fatal(err)
+		}
+		full = true
+		if _, err := c.Approve(ctx, w.Actor(changetest.Ada), d.ID, d.Seal()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("1")
+	publish("2")
+	if _, err := c.RollBack(ctx, w.Actor(changetest.Ines), 1, "why"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.RollBackAlone(ctx, w.Actor(changetest.Ada), 1, "why"); err != nil {
+		t.Error(err)
+	}
+}

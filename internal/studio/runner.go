@@ -30,12 +30,16 @@ type Config struct {
 }
 
 // A Runner runs jobs on drafts. It is safe for concurrent use: people who wait
-// share two places, long jobs one, and whoever comes later waits for a place.
+// share two places, of which nobody has both (see [For]), long jobs one, and
+// whoever comes later waits for a place.
 type Runner struct {
 	cfg   Config
 	short chan struct{}
 	long  chan struct{}
 	load  chan struct{} // of sets that are to come into force, which wait for nobody's trial
+	vet   chan struct{} // of sets that a second person approves or somebody rolls back to
+	turns turns
+	vets  turns // of those who approve and roll back
 }
 
 // New returns a runner. It starts nothing.
@@ -46,7 +50,7 @@ func New(c Config) *Runner {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1), load: make(chan struct{}, 1)}
+	return &Runner{cfg: c, short: make(chan struct{}, 2), long: make(chan struct{}, 1), load: make(chan struct{}, 1), vet: make(chan struct{}, 2)}
 }
 
 // Progress says how far a job is.
@@ -89,15 +93,26 @@ type ask struct {
 // which may be nil.
 func call[R any](ctx context.Context, r *Runner, place chan struct{}, kind string, body any, tell func(Progress)) (R, error) {
 	var out R
-	b, err := json.Marshal(body)
-	if err != nil {
-		return out, fmt.Errorf("asking for %s: %w", kind, err)
+	mine := &r.turns
+	if place == r.vet {
+		mine = &r.vets
+	}
+	if place == r.short || place == r.vet {
+		done, err := mine.take(ctx)
+		if err != nil {
+			return out, fmt.Errorf("running %s: %w", kind, err)
+		}
+		defer done()
 	}
 	select {
 	case place <- struct{}{}:
 		defer func() { <-place }()
 	case <-ctx.Done():
 		return out, ctx.Err()
+	}
+	b, err := json.Marshal(body) // not before: whoever waits holds no copy
+	if err != nil {
+		return out, fmt.Errorf("asking for %s: %w", kind, err)
 	}
 	limits := r.cfg.Limits
 	if limits.Time == 0 {

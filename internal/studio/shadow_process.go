@@ -2,7 +2,9 @@ package studio
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -14,10 +16,13 @@ import (
 type process struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	lines *bufio.Reader
+	lines *bufio.Scanner
 	words tail
 	once  sync.Once
 }
+
+// maxDecision is how long one answer of such a child may be, in bytes.
+const maxDecision = 4 << 20
 
 // endless is for a child that goes on until somebody stops it.
 const endless = 365 * 24 * time.Hour
@@ -44,7 +49,8 @@ func (r *Runner) start(kind string, body any) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the child process: %w", err)
 	}
-	p.lines = bufio.NewReaderSize(out, 64<<10)
+	p.lines = bufio.NewScanner(out)
+	p.lines.Buffer(make([]byte, 64<<10), maxDecision)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the child process: %w", err)
 	}
@@ -57,12 +63,15 @@ func (r *Runner) start(kind string, body any) (*process, error) {
 
 // next returns the next message; an error once there are no more, which says why.
 func (p *process) next() (m message, err error) {
-	line, err := p.lines.ReadBytes('\n')
-	if err != nil {
+	if !p.lines.Scan() {
+		err := p.lines.Err()
 		p.kill()
-		return m, ended(p.words.bytes(), err)
+		if errors.Is(err, bufio.ErrTooLong) {
+			return m, &LimitError{"room for its answer"}
+		}
+		return m, ended(p.words.bytes(), cmp.Or(err, io.EOF))
 	}
-	if err := json.Unmarshal(line, &m); err != nil {
+	if err := json.Unmarshal(p.lines.Bytes(), &m); err != nil {
 		return m, fmt.Errorf("reading from the child process: %w", err)
 	}
 	switch {

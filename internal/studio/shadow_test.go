@@ -3,6 +3,7 @@ package studio
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,16 @@ import (
 
 // silent is a child that ends at once and says nothing.
 func silent() *exec.Cmd { return exec.Command(os.Args[0], "-test.run=^$") }
+
+// TestShadow_EndlessAnswer: a child that says more than a decision can be is
+// ended before it fills the gateway's memory.
+func TestShadow_EndlessAnswer(t *testing.T) {
+	r := New(Config{Command: func() *exec.Cmd { return exec.Command("cat", "/dev/zero") }})
+	err := r.NewShadow(ShadowRequest{}).Run(t.Context(), func(*ShadowDifference) { t.Error("it has decided") })
+	if l, ok := errors.AsType[*LimitError](err); !ok || l.What != "room for its answer" {
+		t.Errorf("%v", err)
+	}
+}
 
 // asked is the input and today's decision of one request of kim's.
 func asked(t *testing.T, e *rego.Engine, facts *policy.Document, method string, n int) (*policy.Input, policy.Decision) {

@@ -229,6 +229,7 @@ func testWords(t *testing.T, w *World) {
 		"../all/a.rego": "x", "all/../b.rego": "x", "/all/a.rego": "x", "a.rego": "x", "all/a.txt": "x", "all/.a.rego": "x", "clusters/a.rego": "x", "all/b/c.rego": "x",
 		"all/a\u202E.rego": "x", "all/a b.rego": "x", "all/" + strings.Repeat("x", 300) + ".rego": "x", "": "x", "all/\xff.rego": "x",
 		"all/bidi.rego": "a\u2066b", "all/zero.rego": "a\u200Db", "all/nul.rego": "a\x00b", "all/utf.rego": "a\xffb", "all/cr.rego": "deny if x # \rallow", "all/tag.rego": "a\U000E0041",
+		"all/joiner.rego": "a\u034Fb", "all/vowel.rego": "a\u17B4b", "all/filler.rego": "a\u115Fb", "all/spare.rego": "a\uFFF0b", "all/unused.rego": "a\U000E0080b",
 		"all/large.rego": strings.Repeat("x", 1<<20+1),
 	} {
 		if _, err := c.Save(ctx, w.Actor(Ines), d.ID, d.Version, write(name, text)); !invalid(err, "file") {
