@@ -297,7 +297,9 @@ func (p *draftPage) glance(d *change.Draft) []knownFact {
 			add(true, "The knock-out test found no hole")
 		}
 	}
-	if p.Figures.Replay {
+	if p.Figures.Replay && p.Figures.Replayed == 0 {
+		add(false, "The replay found no recorded request that it could decide again")
+	} else if p.Figures.Replay {
 		add(p.Figures.Widened == 0, ui.Say("Of {1} recorded requests, {2} would be let in that were not, and {3} would no longer be", p.Figures.Replayed, p.Figures.Widened, p.Figures.Narrowed))
 	} else if p.Links.Replay != "" {
 		add(false, "No recorded request was replayed with this text")
