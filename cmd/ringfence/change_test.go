@@ -186,6 +186,7 @@ deny contains {"code": "x", "message": "Not now.", "help": "Ask."} if count([1 |
 // TestChange_TamperedStore: what is changed in the file itself is not put in
 // force, neither in a running gateway nor at a start, and is said.
 func TestChange_TamperedStore(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
 	d := w.submitted(t, "all/events.rego", noEvents)
@@ -231,6 +232,7 @@ func TestChange_TamperedStore(t *testing.T) {
 // TestChange_Alone: one person's roll back is in force at once, and everybody
 // who could have been the second hears of it, as do the vendors' owners.
 func TestChange_Alone(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
 	for _, text := range []string{noEvents, strings.ReplaceAll(noEvents, "today", "tomorrow")} {
@@ -330,6 +332,7 @@ func TestChange_ReadOnly(t *testing.T) {
 // TestChange_ByCommand: what a command publishes is in force in the running
 // gateway within a second, and its roll back too.
 func TestChange_ByCommand(t *testing.T) {
+	slow(t)
 	p := startDemo(t)
 	b := p.signIn(t, "noor@meridian.example", 0)
 	target := p.cluster(t, "billing") + "/"

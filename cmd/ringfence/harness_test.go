@@ -37,6 +37,15 @@ func TestMain(m *testing.M) {
 // required reports whether a missing program must fail a test rather than skip it.
 func required() bool { return os.Getenv("RINGFENCE_TEST_REQUIRE") == "all" }
 
+// slow leaves a test that starts many processes out of short runs: those are
+// for the race detector, which looks at the same code in other packages' tests.
+func slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+}
+
 // need finds a program, or skips with the line that installs it.
 func need(t testing.TB, program, debianPackage string) string {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 // and gives so many bytes a day: the field never comes through, the budget is
 // spent once, and a restart gives no second one.
 func TestGateway_MaskAndBudgetOverRestart(t *testing.T) {
+	slow(t)
 	data := t.TempDir()
 	p := startDemo(t, "--data", data)
 	folder := filepath.Join(t.TempDir(), "policy")

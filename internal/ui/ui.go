@@ -53,13 +53,18 @@ func New(c Config) (*Renderer, error) {
 	if u.log == nil {
 		u.log = slog.Default()
 	}
-	var err error
-	if u.languages, err = newLanguages(c.Marked != nil); err != nil {
+	made := embeddedPages
+	if c.Marked != nil {
+		made = markedPages
+	}
+	if c.Dev != "" {
+		made = func() (*parsed, error) { return parsePages(os.DirFS(c.Dev), c.Marked != nil) }
+	}
+	p, err := made()
+	if err != nil {
 		return nil, err
 	}
-	if u.set, err = load(u.source(), u.languages); err != nil {
-		return nil, err
-	}
+	u.languages, u.set = p.languages, p.set
 	page := ErrorPage{Frame: Frame{Title: "Something went wrong", Narrow: true}, Status: http.StatusInternalServerError,
 		Detail: "The page could not be made. Nothing was changed. Please try again."}
 	for i := range u.languages.tongues {
@@ -72,12 +77,27 @@ func New(c Config) (*Renderer, error) {
 	return u, nil
 }
 
-func (u *Renderer) source() fs.FS {
-	if u.dev != "" {
-		return os.DirFS(u.dev)
-	}
-	return embedded
+// parsed is a set with the languages that it was made in. Neither changes.
+type parsed struct {
+	languages *languages
+	set       *set
 }
+
+func parsePages(from fs.FS, marked bool) (*parsed, error) {
+	l, err := newLanguages(marked)
+	if err != nil {
+		return nil, err
+	}
+	s, err := load(from, l)
+	return &parsed{l, s}, err
+}
+
+// The embedded files are parsed once a process, whoever needs them: every page
+// in every language takes a while.
+var (
+	embeddedPages = sync.OnceValues(func() (*parsed, error) { return parsePages(embedded, false) })
+	markedPages   = sync.OnceValues(func() (*parsed, error) { return parsePages(embedded, true) })
+)
 
 // current returns the set to render with: the one made at start, or a fresh
 // one in development.
@@ -85,7 +105,7 @@ func (u *Renderer) current() (*set, error) {
 	if u.dev == "" {
 		return u.set, nil
 	}
-	return load(u.source(), u.languages)
+	return load(os.DirFS(u.dev), u.languages)
 }
 
 func (s *set) execute(b *bytes.Buffer, language int, page string, data any) error {
