@@ -26,6 +26,9 @@ obligations contains {"strip_headers": ["server"]} if input.facts.zone == "offic
 // TestDecideAllowed_AgreesWithTheWhole: for whatever the stock policies or
 // another set allow, the short way to decide gives what the long one does.
 func TestDecideAllowed_AgreesWithTheWhole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	var judges []*Judge
 	for _, src := range []Source{nil, judged, {"all/a.rego": judged["all/a.rego"]}, {"clusters/claims/b.rego": judged["clusters/claims/b.rego"]}} {
 		j, err := NewJudge(t.Context(), src)

@@ -42,6 +42,9 @@ var planted = map[string][]string{
 // TestKnockout_Planted: a hole of every kind is found, with the rule, the field
 // and a repair; rules without a hole are left alone.
 func TestKnockout_Planted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	src, err := ReadFolder("testdata/holes")
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +96,9 @@ func TestKnockout_Planted(t *testing.T) {
 
 // TestKnockout_Repairs: with every repair written down, nothing is left.
 func TestKnockout_Repairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	src, err := ReadFolder("testdata/holes")
 	if err != nil {
 		t.Fatal(err)

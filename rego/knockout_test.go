@@ -323,6 +323,9 @@ func deniedInputs() map[string]*policy.Input {
 // TestPolicyDataMissing_Denials takes each field away from inputs that are
 // denied or challenged: none of them may turn to allow.
 func TestPolicyDataMissing_Denials(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	e := newEngine(t, quiet)
 	for name, in := range deniedInputs() {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,9 @@ var libraryPlaces = []library.Place{{}, {Cluster: "claims"}, {Cluster: "eu-claim
 // TestLibrary holds every module of the library to what is demanded of one, for
 // every cluster, for one, and under another name.
 func TestLibrary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	for _, m := range library.All() {
 		for _, p := range libraryPlaces {
 			t.Run(m.Name+"/"+p.Cluster+p.Name, func(t *testing.T) {
@@ -88,6 +91,9 @@ func describe(err error) string {
 // TestLibrary_Together adds all modules to every cluster and to one at once:
 // none stands in the way of another.
 func TestLibrary_Together(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	src := Source{}
 	for _, m := range library.All() {
 		for _, p := range libraryPlaces {

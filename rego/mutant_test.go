@@ -24,6 +24,9 @@ func survivors(r MutantReport) []string {
 // TestMutants_Kinds: a change of each kind survives tests that are too few, and
 // none survives tests that are enough.
 func TestMutants_Kinds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	reason := `{"code": "x", "message": "This is not allowed.", "help": "Ask."}`
 	for _, c := range []struct {
 		name, rules, few, enough string

@@ -11,6 +11,9 @@ import (
 // TestFields_CompileAndNoOthers: each name that authors are offered compiles,
 // and the schema has no other.
 func TestFields_CompileAndNoOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	fields := Fields()
 	for _, f := range fields {
 		text := "package ringfence.all\n\nimport rego.v2\n\nx contains y if some y, _ in [[" + strings.ReplaceAll(f.Path, "[]", "[_]") + ", 1]]\n"

@@ -10,6 +10,9 @@ import (
 // TestTestFor_HoldsForWhatIsDecided: a test made of a request holds under the
 // policies that decided it, and fails under others.
 func TestTestFor_HoldsForWhatIsDecided(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides one after the other, many times")
+	}
 	const head = "package ringfence.all\n\nimport rego.v2\n\n"
 	src := Source{"all/x.rego": head + `deny contains {"code": "no_deletes", "message": "Nothing is deleted here."} if input.request.method == "DELETE"
 

@@ -19,6 +19,7 @@ import (
 // fell, one test for each published advisory, under its number. Several
 // advisories of one class share an attack.
 func TestAdvisories(t *testing.T) {
+	slow(t)
 	p := startDemo(t)
 	a := &advisories{p: p, kim: p.signIn(t, "kim@northwind.example", 0)}
 	for _, c := range []struct {

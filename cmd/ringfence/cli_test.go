@@ -101,6 +101,7 @@ func (x *terminalOf) answer(b *browser, typed, answer string) {
 // TestCommandLine is a contractor's day in the terminal: sign in, curl, git, a
 // token for another tool, and sign out.
 func TestCommandLine(t *testing.T) {
+	slow(t)
 	curl, git := need(t, "curl", "curl"), need(t, "git", "git")
 	_ = curl
 	p := startDemo(t, "--data", filepath.Join(t.TempDir(), "demo"))

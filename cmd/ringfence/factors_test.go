@@ -12,6 +12,7 @@ import (
 // TestFactors_ListedAndCounted signs in to a running gateway and finds the
 // authenticator app in the list of accounts and its codes in the metrics.
 func TestFactors_ListedAndCounted(t *testing.T) {
+	slow(t)
 	p := startDemo(t)
 	a := p.ready.Accounts[0]
 	p.signIn(t, a.Email, 0)

@@ -130,6 +130,7 @@ func TestKeys_RevokedOnline(t *testing.T) {
 // TestKeys_GatewayWithoutTheRootKey: re-sealing is refused while the running
 // gateway could not open what it makes.
 func TestKeys_GatewayWithoutTheRootKey(t *testing.T) {
+	slow(t)
 	dir := filepath.Join(t.TempDir(), "demo")
 	startDemo(t, "--data", dir)
 	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("e", 32)))

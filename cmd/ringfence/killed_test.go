@@ -100,6 +100,7 @@ func loadAndKill(t *testing.T, p *process, b *browser, round int) map[string]boo
 
 // TestTampering_IsFound changes one byte of the stored log at many places.
 func TestTampering_IsFound(t *testing.T) {
+	slow(t)
 	data := t.TempDir()
 	p := startDemo(t, "--data", data)
 	b := p.signIn(t, "kim@northwind.example", 0)

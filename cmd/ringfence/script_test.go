@@ -22,6 +22,7 @@ import (
 // TestScript runs testdata/script: one behaviour a file, each readable as a
 // page of the manual.
 func TestScript(t *testing.T) {
+	slow(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

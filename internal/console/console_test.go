@@ -68,6 +68,9 @@ func TestConsoleRoutes_RoleMatrix(t *testing.T) {
 // What a role may not do is not drawn: a page that a reviewer or approver sees
 // leads to no address that would refuse them.
 func TestConsole_NothingRefusedIsDrawn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens every page, one after the other")
+	}
 	o := newOffice(t, plainText)
 	for _, who := range []string{"abe", "rae", "ada"} {
 		for _, p := range deskPages {
@@ -113,6 +116,9 @@ func fits(pattern, path string) bool {
 // TestXSS_Console puts what an attacker would write into names, paths, user
 // agents and reasons, and looks at every page of the console.
 func TestXSS_Console(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens every page, one after the other")
+	}
 	for _, bad := range hostile {
 		o := newOffice(t, func(string) string { return bad })
 		for _, p := range deskPages {
