@@ -1,9 +1,7 @@
 package console
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -43,7 +41,10 @@ func (c *Console) addRecordedTest(w http.ResponseWriter, r *http.Request, v *vis
 	if r.PostForm.Get("expect") == "new" {
 		want = result.Groups[i].New
 	}
-	in, err := c.recordedInput(r, v, index)
+	in, err := c.recordedInput(r, v, index, "test")
+	if errors.Is(err, accesslog.ErrNotDecided) || errors.Is(err, accesslog.ErrNoFacts) {
+		return &ui.Error{Status: http.StatusConflict, Err: err, Detail: "Not all that this request was decided from was recorded."}
+	}
 	if err != nil {
 		return err
 	}
@@ -72,8 +73,10 @@ func recordedTestError(err error) error {
 	return err
 }
 
-// recordedInput rebuilds what an entry was decided from. Reading the entry is recorded.
-func (c *Console) recordedInput(r *http.Request, v *visit, index uint64) (*policy.Input, error) {
+// recordedInput rebuilds what an entry was decided from. Reading the entry is
+// recorded, with what it is for. The error is that of [accesslog.Entry.Input]
+// where the entry does not give it.
+func (c *Console) recordedInput(r *http.Request, v *visit, index uint64, purpose string) (*policy.Input, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
 	e, err := c.entryAt(ctx, index)
@@ -84,36 +87,11 @@ func (c *Console) recordedInput(r *http.Request, v *visit, index uint64) (*polic
 		return nil, ui.NotFound()
 	}
 	n := strconv.FormatUint(index, 10)
-	if err := c.recordRead(r, v, "log.entry", "entry:"+n, map[string]string{"index": n, "for": "test"}); err != nil {
+	if err := c.recordRead(r, v, "log.entry", "entry:"+n, map[string]string{"index": n, "for": purpose}); err != nil {
 		return nil, err
 	}
-	doc, err := c.factsOf(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	in, _, err := e.Input(doc)
-	if err != nil {
-		return nil, &ui.Error{Status: http.StatusConflict, Err: err, Detail: "Not all that this request was decided from was recorded."}
-	}
-	return in, nil
-}
-
-// factsOf finds the facts document that an entry names; nil for none.
-func (c *Console) factsOf(ctx context.Context, e *accesslog.Entry) (doc *policy.Document, err error) {
-	if e.Facts == "" {
-		return nil, nil
-	}
-	var broken error
-	f := accesslog.Filter{Type: string(policy.RecordLog), Action: accesslog.ActionFacts, Before: e.Index + 1}
-	err = c.Log.Query(ctx, f, func(found *accesslog.Entry) bool {
-		if found.Facts != e.Facts {
-			return true
-		}
-		doc = new(policy.Document)
-		broken = json.Unmarshal(found.FactsJSON, doc)
-		return false
-	})
-	return doc, cmp.Or(err, broken)
+	in, _, err := c.inputOf(ctx, e)
+	return in, err
 }
 
 // decisionOf returns what a replay noted of a decision, which has no sentences.
