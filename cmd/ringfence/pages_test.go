@@ -46,14 +46,15 @@ func (w *window) href(condition string) string {
 
 // everyItemOnAPhone opens the navigation of a phone by keyboard and fails
 // unless all of its items can be seen without scrolling sideways.
-func (w *window) everyItemOnAPhone(items int) {
+func (w *window) everyItemOnAPhone() {
 	w.t.Helper()
 	if _, err := chromedp.Call(w.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 360, Height: 740, DeviceScaleFactor: 1, Mobile: true}); err != nil {
 		w.fail(err)
 	}
 	w.do(chromedp.Focus(chromedp.CSS(".side summary")), chromedp.KeyEvent(kb.Enter))
+	items := ask[int](w, `new Set([...document.querySelectorAll(".side a")].map(a => a.href)).size`)
 	seen := ask[int](w, `[...document.querySelectorAll(".side a")].map(a => a.getBoundingClientRect()).filter(b => b.height >= 40 && b.left >= 0 && b.right <= 360).length`)
-	if seen != items {
+	if items == 0 || seen != items {
 		w.t.Errorf("a phone shows %d of the navigation's %d items", seen, items)
 	}
 	if os.Getenv("RINGFENCE_TEST_PICTURES") != "" {
@@ -110,7 +111,7 @@ func TestBrowser_AdministratorsPages(t *testing.T) {
 	} {
 		w.visit(page.name, console+page.path)
 	}
-	w.everyItemOnAPhone(14)
+	w.everyItemOnAPhone()
 	w.open(console + "/assignments")
 	at := w.href(`a.textContent.startsWith("Details")`)
 	w.visit("assignment", at)
