@@ -9,11 +9,18 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Older returns the root that the first size entries have in the log in dir,
-// and the proof that the log of checkpoint, signed under vkey, continues them.
-// The proof is empty where nothing is to be proven: for no entries, and for
-// all of them. Every hash was proven to belong to the checkpoint's tree.
-func Older(ctx context.Context, dir, vkey string, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
+// Older returns what a witness asks of the log in dir: a function that returns
+// the root of the first size entries, and the proof that the log of a
+// checkpoint, signed under vkey, continues them. The proof is empty where
+// nothing is to be proven: for no entries, and for all of them. Every hash was
+// proven to belong to the checkpoint's tree.
+func Older(dir, vkey string) func(ctx context.Context, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
+	return func(ctx context.Context, checkpoint []byte, size uint64) ([]tlog.Hash, tlog.Hash, error) {
+		return older(ctx, dir, vkey, checkpoint, size)
+	}
+}
+
+func older(ctx context.Context, dir, vkey string, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
 		return nil, root, errors.New("proving consistency: the public key is not one of a log")
