@@ -214,6 +214,7 @@ func (c *Collector) Round(ctx context.Context) (good int, errs []error) {
 	defer c.round.Unlock()
 	began := c.cfg.Now()
 	msg := c.cfg.Source.Checkpoint()
+	stopping := ctx.Done()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	lines, all := make([]string, len(c.peers)), make([]error, len(c.peers))
@@ -225,6 +226,11 @@ func (c *Collector) Round(ctx context.Context) (good int, errs []error) {
 		})
 	}
 	wg.Wait()
+	select {
+	case <-stopping: // what was cut says nothing about the witnesses
+		return 0, []error{context.Cause(ctx)}
+	default:
+	}
 	at, _, err := openCheckpoint(msg, c.log)
 	if err != nil {
 		return 0, []error{fmt.Errorf("reading our own checkpoint: %w", err)}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	cosign "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -270,6 +271,39 @@ func TestCollector_Liars(t *testing.T) {
 				t.Errorf("a start that an honest one vouches for: %v", err)
 			}
 		})
+	}
+}
+
+// TestCollector_ForeignKeys: cosignatures of other makers count, in ML-DSA-44 too.
+func TestCollector_ForeignKeys(t *testing.T) {
+	l := newMemoryLog(t, testOrigin).add(9, "entry")
+	skey, vkey, err := cosign.GenerateMLDSAKey("pq.example.org/w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := cosign.NewSignerForCosignatureV1(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := liar(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		req, err := parseRequest(b)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		text, _, _ := strings.Cut(string(req.note), "\n\n")
+		signed, err := note.Sign(&note.Note{Text: text + "\n"}, signer)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, lines, _ := strings.Cut(string(signed), "\n\n")
+		io.WriteString(w, lines)
+	})
+	c := newTestCollector(t, l, nil, Peer{Name: "pq", URL: url, Key: vkey})
+	if good, errs := c.Round(t.Context()); good != 1 || !strings.Contains(string(c.Cosigned()), "\u2014 pq.example.org/w ") {
+		t.Errorf("%v", errs)
 	}
 }
 

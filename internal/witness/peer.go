@@ -89,7 +89,7 @@ func newPeer(p Peer, log note.Verifier) (*peer, error) {
 		return nil, fmt.Errorf("witness %s: its URL is none", p.Name)
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy, t.MaxResponseHeaderBytes, t.MaxIdleConns = nil, 16<<10, 1
+	t.MaxResponseHeaderBytes, t.MaxIdleConns = 16<<10, 1
 	t.TLSClientConfig = &tls.Config{RootCAs: p.CAs, MinVersion: tls.VersionTLS12}
 	return &peer{name: p.Name, base: strings.TrimSuffix(p.URL, "/"), verifier: v, log: log, http: &http.Client{
 		Transport:     t,

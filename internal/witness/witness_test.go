@@ -269,3 +269,28 @@ func newFrom(l, key *memoryLog) *memoryLog {
 	x.signer = key.signer
 	return x
 }
+
+// TestWitness_CannotRemember: what cannot be written down is not cosigned, and
+// afterwards the witness goes on from what it had.
+func TestWitness_CannotRemember(t *testing.T) {
+	l := newMemoryLog(t, testOrigin).add(5, "entry")
+	w := newTestWitness(t, "witness.example.org/w1", l.vkey)
+	w.post(l.request(0).encode())
+	name := filepath.Join(w.dir, "logs", originHash(testOrigin), "checkpoint")
+	if err := os.Rename(name, name+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(name, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	longer := l.fork(5).add(1, "entry")
+	if code, body := w.post(longer.request(5).encode()); code != 500 || strings.Contains(body, "\u2014") {
+		t.Errorf("answered %d %q", code, body)
+	}
+	if err := os.RemoveAll(name); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := w.post(l.fork(5).add(2, "other").request(5).encode()); code != 200 {
+		t.Errorf("another continuation of what was cosigned: %d", code)
+	}
+}
