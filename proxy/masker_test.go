@@ -112,6 +112,8 @@ func FuzzMasker(f *testing.F) {
 }
 
 func compare(in, out *json.Decoder) bool {
+	in.UseNumber() // 1E700 is a number, and no float64
+	out.UseNumber()
 	for {
 		var a, b any
 		err, err2 := in.Decode(&a), out.Decode(&b)
