@@ -130,10 +130,10 @@ func newWitnessServe() *cobra.Command {
 	var s witnessServing
 	cmd := &cobra.Command{
 		Use: "serve FOLDER", Short: "Answer gateways until interrupted", Args: exactly("a FOLDER"),
-		Long: "Serve answers over TLS, with a certificate from files, which are read again when they\n" +
-			"change, or with --host by an authority of its own, whose certificate (certs/ca.pem in\n" +
+		Long: "Serve answers over TLS for --host, with a certificate from files, which are read again\n" +
+			"when they change, or by an authority of its own, whose certificate (certs/ca.pem in\n" +
 			"the folder) gateways name as ca_file. --plain is for a loopback address behind a proxy.",
-		Example: "  ringfence witness serve /var/lib/witness --listen :8443 --certificate w.pem --key w.key\n  ringfence witness serve /var/lib/witness --listen :8443 --host witness.example.org",
+		Example: "  ringfence witness serve /var/lib/witness --listen :8443 --host witness.example.org --certificate w.pem --key w.key\n  ringfence witness serve /var/lib/witness --listen :8443 --host witness.example.org",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.serve(cmd.Context(), args[0], slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 		},
@@ -142,7 +142,7 @@ func newWitnessServe() *cobra.Command {
 	f.StringVar(&s.listen, "listen", ":8443", "`address` to answer at")
 	f.StringVar(&s.certificate, "certificate", "", "PEM `file` with the certificate")
 	f.StringVar(&s.key, "key", "", "PEM `file` with its private key")
-	f.StringVar(&s.host, "host", "", "`name` of this machine, for a certificate of its own authority")
+	f.StringVar(&s.host, "host", "", "`name` by which gateways call this machine")
 	f.BoolVar(&s.plain, "plain", false, "without TLS, on a loopback address")
 	return cmd
 }
