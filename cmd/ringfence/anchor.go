@@ -94,7 +94,8 @@ func newLogAbandon() *cobra.Command {
 		Use: "abandon", Short: "Let another access log begin where one was lost", Args: exactly(),
 		Long: "The gateway refuses to start on an access log that does not continue the last one.\n" +
 			"Abandon gives the last one up: the next start begins or accepts another, whose entries\n" +
-			"name the checkpoint that was given up, and why. Restore the log instead where you can.",
+			"name the checkpoint that was given up, and why. Witnesses remember it all the same, until\n" +
+			"their operators agree. Restore the log instead where you can.",
 		Example: "  ringfence log abandon --reason 'disk lost on 3 March, no copy' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if reason == "" {
@@ -113,8 +114,21 @@ func newLogAbandon() *cobra.Command {
 				if anchor == nil {
 					return errors.New("there is no earlier log to give up")
 				}
-				return d.db.DropAnchor(ctx, &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.abandon", Result: "ok", Actor: operator.Account,
-					Detail: map[string]string{"reason": reason, "checkpoint": string(anchor)}})
+				detail := map[string]string{"reason": reason, "checkpoint": string(anchor)}
+				cosigned, err := os.ReadFile(d.paths.witnessed())
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("reading the cosigned checkpoint: %w", err)
+				}
+				if cosigned != nil {
+					detail["cosigned"] = string(cosigned)
+				}
+				if err := d.db.DropAnchor(ctx, &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.abandon", Result: "ok", Actor: operator.Account, Detail: detail}); err != nil {
+					return err
+				}
+				if err := os.Remove(d.paths.witnessed()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("giving up the cosigned checkpoint: %w", err)
+				}
+				return nil
 			}()
 			if err := errors.Join(err, d.close()); err != nil {
 				return err

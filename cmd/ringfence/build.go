@@ -28,6 +28,7 @@ import (
 	"github.com/ringfence/ringfence/internal/store"
 	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/internal/witness"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/proxy"
 	"github.com/ringfence/ringfence/rego"
@@ -58,6 +59,7 @@ type gateway struct {
 
 	db      *store.DB
 	log     *accesslog.Log
+	witness *witness.Collector // nil: no witness is configured
 	engine  *rego.Engine
 	auth    *auth.Service
 	post    *post // nil: no mail server is configured
@@ -111,6 +113,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		}
 		return g, err
 	}
+	if err = g.buildWitness(ctx); err != nil {
+		return g, err
+	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildPolicy(ctx); err != nil {
 		return g, err
@@ -137,6 +142,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	}
 	g.metrics.observe(g)
 	g.metrics.observeClock(g)
+	g.metrics.observeWitnesses(g)
 	return g, nil
 }
 
@@ -146,6 +152,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.witness != nil {
+		g.witnessLast()
 	}
 	if g.db != nil && g.engine != nil {
 		g.countEffects(context.Background())
@@ -256,7 +265,7 @@ func (g *gateway) buildProxy() (err error) {
 	cfg := g.cfg.Load()
 	g.proxy, err = proxy.New(proxy.Config{
 		GateHost: cfg.GateHost(), Gate: g.console.Gate(), Reserved: g.console.Reserved(),
-		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
+		Identifier: g.auth, Decider: g.engine, Recorder: countedLog{g.log, &g.effects, g.witness}, Knower: knower{g}, Refuser: g.console, Asserter: g.auth,
 		Watcher:        g.shadows,
 		TrustedProxies: cfg.TrustedProxies, AllowUpstreamNetworks: cfg.Upstreams.AllowNetworks,
 		Origin: logOrigin(cfg), Limits: limits(cfg), Logger: g.logger, Metrics: g.metrics,

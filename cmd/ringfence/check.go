@@ -96,6 +96,13 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 	if step != "" {
 		steps = append(steps, step)
 	}
+	peers, err := witnesses(cfg)
+	if err != nil {
+		return cfg, codes, steps, err
+	}
+	if len(peers) > 0 {
+		steps = append(steps, fmt.Sprintf("witnesses: %d, of which %d must cosign; they were not asked", len(peers), cfg.AccessLog.Require))
+	}
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {

@@ -62,6 +62,7 @@ func (p paths) logPublic() string { return filepath.Join(p.data, "log", "log.pub
 func (p paths) logKey() string    { return filepath.Join(p.data, "keys", "log.key") }
 func (p paths) rootKey() string   { return filepath.Join(p.data, "keys", "root.key") }
 func (p paths) bundle() string    { return filepath.Join(p.data, "bundle") }
+func (p paths) witnessed() string { return filepath.Join(p.data, "witnessed") }
 func (p paths) certs() string     { return filepath.Join(p.data, "certs") }
 
 // A deployment is a gateway's state, opened by a command on the same machine,

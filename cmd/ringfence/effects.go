@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/internal/witness"
 	"github.com/ringfence/ringfence/policy"
 	"github.com/ringfence/ringfence/rego"
 )
@@ -35,10 +37,16 @@ type effect struct {
 type countedLog struct {
 	*accesslog.Log
 	effects *effects
+	witness *witness.Collector // nil: no witness is configured
 }
 
 // Record implements [proxy.Recorder].
 func (l countedLog) Record(ctx context.Context, r *policy.Record) (uint64, error) {
+	if l.witness != nil {
+		if err := l.witness.Serving(); err != nil {
+			return 0, fmt.Errorf("recording: %w: %w", accesslog.ErrUnavailable, err)
+		}
+	}
 	index, err := l.Log.Record(ctx, r)
 	if err == nil {
 		l.effects.count(r)

@@ -38,6 +38,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/drift":     {module},
 		"internal/bundle":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/mail":      {module},
+		"internal/witness":   {module + "/policy", module + "/proxy", module + "/auth", module + "/rego", module + "/internal/accesslog", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it
 		"github.com/open-policy-agent/opa":     {"rego"},
@@ -47,7 +48,8 @@ func TestImports_PointDown(t *testing.T) {
 		"modernc.org/sqlite":                   {"internal/store"},
 		"html/template":                        {"internal/ui", "internal/sample"},
 		"github.com/rogpeppe/go-internal/diff": {"internal/console", "cmd/ringfence"},
-		"golang.org/x/mod/sumdb":               {"internal/accesslog"},
+		"golang.org/x/mod/sumdb":               {"internal/accesslog", "internal/witness"},
+		"github.com/transparency-dev/formats":  {"internal/witness"},
 		"github.com/goccy/go-yaml":             {"internal/config", "internal/directory"},
 		module + "/internal/config":            {"cmd/ringfence"},
 		"github.com/spf13/cobra":               {"cmd/ringfence"},

@@ -23,7 +23,7 @@ func newLog() *cobra.Command {
 	cmd := group("log", "Search, follow, export and verify the access log",
 		"The access log holds every request, sign-in and change. These commands read its files\n"+
 			"and work whether or not the gateway runs. Reading the log is itself recorded.")
-	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint(), newLogAbandon())
+	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint(), newLogPublish(), newLogAbandon())
 	return cmd
 }
 
@@ -371,12 +371,14 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 func newLogVerify() *cobra.Command {
 	var p logPlace
 	var asJSON bool
+	var against []string
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check the whole log against its signed checkpoint", Args: exactly(),
 		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
 			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
-			"exit status 1 and names the first entry that does not match.",
-		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub",
+			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
+			"elsewhere, such as a witness's, show with --against that the log was not rolled back.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, vkey, err := p.find()
 			if err != nil {
@@ -388,16 +390,29 @@ func newLogVerify() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("verifying %s: %w", dir, err)
 			}
+			for _, file := range against {
+				old, err := os.ReadFile(file)
+				if err != nil {
+					return fmt.Errorf("reading the checkpoint to compare with: %w", err)
+				}
+				if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old); err != nil {
+					return fmt.Errorf("verifying %s: it does not continue the checkpoint in %s: %w", dir, file, err)
+				}
+			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
 				plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
+			if err == nil && len(against) > 0 {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
+			}
 			return err
 		},
 	}
 	p.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringArrayVar(&against, "against", nil, "`file` with a checkpoint that was kept elsewhere; again for more")
 	return cmd
 }
 

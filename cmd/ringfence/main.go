@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 		newDemo(), newServe(), newInit(), newCheck(),
 		newApply(), newExport(), newAccount(), newVendor(), newAgreement(), newKeys(), newMail(),
 		newDecide(), newPolicy(), newLog(),
-		newBackup(), newRestore(), newVersion(), newHashWorker(), newPolicyWorker(),
+		newBackup(), newRestore(), newVersion(), newWitness(), newHashWorker(), newPolicyWorker(),
 		newLogin(), newLogout(), newToken(), newCurl(), newGitCredential(), newConnect(),
 	)
 	return root

@@ -143,6 +143,14 @@ func (g *gateway) readiness() (int, map[string]any) {
 		body["status"], body["access_log"] = "unavailable", err.Error()
 		return http.StatusServiceUnavailable, body
 	}
+	if g.witness != nil {
+		s := g.witness.Status()
+		body["witnesses"] = witnessStatus(s)
+		if s.Stopped != nil {
+			body["status"] = "unavailable"
+			return http.StatusServiceUnavailable, body
+		}
+	}
 	if g.stopping.Load() {
 		body["status"] = "stopping"
 		return http.StatusServiceUnavailable, body

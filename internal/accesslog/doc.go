@@ -130,6 +130,11 @@
 // One is signed every second while entries come, every ten minutes otherwise,
 // and at start and end. The file checkpoints holds notes one behind the other.
 //
+// # Published
+//
+// [Publish] shows the log as C2SP tlog-tiles: checkpoint, tile/L/N, and
+// tile/entries/N with each payload behind its length (2 bytes, big-endian).
+//
 // # Verifying
 //
 // Read the segments in order; check each header, frame or block; check that
@@ -157,7 +162,8 @@
 //
 // Against somebody who holds the key, or who puts back an older state of the
 // whole folder, checkpoints included: nothing here helps. A copy of a
-// checkpoint kept on another machine does, through [ConsistencyProof].
+// checkpoint kept on another machine does, through [ConsistencyProof], and a
+// witness there (package witness) keeps one by itself.
 //
 // Against a gateway that was replaced by one that does not record: nothing
 // here helps. Each forwarded request carries the entry's index, so the

@@ -26,3 +26,12 @@ func testCheckpoint(t testing.TB, skey, vkey string) (note.Verifier, []byte) {
 	}
 	return v, msg
 }
+
+func testVerifier(t testing.TB, vkey string) note.Verifier {
+	t.Helper()
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

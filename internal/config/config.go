@@ -329,6 +329,32 @@ type AccessLog struct {
 	// that reads another field's value cannot be replayed over requests that
 	// have one. Danger: name none that can hold a secret or a search.
 	QueryValues []string `yaml:"query_values"`
+	// Witnesses are servers on other machines that remember the log's newest
+	// checkpoint and cosign it (C2SP tlog-witness), so that nobody who holds
+	// this machine and its keys can roll the log back unseen. Default none.
+	Witnesses []Witness `yaml:"witnesses"`
+	// Require is how many of the witnesses must have cosigned a checkpoint
+	// before it counts. Default 1, which means nothing without witnesses.
+	Require int `yaml:"require"`
+	// MaxGap is how long clusters are served without a checkpoint that counts;
+	// after that every request to them gets 503 until one does. Signing in and
+	// the console go on. Default 0s: for ever, and only figures show the gap.
+	// Otherwise 1m to 168h.
+	MaxGap time.Duration `yaml:"max_gap"`
+}
+
+// A Witness remembers the log's checkpoints on another machine.
+type Witness struct {
+	// Name is what it is called in figures and messages.
+	Name string `yaml:"name"`
+	// URL is where its add-checkpoint is, without that last part. https, or
+	// http on this machine.
+	URL string `yaml:"url"`
+	// Key is its public key, as 'ringfence witness init' or its operator shows it.
+	Key string `yaml:"key"`
+	// CAFile holds PEM certificates that are trusted for the connection.
+	// Default: the system's.
+	CAFile string `yaml:"ca_file"`
 }
 
 // Log is about the operational log.

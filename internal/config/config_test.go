@@ -93,7 +93,7 @@ zones:
 sessions: {idle: 15m, absolute: 8h}
 codes: {skew: 0}
 limits: {connections: 100, header_bytes: 16 KiB}
-access_log: {node: gw-2, segment_size: 1GiB, commit_deadline: 500ms, query_values: [page]}
+access_log: {node: gw-2, segment_size: 1GiB, commit_deadline: 500ms, query_values: [page], max_gap: 1h, witnesses: [{name: audit, url: "https://w.example.org", key: w.example.org+1a2b3c4d+AAAA, ca_file: w.pem}]}
 log: {format: json, level: debug}
 root_key: {command: [/usr/bin/vault-get, ringfence]}
 old_root_keys: [{file: old.key}, {env: OLD_KEY}]
@@ -120,7 +120,8 @@ keys: {max_age: 720h}
 		{"skew", c.Codes.Skew, 0},
 		{"header_bytes", c.Limits.HeaderBytes, 16 * KiB},
 		{"connections_per_address", c.Limits.ConnectionsPerAddress, 100},
-		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond, []string{"page"}}},
+		{"access_log", c.AccessLog, AccessLog{Node: "gw-2", SegmentSize: GiB, CommitDeadline: 500 * time.Millisecond, QueryValues: []string{"page"},
+			Witnesses: []Witness{{"audit", "https://w.example.org", "w.example.org+1a2b3c4d+AAAA", "/etc/ringfence/w.pem"}}, Require: 1, MaxGap: time.Hour}},
 		{"log", c.Log, Log{"json", "debug"}},
 		{"root_key", c.RootKey, RootKey{Command: []string{"/usr/bin/vault-get", "ringfence"}}},
 		{"old_root_keys", c.OldRootKeys, []RootKey{{File: "/etc/ringfence/old.key"}, {Env: "OLD_KEY"}}},

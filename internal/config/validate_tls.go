@@ -21,6 +21,9 @@ func (c *Config) resolve(folder string) {
 	for i := range c.OldRootKeys {
 		paths = append(paths, &c.OldRootKeys[i].File)
 	}
+	for i := range c.AccessLog.Witnesses {
+		paths = append(paths, &c.AccessLog.Witnesses[i].CAFile)
+	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
