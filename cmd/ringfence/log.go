@@ -23,7 +23,7 @@ func newLog() *cobra.Command {
 	cmd := group("log", "Search, follow, export and verify the access log",
 		"The access log holds every request, sign-in and change. These commands read its files\n"+
 			"and work whether or not the gateway runs. Reading the log is itself recorded.")
-	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint(), newLogAbandon())
+	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint(), newLogAbandon(), newLogBench())
 	return cmd
 }
 
