@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -27,13 +28,16 @@ func Fill(ctx context.Context, dir string, n int, size int64, progress func(done
 	if err != nil {
 		return 0, err
 	}
-	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size, Now: func() time.Time { return End }})
+	var clock atomic.Int64 // of the newest record; the log never lets its own go back
+	clock.Store(Start.UnixNano())
+	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size,
+		Now: func() time.Time { return time.Unix(0, clock.Load()).UTC() }})
 	if err != nil {
 		return 0, err
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- log.Run(ctx) }()
-	err = fill(ctx, log, w, dir, n, progress)
+	err = fill(ctx, log, w, dir, n, &clock, progress)
 	if err == nil {
 		err = settle(ctx, dir, 1)
 	}
@@ -47,10 +51,11 @@ func Fill(ctx context.Context, dir string, n int, size int64, progress func(done
 	return size64, err
 }
 
-func fill(ctx context.Context, log *accesslog.Log, w *World, dir string, n int, progress func(done, of int)) error {
+func fill(ctx context.Context, log *accesslog.Log, w *World, dir string, n int, clock *atomic.Int64, progress func(done, of int)) error {
 	total := Exchanges(n)
 	for i := range total {
 		for _, r := range w.Exchange(i, total) {
+			clock.Store(r.Time.UnixNano())
 			if err := log.Append(r); err != nil {
 				return err
 			}

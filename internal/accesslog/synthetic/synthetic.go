@@ -136,7 +136,8 @@ func digits(r *rand.Rand, n int, of string) string {
 }
 
 // Exchange makes the records of exchange i of n: what was asked for and, if that
-// was allowed, what became of it.
+// was allowed, what became of it. They name facts documents and carry none: the
+// log would stamp those with its clock, which runs ahead of made-up times.
 func (w *World) Exchange(i, n int) []*policy.Record {
 	r := rng(uint64(i) + 1000)
 	at := when(float64(i) / float64(n))
@@ -158,7 +159,7 @@ func (w *World) Exchange(i, n int) []*policy.Record {
 		Cluster: u.name, Classification: u.class, Route: "r" + strconv.Itoa(shape), Protocol: "HTTP/2.0",
 		Method: methods[r.IntN(len(methods))], Host: u.host, Path: path(r, u.shapes[shape]),
 		SourceIP: address(p.net, low(device, 6)), UserAgent: p.agent, Effect: "allow", Reasons: []string{"assigned"},
-		Revision: w.revisions[min(day*len(w.revisions)/Days, len(w.revisions)-1)], Facts: p.doc.Hash(), Document: p.doc,
+		Revision: w.revisions[min(day*len(w.revisions)/Days, len(w.revisions)-1)], Facts: p.doc.Hash(),
 		Input: &policy.RecordedInput{Version: policy.ContractVersion, Headers: map[string]string{"accept": "*/*", "accept-language": "en"},
 			TLS: &policy.TLS{Version: "1.3", Cipher: "TLS_AES_128_GCM_SHA256"}},
 	}
