@@ -3,6 +3,9 @@ package accesslog
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sort"
 	"time"
 )
@@ -90,6 +93,25 @@ func (v *view) firstAt(ns int64) (uint64, error) {
 		}
 	}
 	return groups[i].first + uint64(len(payloads)), nil
+}
+
+// Stamp names the segment that is written and when that was last done, for
+// readers that look again only if something has come. Times of files are coarse:
+// a stamp says nothing about what came a moment before it was taken.
+func Stamp(dir string) (name string, written time.Time, err error) {
+	list, err := listFolder(dir)
+	if err != nil || len(list.segments) == 0 {
+		return "", time.Time{}, err
+	}
+	name = list.segments[len(list.segments)-1].name
+	st, err := os.Stat(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", time.Time{}, nil // sealed between the two looks
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return name, st.ModTime(), nil
 }
 
 // Scan calls fn for the entries from index from up to but not including to, or

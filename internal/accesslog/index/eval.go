@@ -39,7 +39,7 @@ func eval(c chunk, n query.Node, now time.Time, within selection) (selection, er
 	case query.Match:
 		return evalMatch(c, n, within)
 	case query.Within:
-		return evalText(c, n.Field, within, func(s string) bool { return query.InNetwork(n.Network, s) }, nil)
+		return evalText(c, n.Field, within, func(s string) bool { return query.InNetwork(n.Network, s) }, needle{})
 	case query.Range:
 		return evalRange(c, n, within)
 	case query.Bound:
@@ -158,25 +158,20 @@ func evalMatch(c chunk, n query.Match, within selection) (selection, error) {
 	case n.Field == query.Account:
 		return evalWho(c, p, within)
 	case n.Field.Kind() == query.List:
-		return evalText(c, n.Field, within, func(s string) bool { return p.MatchList(split(s)) }, nil)
+		return evalText(c, n.Field, within, func(s string) bool { return p.MatchList(split(s)) }, needle{})
 	case exact:
 		if c.absent(columnOf(n.Field), whole) {
 			return newSelection(c.rows()), nil
 		}
-		return evalText(c, n.Field, within, func(s string) bool { return s == whole }, []byte(whole))
+		return evalText(c, n.Field, within, func(s string) bool { return s == whole }, needle{text: []byte(whole)})
 	}
-	var needle []byte
-	for i := range p.Parts { // the longest part that must be there
-		if len(p.Parts[i]) > len(needle) {
-			needle = []byte(p.Parts[i])
-		}
-	}
-	return evalText(c, n.Field, within, p.Match, needle)
+	longest := slices.MaxFunc(p.Parts, func(a, b string) int { return len(a) - len(b) })
+	return evalText(c, n.Field, within, p.Match, needle{text: []byte(longest)})
 }
 
 // evalWho is [query.Pattern.MatchWho] by columns.
 func evalWho(c chunk, p query.Pattern, within selection) (selection, error) {
-	account, err := evalText(c, query.AccountID, within, p.Match, nil)
+	account, err := evalText(c, query.AccountID, within, p.Match, needle{})
 	if err != nil {
 		return account, err
 	}
@@ -186,11 +181,11 @@ func evalWho(c chunk, p query.Pattern, within selection) (selection, error) {
 	if nobody {
 		mail = p.Match
 	}
-	email, err := evalText(c, query.Email, within, mail, nil)
+	email, err := evalText(c, query.Email, within, mail, needle{})
 	if err != nil {
 		return email, err
 	}
-	actor, err := evalText(c, query.Actor, within, p.Match, nil)
+	actor, err := evalText(c, query.Actor, within, p.Match, needle{})
 	if err != nil {
 		return actor, err
 	}
@@ -205,8 +200,8 @@ func evalWho(c chunk, p query.Pattern, within selection) (selection, error) {
 }
 
 // evalText tests a column's texts. Where the column has a list of its texts,
-// each is tested once. needle is what each text that passes must contain; nil: nothing.
-func evalText(c chunk, f query.Field, within selection, test func(string) bool, needle []byte) (selection, error) {
+// each is tested once.
+func evalText(c chunk, f query.Field, within selection, test func(string) bool, must needle) (selection, error) {
 	column := columnOf(f)
 	out := newSelection(c.rows())
 	texts, ok, err := c.dict(column)
@@ -215,7 +210,7 @@ func evalText(c chunk, f query.Field, within selection, test func(string) bool, 
 	}
 	if !ok {
 		err := c.plain(column, func(row int, data []byte, offsets []uint32) bool {
-			scan(out, within, row, data, offsets, test, needle)
+			scan(out, within, row, data, offsets, test, must)
 			return true
 		})
 		return out, err
@@ -258,12 +253,12 @@ func evalText(c chunk, f query.Field, within selection, test func(string) bool, 
 
 // scan tests a run of texts. With a needle it looks for that in all of them at
 // once and then only at the texts where it was found.
-func scan(out, within selection, row int, data []byte, offsets []uint32, test func(string) bool, needle []byte) {
+func scan(out, within selection, row int, data []byte, offsets []uint32, test func(string) bool, must needle) {
 	n := len(offsets) - 1
 	if !within.any(row, row+n) {
 		return
 	}
-	if len(needle) == 0 {
+	if len(must.text) == 0 {
 		for i := range n {
 			if within.has(row+i) && test(string(data[offsets[i]:offsets[i+1]])) {
 				out.set(row + i)
@@ -271,8 +266,9 @@ func scan(out, within selection, row int, data []byte, offsets []uint32, test fu
 		}
 		return
 	}
+	hay := must.hay(data)
 	for i := 0; i < n; {
-		at := bytes.Index(data[offsets[i]:offsets[n]], needle)
+		at := bytes.Index(hay[offsets[i]:offsets[n]], must.text)
 		if at < 0 {
 			return
 		}
@@ -288,16 +284,45 @@ func scan(out, within selection, row int, data []byte, offsets []uint32, test fu
 func evalAnywhere(c chunk, n query.Anywhere, within selection) (selection, error) {
 	find := query.Fold(n.Text)
 	out := newSelection(c.rows())
+	small := find.Small()
 	for _, f := range textFields {
 		test := find.In
 		if f.Kind() == query.List {
 			test = func(s string) bool { return slices.ContainsFunc(split(s), find.In) }
 		}
-		s, err := evalText(c, f, within, test, nil)
+		s, err := evalText(c, f, within, test, needle{text: small, anyCase: true})
 		if err != nil {
 			return out, err
 		}
 		out.or(s)
 	}
 	return out, nil
+}
+
+// A needle is what each text that passes a test must contain.
+type needle struct {
+	text    []byte // nil: nothing
+	anyCase bool   // text is small, and is looked for in any case of ASCII letters
+}
+
+var smaller = func() (t [256]byte) {
+	for i := range t {
+		t[i] = byte(i)
+		if i >= 'A' && i <= 'Z' {
+			t[i] += 'a' - 'A'
+		}
+	}
+	return t
+}()
+
+// hay returns what the needle is looked for in, of the same length as data.
+func (n needle) hay(data []byte) []byte {
+	if !n.anyCase {
+		return data
+	}
+	out := make([]byte, len(data))
+	for i, c := range data {
+		out[i] = smaller[c]
+	}
+	return out
 }

@@ -42,6 +42,7 @@ type Index struct {
 	next  uint64     // the first entry that is in no file
 	tail  []*memory  // the entries from next on, and perhaps some before it; oldest first
 	seen  uint64     // the first entry that is not in tail
+	stamp stamp      // of the log's files when they were last read to the end
 }
 
 // tailRows is how many entries one piece of the tail holds.
@@ -177,8 +178,31 @@ func (x *Index) follow(ctx context.Context) error {
 	if x.cfg.Log != nil {
 		return x.cfg.Log.Scan(ctx, x.seen, x.cfg.Log.Size(), add)
 	}
-	return accesslog.Scan(ctx, x.cfg.LogDir, x.seen, ^uint64(0), add)
+	looked := time.Now()
+	name, written, err := accesslog.Stamp(x.cfg.LogDir)
+	if err != nil {
+		return fmt.Errorf("reading the log's end: %w", err)
+	}
+	if name != "" && x.stamp == (stamp{name, written, x.seen}) && looked.Sub(written) > coarse {
+		return nil
+	}
+	if err := accesslog.Scan(ctx, x.cfg.LogDir, x.seen, ^uint64(0), add); err != nil {
+		return err
+	}
+	x.stamp = stamp{name, written, x.seen}
+	return nil
 }
+
+// A stamp is what the newest segment was when it was read to the end. Reading
+// it again goes through all of it.
+type stamp struct {
+	name    string
+	written time.Time
+	seen    uint64
+}
+
+// coarse is more than the steps in which times of files rise.
+const coarse = time.Second
 
 // snapshot returns all chunks, newest first, and what lets go of them. In the
 // chunk of the tail that overlaps the files, only rows from next on count.

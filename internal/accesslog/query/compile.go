@@ -257,6 +257,15 @@ func Fold(text string) Finder {
 	return f
 }
 
+// Small returns the text in small letters if all of it is ASCII: then it is in
+// whatever has it once A to Z there are small too. Otherwise nil.
+func (f Finder) Small() []byte {
+	if !f.plain {
+		return nil
+	}
+	return []byte(f.low)
+}
+
 // In reports whether the text is in s. It allocates nothing.
 func (f Finder) In(s string) bool {
 	if !f.plain {
