@@ -192,7 +192,7 @@ func outcome(r *rand.Rand, req *policy.Record) *policy.Record {
 func when(x float64) time.Time {
 	day := int(x * Days)
 	rest := x*Days - float64(day)
-	hour := rest * 24
+	var hour float64
 	switch {
 	case rest < 0.1:
 		hour = rest / 0.1 * 7
