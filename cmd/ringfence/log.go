@@ -23,7 +23,15 @@ func newLog() *cobra.Command {
 	cmd := group("log", "Search, follow, export and verify the access log",
 		"The access log holds every request, sign-in and change. These commands read its files\n"+
 			"and work whether or not the gateway runs. Reading the log is itself recorded.")
-	cmd.AddCommand(newLogQuery(), newLogTail(), newLogExport(), newLogVerify(), newLogProve(), newLogCheckpoint(), newLogPublish(), newLogAbandon())
+	cmd.AddCommand(newLogQuery())
+	cmd.AddCommand(newLogTail())
+	cmd.AddCommand(newLogExport())
+	cmd.AddCommand(newLogVerify())
+	cmd.AddCommand(newLogProve())
+	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogPublish())
+	cmd.AddCommand(newLogAbandon())
+	cmd.AddCommand(newLogBench())
 	return cmd
 }
 

@@ -1,0 +1,259 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+const readBuffer = 256 << 10
+
+// A file is one day file, opened. It is closed when the last user lets go of it.
+type file struct {
+	part
+	f              *os.File
+	groups         []*group // oldest first
+	oldest, newest int64
+	users          atomic.Int64
+}
+
+// A group is a row group of a file.
+type group struct {
+	start   uint64
+	n       int
+	columns map[string]parquet.ColumnChunk
+	file    *file
+
+	mu    sync.Mutex
+	times [2]int64 // of the oldest and newest row, once known
+	known bool
+}
+
+func openFile(dir string, p part) (x *file, err error) {
+	f, err := os.Open(filepath.Join(dir, p.name()))
+	if err != nil {
+		return nil, fmt.Errorf("opening the index: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			err = fmt.Errorf("opening the index: %s: %w", p.name(), err)
+		}
+	}()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	pf, err := parquet.OpenFile(f, st.Size(), parquet.SkipPageIndex(true), parquet.ReadBufferSize(readBuffer))
+	if err != nil {
+		return nil, err
+	}
+	x = &file{part: p, f: f}
+	x.users.Store(1)
+	if x.oldest, err = number(pf, keyOldest); err != nil {
+		return nil, err
+	}
+	if x.newest, err = number(pf, keyNewest); err != nil {
+		return nil, err
+	}
+	at := p.first
+	for _, g := range pf.RowGroups() {
+		y := &group{start: at, n: int(g.NumRows()), columns: map[string]parquet.ColumnChunk{}, file: x}
+		chunks := g.ColumnChunks()
+		for i, path := range pf.Schema().Columns() {
+			y.columns[path[0]] = chunks[i]
+		}
+		x.groups = append(x.groups, y)
+		at += uint64(y.n)
+	}
+	if at != p.next {
+		return nil, fmt.Errorf("it has entries up to %d, not %d", at, p.next)
+	}
+	return x, nil
+}
+
+func number(pf *parquet.File, key string) (int64, error) {
+	s, ok := pf.Lookup(key)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("it does not say %s", key)
+	}
+	return n, nil
+}
+
+// take reports whether the file is still open, and keeps it so until release.
+func (x *file) take() bool {
+	for {
+		n := x.users.Load()
+		if n == 0 {
+			return false
+		}
+		if x.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (x *file) release() {
+	if x.users.Add(-1) == 0 {
+		x.f.Close()
+	}
+}
+
+func (g *group) first() uint64 { return g.start }
+func (g *group) rows() int     { return g.n }
+
+// span is that of the file where there are several groups and g's own is not known yet.
+func (g *group) span() (oldest, newest int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known {
+		return g.times[0], g.times[1]
+	}
+	return g.file.oldest, g.file.newest
+}
+
+func (g *group) column(name string) (parquet.ColumnChunk, error) {
+	c, ok := g.columns[name]
+	if !ok {
+		return nil, fmt.Errorf("reading the index: %s has no column %s", g.file.name(), name)
+	}
+	return c, nil
+}
+
+func (g *group) absent(column, text string) bool {
+	c, ok := g.columns[column]
+	if !ok {
+		return false
+	}
+	b := c.BloomFilter()
+	if b == nil {
+		return false
+	}
+	has, err := b.Check(parquet.ByteArrayValue([]byte(text)))
+	return err == nil && !has
+}
+
+func (g *group) dict(column string) ([]string, bool, error) {
+	c, err := g.column(column)
+	if err != nil {
+		return nil, false, err
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	fp, ok := pages.(*parquet.FilePages)
+	if !ok {
+		return nil, false, nil
+	}
+	d, err := fp.ReadDictionary()
+	if err != nil {
+		return nil, false, g.damaged(column, err)
+	}
+	if d == nil {
+		return nil, false, nil
+	}
+	values := d.Page().Data()
+	data, offsets := values.ByteArray()
+	text := string(data)
+	out := make([]string, d.Len())
+	for i := range out {
+		out[i] = text[offsets[i]:offsets[i+1]]
+	}
+	return out, true, nil
+}
+
+// pages calls fn for each page of a column until it returns false.
+func (g *group) pages(column string, fn func(p parquet.Page) (bool, error)) error {
+	c, err := g.column(column)
+	if err != nil {
+		return err
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	for {
+		p, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return g.damaged(column, err)
+		}
+		more, err := fn(p)
+		parquet.Release(p)
+		if err != nil {
+			return g.damaged(column, err)
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+func (g *group) damaged(column string, err error) error {
+	return fmt.Errorf("reading the index: %s, column %s: %w", g.file.name(), column, err)
+}
+
+var errRows = errors.New("the column does not have as many values as the file has entries")
+
+func (g *group) codes(column string) ([]int32, error) {
+	out := make([]int32, 0, g.n)
+	err := g.pages(column, func(p parquet.Page) (bool, error) {
+		values := p.Data()
+		out = append(out, values.Int32()...)
+		return true, nil
+	})
+	if err == nil && len(out) != g.n {
+		err = g.damaged(column, errRows)
+	}
+	return out, err
+}
+
+func (g *group) plain(column string, fn func(row int, data []byte, offsets []uint32) bool) error {
+	row := 0
+	return g.pages(column, func(p parquet.Page) (bool, error) {
+		values := p.Data()
+		data, offsets := values.ByteArray()
+		at := row
+		if row += len(offsets) - 1; row > g.n {
+			return false, errRows
+		}
+		return fn(at, data, offsets), nil
+	})
+}
+
+func (g *group) counts(column string) ([]int64, error) {
+	out := make([]int64, 0, g.n)
+	var list []int64
+	err := g.pages(column, func(p parquet.Page) (bool, error) {
+		values := p.Data()
+		d := p.Dictionary()
+		if d == nil {
+			out = append(out, values.Int64()...)
+			return true, nil
+		}
+		if list == nil {
+			page := d.Page().Data()
+			list = page.Int64()
+		}
+		for _, code := range values.Int32() {
+			out = append(out, list[code])
+		}
+		return true, nil
+	})
+	if err == nil && len(out) != g.n {
+		err = g.damaged(column, errRows)
+	}
+	if err == nil && column == timeColumn {
+		g.mu.Lock()
+		g.times, g.known = [2]int64{out[0], out[len(out)-1]}, true // times never fall
+		g.mu.Unlock()
+	}
+	return out, err
+}

@@ -1,0 +1,201 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog/query"
+)
+
+// A Request says what is asked for.
+type Request struct {
+	Where query.Node // nil: everything
+	// Now is when spans such as since:7d end. Default: the present.
+	Now time.Time
+	// Before selects entries with a smaller index, for further pages. 0: all.
+	Before uint64
+	// Limit is the most rows to return. 0: all.
+	Limit int
+	// Fields are those that rows have values of.
+	Fields []query.Field
+}
+
+// A Row is an entry as the index knows it. The entry itself, for proofs, is in
+// the log under the same index.
+type Row struct {
+	Index  uint64
+	Time   time.Time
+	Values []string // of the request's fields; lists one element a line; "" where there is none
+}
+
+// Search returns the newest entries that r selects, newest first.
+func (x *Index) Search(ctx context.Context, r Request) ([]Row, error) {
+	var out []Row
+	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
+		limit := r.Limit
+		if limit <= 0 {
+			limit = math.MaxInt
+		}
+		return rowsOf(c, s.last(min(limit, c.rows())), r.Fields)
+	}, func(part any) bool {
+		rows := part.([]Row)
+		if r.Limit > 0 && len(rows) > r.Limit-len(out) {
+			rows = rows[:r.Limit-len(out)]
+		}
+		out = append(out, rows...)
+		return r.Limit <= 0 || len(out) < r.Limit
+	})
+	return out, err
+}
+
+// rowsOf reads the fields of some rows and returns them the highest first.
+func rowsOf(c chunk, rows []int, fields []query.Field) ([]Row, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	times, err := c.counts(timeColumn)
+	if err != nil {
+		return nil, err
+	}
+	n := len(rows)
+	out := make([]Row, n)
+	cells := make([]string, n*len(fields))
+	for i, r := range rows {
+		j := n - 1 - i
+		out[j] = Row{Index: c.first() + uint64(r), Time: time.Unix(0, times[r]).UTC(), Values: cells[j*len(fields) : (j+1)*len(fields)]}
+	}
+	for k, f := range fields {
+		switch {
+		case isText(f):
+			texts, err := textAt(c, f, rows)
+			if err != nil {
+				return nil, err
+			}
+			for i, s := range texts {
+				out[n-1-i].Values[k] = s
+			}
+		case f == query.Index:
+			for i := range out {
+				out[i].Values[k] = strconv.FormatUint(out[i].Index, 10)
+			}
+		case isCount(f):
+			counts, err := c.counts(columnOf(f))
+			if err != nil {
+				return nil, err
+			}
+			for i, r := range rows {
+				if counts[r] >= 0 {
+					out[n-1-i].Values[k] = strconv.FormatInt(counts[r], 10)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// run evaluates r in each chunk that may have something, on all cores, calls
+// work where rows are selected, and hands the results to take in order, newest
+// first, until that returns false.
+func (x *Index) run(ctx context.Context, r Request, work func(chunk, selection) (any, error), take func(any) bool) error {
+	if r.Now.IsZero() {
+		r.Now = x.cfg.Now()
+	}
+	chunks, next, release, err := x.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	defer release()
+	defer wg.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	type result struct {
+		part any
+		err  error
+	}
+	spans := query.SpansOf(r.Where, r.Now)
+	if r.Before > 0 {
+		spans.Last = min(spans.Last, r.Before-1)
+	}
+	wanted := chunks[:0]
+	for _, c := range chunks {
+		oldest, newest := c.span()
+		if newest >= spans.Oldest && oldest <= spans.Newest && c.first() <= spans.Last && c.first()+uint64(c.rows()) > spans.First {
+			wanted = append(wanted, c)
+		}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	results := make([]chan result, len(wanted))
+	for i := range results {
+		results[i] = make(chan result, 1)
+	}
+	ahead := make(chan struct{}, 2*workers) // how far workers may run ahead of take
+	jobs := make(chan int)
+	wg.Go(func() {
+		defer close(jobs)
+		for i := range wanted {
+			select {
+			case ahead <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case jobs <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for range min(workers, len(wanted)) {
+		wg.Go(func() {
+			for i := range jobs {
+				part, err := one(wanted[i], r, next, work)
+				results[i] <- result{part, err}
+			}
+		})
+	}
+	for i := range wanted {
+		select {
+		case res := <-results[i]:
+			<-ahead
+			if res.err != nil {
+				return res.err
+			}
+			if res.part != nil && !take(res.part) {
+				return nil
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// one evaluates r in one chunk. The reader of the files panics at some kinds of
+// damage; a damaged index must fail a search and nothing else.
+func one(c chunk, r Request, next uint64, work func(chunk, selection) (any, error)) (part any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			part, err = nil, fmt.Errorf("searching the index: a file is damaged, rebuild the index: %v", p)
+		}
+	}()
+	within := newSelection(c.rows())
+	from, to := 0, c.rows()
+	if _, tail := c.(*memory); tail && c.first() < next {
+		from = int(min(next-c.first(), uint64(to)))
+	}
+	if r.Before > 0 && r.Before < c.first()+uint64(to) {
+		to = int(max(r.Before, c.first()) - c.first())
+	}
+	within.setRange(from, to)
+	s, err := eval(c, r.Where, r.Now, within)
+	if err != nil || s.empty() {
+		return nil, err
+	}
+	return work(c, s)
+}
