@@ -22,6 +22,7 @@ import (
 	"github.com/ringfence/ringfence/internal/certs"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/console"
+	"github.com/ringfence/ringfence/internal/delivery"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
@@ -66,6 +67,7 @@ type gateway struct {
 	certs   *certs.Manager
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
+	deliver *delivery.Service
 	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
@@ -111,6 +113,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		}
 		return g, err
 	}
+	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
+		return g, err
+	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildPolicy(ctx); err != nil {
 		return g, err
@@ -137,6 +142,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	}
 	g.metrics.observe(g)
 	g.metrics.observeClock(g)
+	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
 	return g, nil
 }
 

@@ -329,6 +329,9 @@ type AccessLog struct {
 	// that reads another field's value cannot be replayed over requests that
 	// have one. Danger: name none that can hold a secret or a search.
 	QueryValues []string `yaml:"query_values"`
+	// Deliver lists other systems that get every entry, too. Default none. No
+	// request waits for them.
+	Deliver []Delivery `yaml:"deliver"`
 }
 
 // Log is about the operational log.

@@ -120,7 +120,7 @@ keys: {max_age: 720h}
 		{"skew", c.Codes.Skew, 0},
 		{"header_bytes", c.Limits.HeaderBytes, 16 * KiB},
 		{"connections_per_address", c.Limits.ConnectionsPerAddress, 100},
-		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond, []string{"page"}}},
+		{"access_log", c.AccessLog, AccessLog{"gw-2", GiB, 500 * time.Millisecond, []string{"page"}, []Delivery{}}},
 		{"log", c.Log, Log{"json", "debug"}},
 		{"root_key", c.RootKey, RootKey{Command: []string{"/usr/bin/vault-get", "ringfence"}}},
 		{"old_root_keys", c.OldRootKeys, []RootKey{{File: "/etc/ringfence/old.key"}, {Env: "OLD_KEY"}}},

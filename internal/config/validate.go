@@ -239,6 +239,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 			d.bad(at, "repeats %s", quote(name))
 		}
 	}
+	d.deliveries(a.Deliver)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

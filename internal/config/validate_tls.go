@@ -21,6 +21,10 @@ func (c *Config) resolve(folder string) {
 	for i := range c.OldRootKeys {
 		paths = append(paths, &c.OldRootKeys[i].File)
 	}
+	for i := range c.AccessLog.Deliver {
+		x := &c.AccessLog.Deliver[i]
+		paths = append(paths, &x.CAFile, &x.Certificate, &x.Key, &x.TokenFile, &x.PasswordFile, &x.SecretKeyFile)
+	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
