@@ -22,6 +22,7 @@ import (
 	"github.com/ringfence/ringfence/internal/certs"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/console"
+	"github.com/ringfence/ringfence/internal/delivery"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
@@ -68,6 +69,7 @@ type gateway struct {
 	certs   *certs.Manager
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
+	deliver *delivery.Service
 	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
@@ -116,6 +118,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildWitness(ctx); err != nil {
 		return g, err
 	}
+	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
+		return g, err
+	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
 	if err = g.buildPolicy(ctx); err != nil {
 		return g, err
@@ -143,6 +148,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observe(g)
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
+	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
 	return g, nil
 }
 

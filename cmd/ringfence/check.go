@@ -103,6 +103,12 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 	if len(peers) > 0 {
 		steps = append(steps, fmt.Sprintf("witnesses: %d, of which %d must cosign; they were not asked", len(peers), cfg.AccessLog.Require))
 	}
+	if n := len(cfg.AccessLog.Deliver); n > 0 {
+		if _, err := destinations(cfg); err != nil {
+			return cfg, codes, steps, err
+		}
+		steps = append(steps, "delivery: "+plural(n, "destination")+", whose secrets and certificates can be read")
+	}
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {

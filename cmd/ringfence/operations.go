@@ -139,6 +139,9 @@ func (g *gateway) readiness() (int, map[string]any) {
 	if f := g.configFault.Load(); f != nil {
 		body["configuration"] = *f
 	}
+	if w := deliveryFaults(g.deliver.States(), time.Now()); len(w) > 0 { // told, and no reason to serve nothing
+		body["delivery"] = w
+	}
 	if err := g.log.Healthy(); err != nil {
 		body["status"], body["access_log"] = "unavailable", err.Error()
 		return http.StatusServiceUnavailable, body

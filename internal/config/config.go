@@ -341,6 +341,9 @@ type AccessLog struct {
 	// the console go on. Default 0s: for ever, and only figures show the gap.
 	// Otherwise 1m to 168h.
 	MaxGap time.Duration `yaml:"max_gap"`
+	// Deliver lists other systems that get every entry, too. Default none. No
+	// request waits for them.
+	Deliver []Delivery `yaml:"deliver"`
 }
 
 // A Witness remembers the log's checkpoints on another machine.

@@ -42,7 +42,7 @@ func Default() *Config {
 			RequestsPerAccount:    512,
 			ShutdownTimeout:       20 * time.Second,
 		},
-		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second, QueryValues: []string{}, Witnesses: []Witness{}, Require: 1},
+		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second, QueryValues: []string{}, Witnesses: []Witness{}, Require: 1, Deliver: []Delivery{}},
 		Log:       Log{Format: "text", Level: "info"},
 		Keys:      Keys{MaxAge: 90 * 24 * time.Hour},
 

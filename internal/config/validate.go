@@ -240,6 +240,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 		}
 	}
 	d.witnesses(a)
+	d.deliveries(a.Deliver)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

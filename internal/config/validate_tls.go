@@ -24,6 +24,10 @@ func (c *Config) resolve(folder string) {
 	for i := range c.AccessLog.Witnesses {
 		paths = append(paths, &c.AccessLog.Witnesses[i].CAFile)
 	}
+	for i := range c.AccessLog.Deliver {
+		x := &c.AccessLog.Deliver[i]
+		paths = append(paths, &x.CAFile, &x.Certificate, &x.Key, &x.TokenFile, &x.PasswordFile, &x.SecretKeyFile)
+	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
