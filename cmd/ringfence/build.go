@@ -19,6 +19,7 @@ import (
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/index"
 	"github.com/ringfence/ringfence/internal/certs"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/console"
@@ -70,6 +71,7 @@ type gateway struct {
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
 	deliver *delivery.Service
+	index   *index.Index // of the access log
 	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
@@ -118,6 +120,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if err = g.buildWitness(ctx); err != nil {
 		return g, err
 	}
+	if g.index, err = index.Open(index.Config{Dir: paths{cfg.Data}.index(), LogDir: paths{cfg.Data}.log(), Log: g.log, Logger: logger}); err != nil {
+		return g, err
+	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
 		return g, err
 	}
@@ -158,6 +163,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
+	}
+	if g.index != nil {
+		errs = append(errs, g.index.Close())
 	}
 	if g.witness != nil {
 		g.witnessLast()
@@ -253,7 +261,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Status: consoleStatus{g}, UI: pages,
 		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Sets:    consoleSets{g},

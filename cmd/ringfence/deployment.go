@@ -58,6 +58,7 @@ type paths struct{ data string }
 
 func (p paths) db() string        { return filepath.Join(p.data, "ringfence.db") }
 func (p paths) log() string       { return filepath.Join(p.data, "log") }
+func (p paths) index() string     { return filepath.Join(p.data, "index") }
 func (p paths) delivery() string  { return filepath.Join(p.data, "delivery") }
 func (p paths) logPublic() string { return filepath.Join(p.data, "log", "log.pub") }
 func (p paths) logKey() string    { return filepath.Join(p.data, "keys", "log.key") }

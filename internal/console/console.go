@@ -13,6 +13,7 @@ import (
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -26,6 +27,7 @@ type Config struct {
 	Directory  Directory
 	Agreements Agreements
 	Log        Log
+	Search     query.Engine // over the same log
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio

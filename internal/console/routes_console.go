@@ -91,6 +91,12 @@ func (c *Console) consoleRoutes() []route {
 		c.replayRoutes(),
 		c.libraryRoutes(),
 		c.gapRoutes(),
+		c.searchRoutes(),
+		c.reviewRoutes(),
+		c.alarmRoutes(),
+		c.deliveryRoutes(),
+		c.evidenceRoutes(),
+		c.retentionRoutes(),
 	} {
 		routes = append(routes, more...)
 	}

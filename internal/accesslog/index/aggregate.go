@@ -3,7 +3,6 @@ package index
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -11,29 +10,19 @@ import (
 )
 
 // Count returns how many entries r selects.
-func (x *Index) Count(ctx context.Context, r Request) (int, error) {
+func (x *Index) Count(ctx context.Context, r query.Request) (int, error) {
 	n := 0
 	err := x.run(ctx, r, func(_ chunk, s selection) (any, error) { return s.count(), nil },
 		func(part any) bool { n += part.(int); return true })
 	return n, err
 }
 
-// A Cell counts entries with one value in one stretch of time.
-type Cell struct {
-	Value string
-	Start time.Time
-	N     int
-}
-
-// ErrField: the field cannot be counted by, because it is no text.
-var ErrField = errors.New("entries cannot be counted by this field")
-
 // Histogram counts what r selects by a text field and stretches of time of
 // length step, which begin at multiples of it since 1970. Cells are by time,
 // then value; those without entries are left out.
-func (x *Index) Histogram(ctx context.Context, r Request, by query.Field, step time.Duration) ([]Cell, error) {
+func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, step time.Duration) ([]query.Cell, error) {
 	if !isText(by) || step <= 0 {
-		return nil, ErrField
+		return nil, query.ErrField
 	}
 	type key struct {
 		value string
@@ -86,25 +75,19 @@ func (x *Index) Histogram(ctx context.Context, r Request, by query.Field, step t
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Cell, 0, len(all))
+	out := make([]query.Cell, 0, len(all))
 	for k, n := range all {
-		out = append(out, Cell{k.value, time.Unix(0, k.start*int64(step)).UTC(), n})
+		out = append(out, query.Cell{k.value, time.Unix(0, k.start*int64(step)).UTC(), n})
 	}
-	slices.SortFunc(out, func(a, b Cell) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Value, b.Value)) })
+	slices.SortFunc(out, func(a, b query.Cell) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Value, b.Value)) })
 	return out, nil
-}
-
-// A Tally counts entries, or distinct values, of one value.
-type Tally struct {
-	Value string
-	N     int
 }
 
 // Top returns the values of a text field that most of the entries that r
 // selects have, the most frequent first, at most n of them; 0: all.
-func (x *Index) Top(ctx context.Context, r Request, by query.Field, n int) ([]Tally, error) {
+func (x *Index) Top(ctx context.Context, r query.Request, by query.Field, n int) ([]query.Tally, error) {
 	if !isText(by) {
-		return nil, ErrField
+		return nil, query.ErrField
 	}
 	all := map[string]int{}
 	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
@@ -160,12 +143,12 @@ func tally(c chunk, by query.Field, s selection) (map[string]int, error) {
 	return out, err
 }
 
-func ranked(all map[string]int, n int) []Tally {
-	out := make([]Tally, 0, len(all))
+func ranked(all map[string]int, n int) []query.Tally {
+	out := make([]query.Tally, 0, len(all))
 	for k, c := range all {
-		out = append(out, Tally{k, c})
+		out = append(out, query.Tally{k, c})
 	}
-	slices.SortFunc(out, func(a, b Tally) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Value, b.Value)) })
+	slices.SortFunc(out, func(a, b query.Tally) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Value, b.Value)) })
 	if n > 0 && len(out) > n {
 		out = out[:n]
 	}
@@ -198,9 +181,9 @@ func eachText(c chunk, f query.Field, s selection, fn func(row int, text string)
 // Distinct returns, for each value of the text field by, how many distinct
 // values of the text field of the entries that r selects have, the most first.
 // Entries without a value of either are left out.
-func (x *Index) Distinct(ctx context.Context, r Request, of, by query.Field) ([]Tally, error) {
+func (x *Index) Distinct(ctx context.Context, r query.Request, of, by query.Field) ([]query.Tally, error) {
 	if !isText(of) || !isText(by) {
-		return nil, ErrField
+		return nil, query.ErrField
 	}
 	all := map[string]map[string]struct{}{}
 	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {

@@ -122,7 +122,7 @@ func TestUpdate_Days(t *testing.T) {
 	}
 	defer x.Close()
 	count := func() int {
-		n, err := x.Count(t.Context(), Request{})
+		n, err := x.Count(t.Context(), query.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestSearch_Damaged(t *testing.T) {
 		if err := os.WriteFile(name, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := x.Search(t.Context(), Request{Where: all}); err != nil {
+		if _, err := x.Search(t.Context(), query.Request{Where: all}); err != nil {
 			failed++
 		}
 	}
@@ -257,7 +257,7 @@ func TestTail_Running(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := query.Match{Field: query.RequestID, Pattern: query.Exact(req.RequestID)}
-		rows, err := x.Search(ctx, Request{Where: n})
+		rows, err := x.Search(ctx, query.Request{Where: n})
 		if err != nil || len(rows) != 1 || rows[0].Index != index {
 			t.Fatalf("entry %d: %+v, %v", index, rows, err)
 		}
@@ -267,7 +267,7 @@ func TestTail_Running(t *testing.T) {
 		if err := x.Reload(); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := x.Count(ctx, Request{}); err != nil || n != int(log.Size()) {
+		if n, err := x.Count(ctx, query.Request{}); err != nil || n != int(log.Size()) {
 			t.Fatalf("%d entries are found, %v; there are %d", n, err, log.Size())
 		}
 	}
@@ -279,7 +279,7 @@ func TestTail_Running(t *testing.T) {
 			t.Fatal("nothing was indexed")
 		}
 	}
-	if n, err := x.Count(ctx, Request{}); err != nil || n != int(log.Size()) {
+	if n, err := x.Count(ctx, query.Request{}); err != nil || n != int(log.Size()) {
 		t.Fatalf("%d entries are found, %v; there are %d", n, err, log.Size())
 	}
 }

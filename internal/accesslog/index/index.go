@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 )
 
 // Source is the log that is searched: [*accesslog.Log] in the process that
@@ -32,6 +33,8 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
 }
+
+var _ query.Engine = (*Index)(nil)
 
 // An Index answers searches from files and memory. It is safe for concurrent use.
 type Index struct {

@@ -108,7 +108,7 @@ func TestSearch_AsEntries(t *testing.T) {
 					want = append(want, e.Index)
 				}
 			}
-			rows, err := x.Search(t.Context(), Request{Where: n})
+			rows, err := x.Search(t.Context(), query.Request{Where: n})
 			if err != nil {
 				t.Fatalf("%s: %v", q, err)
 			}
@@ -119,7 +119,7 @@ func TestSearch_AsEntries(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("files %v: %s: %d found, want %d", files, q, len(got), len(want))
 			}
-			if n, err := x.Count(t.Context(), Request{Where: n}); err != nil || n != len(want) {
+			if n, err := x.Count(t.Context(), query.Request{Where: n}); err != nil || n != len(want) {
 				t.Errorf("files %v: %s: counted %d, %v, want %d", files, q, n, err, len(want))
 			}
 		}
@@ -131,9 +131,9 @@ func TestSearch_Pages(t *testing.T) {
 	x, all := opened(t, true)
 	n, _ := query.Parse("effect:deny")
 	fields := slices.DeleteFunc(query.Fields(), func(f query.Field) bool { return !isText(f) && !isCount(f) })
-	var rows []Row
+	var rows []query.Row
 	for before := uint64(0); ; before = rows[len(rows)-1].Index {
-		page, err := x.Search(t.Context(), Request{Where: n, Limit: 70, Before: before, Fields: fields})
+		page, err := x.Search(t.Context(), query.Request{Where: n, Limit: 70, Before: before, Fields: fields})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,24 +172,24 @@ func TestSearch_Pages(t *testing.T) {
 func TestAggregates(t *testing.T) {
 	x, all := opened(t, true)
 	n, _ := query.Parse("type:request")
-	cells, err := x.Histogram(t.Context(), Request{Where: n}, query.Cluster, time.Hour)
+	cells, err := x.Histogram(t.Context(), query.Request{Where: n}, query.Cluster, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, err := x.Top(t.Context(), Request{Where: n}, query.Path, 0)
+	top, err := x.Top(t.Context(), query.Request{Where: n}, query.Path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	distinct, err := x.Distinct(t.Context(), Request{Where: n}, query.SourceIP, query.AccountID)
+	distinct, err := x.Distinct(t.Context(), query.Request{Where: n}, query.SourceIP, query.AccountID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	byHour, byPath, byAccount := map[Cell]int{}, map[string]int{}, map[string]map[string]bool{}
+	byHour, byPath, byAccount := map[query.Cell]int{}, map[string]int{}, map[string]map[string]bool{}
 	for _, e := range all {
 		if e.Type != "request" {
 			continue
 		}
-		byHour[Cell{Value: e.Cluster, Start: e.Time.Truncate(time.Hour)}]++
+		byHour[query.Cell{Value: e.Cluster, Start: e.Time.Truncate(time.Hour)}]++
 		byPath[e.Path]++
 		if byAccount[e.Account] == nil {
 			byAccount[e.Account] = map[string]bool{}
@@ -197,8 +197,8 @@ func TestAggregates(t *testing.T) {
 		byAccount[e.Account][e.SourceIP] = true
 	}
 	for _, c := range cells {
-		if byHour[Cell{Value: c.Value, Start: c.Start}] != c.N {
-			t.Fatalf("%+v, want %d", c, byHour[Cell{Value: c.Value, Start: c.Start}])
+		if byHour[query.Cell{Value: c.Value, Start: c.Start}] != c.N {
+			t.Fatalf("%+v, want %d", c, byHour[query.Cell{Value: c.Value, Start: c.Start}])
 		}
 	}
 	for _, p := range top {

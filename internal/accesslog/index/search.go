@@ -12,30 +12,9 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 )
 
-// A Request says what is asked for.
-type Request struct {
-	Where query.Node // nil: everything
-	// Now is when spans such as since:7d end. Default: the present.
-	Now time.Time
-	// Before selects entries with a smaller index, for further pages. 0: all.
-	Before uint64
-	// Limit is the most rows to return. 0: all.
-	Limit int
-	// Fields are those that rows have values of.
-	Fields []query.Field
-}
-
-// A Row is an entry as the index knows it. The entry itself, for proofs, is in
-// the log under the same index.
-type Row struct {
-	Index  uint64
-	Time   time.Time
-	Values []string // of the request's fields; lists one element a line; "" where there is none
-}
-
 // Search returns the newest entries that r selects, newest first.
-func (x *Index) Search(ctx context.Context, r Request) ([]Row, error) {
-	var out []Row
+func (x *Index) Search(ctx context.Context, r query.Request) ([]query.Row, error) {
+	var out []query.Row
 	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
 		limit := r.Limit
 		if limit <= 0 {
@@ -43,7 +22,7 @@ func (x *Index) Search(ctx context.Context, r Request) ([]Row, error) {
 		}
 		return rowsOf(c, s.last(min(limit, c.rows())), r.Fields)
 	}, func(part any) bool {
-		rows := part.([]Row)
+		rows := part.([]query.Row)
 		if r.Limit > 0 && len(rows) > r.Limit-len(out) {
 			rows = rows[:r.Limit-len(out)]
 		}
@@ -54,7 +33,7 @@ func (x *Index) Search(ctx context.Context, r Request) ([]Row, error) {
 }
 
 // rowsOf reads the fields of some rows and returns them the highest first.
-func rowsOf(c chunk, rows []int, fields []query.Field) ([]Row, error) {
+func rowsOf(c chunk, rows []int, fields []query.Field) ([]query.Row, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -63,11 +42,11 @@ func rowsOf(c chunk, rows []int, fields []query.Field) ([]Row, error) {
 		return nil, err
 	}
 	n := len(rows)
-	out := make([]Row, n)
+	out := make([]query.Row, n)
 	cells := make([]string, n*len(fields))
 	for i, r := range rows {
 		j := n - 1 - i
-		out[j] = Row{Index: c.first() + uint64(r), Time: time.Unix(0, times[r]).UTC(), Values: cells[j*len(fields) : (j+1)*len(fields)]}
+		out[j] = query.Row{Index: c.first() + uint64(r), Time: time.Unix(0, times[r]).UTC(), Values: cells[j*len(fields) : (j+1)*len(fields)]}
 	}
 	for k, f := range fields {
 		switch {
@@ -101,7 +80,7 @@ func rowsOf(c chunk, rows []int, fields []query.Field) ([]Row, error) {
 // run evaluates r in each chunk that may have something, on all cores, calls
 // work where rows are selected, and hands the results to take in order, newest
 // first, until that returns false.
-func (x *Index) run(ctx context.Context, r Request, work func(chunk, selection) (any, error), take func(any) bool) error {
+func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selection) (any, error), take func(any) bool) error {
 	if r.Now.IsZero() {
 		r.Now = x.cfg.Now()
 	}
@@ -178,7 +157,7 @@ func (x *Index) run(ctx context.Context, r Request, work func(chunk, selection) 
 
 // one evaluates r in one chunk. The reader of the files panics at some kinds of
 // damage; a damaged index must fail a search and nothing else.
-func one(c chunk, r Request, next uint64, work func(chunk, selection) (any, error)) (part any, err error) {
+func one(c chunk, r query.Request, next uint64, work func(chunk, selection) (any, error)) (part any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			part, err = nil, fmt.Errorf("searching the index: a file is damaged, rebuild the index: %v", p)

@@ -51,7 +51,7 @@ func Run(ctx context.Context, dir string, n int, verify bool, out io.Writer) err
 	}
 	defer x.Close()
 	begun = time.Now()
-	total, err := x.Count(ctx, index.Request{})
+	total, err := x.Count(ctx, query.Request{})
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func search(text string, limit int) func(context.Context, *index.Index) (int, er
 		if err != nil {
 			return 0, err
 		}
-		rows, err := x.Search(ctx, index.Request{Where: n, Limit: limit, Fields: shown})
+		rows, err := x.Search(ctx, query.Request{Where: n, Limit: limit, Fields: shown})
 		return len(rows), err
 	}
 }
@@ -141,22 +141,22 @@ func asked(requestID string, total int) ([]question, error) {
 		{"last 50 by id alone", 50, search("account_id:"+id, 50)},
 		{"one request id", 20, search("request_id:"+requestID, 2)},
 		{"counts by cluster and hour, 7 d", 60, func(ctx context.Context, x *index.Index) (int, error) {
-			c, err := x.Histogram(ctx, index.Request{Where: week}, query.Cluster, time.Hour)
+			c, err := x.Histogram(ctx, query.Request{Where: week}, query.Cluster, time.Hour)
 			return len(c), err
 		}},
 		{"top denied paths of a vendor", 700, func(ctx context.Context, x *index.Index) (int, error) {
-			t, err := x.Top(ctx, index.Request{Where: denied}, query.Path, 20)
+			t, err := x.Top(ctx, query.Request{Where: denied}, query.Path, 20)
 			return len(t), err
 		}},
 		{"distinct addresses by account", 700, func(ctx context.Context, x *index.Index) (int, error) {
-			t, err := x.Distinct(ctx, index.Request{}, query.SourceIP, query.AccountID)
+			t, err := x.Distinct(ctx, query.Request{}, query.SourceIP, query.AccountID)
 			return len(t), err
 		}},
 		{"rare substring in all paths", 500, search("path:*39206/permissions*", 0)},
 		{"rare substring in everything", 500, search("39206/permissions", 0)},
 		{"newest 100 with a substring", 50, search("path:*/search*", 100)},
 		{"effect by hour, 90 d", 700, func(ctx context.Context, x *index.Index) (int, error) {
-			c, err := x.Histogram(ctx, index.Request{}, query.Effect, time.Hour)
+			c, err := x.Histogram(ctx, query.Request{}, query.Effect, time.Hour)
 			return len(c), err
 		}},
 	}, nil
@@ -167,7 +167,7 @@ func questions(ctx context.Context, x *index.Index, total int, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	some, err := x.Search(ctx, index.Request{Where: query.All(n, query.Range{Field: query.Index, Max: int64(total/3 + 100)}), Limit: 1, Fields: []query.Field{query.RequestID}})
+	some, err := x.Search(ctx, query.Request{Where: query.All(n, query.Range{Field: query.Index, Max: int64(total/3 + 100)}), Limit: 1, Fields: []query.Field{query.RequestID}})
 	if err != nil || len(some) == 0 {
 		return fmt.Errorf("finding a request id to ask for: %w", err)
 	}

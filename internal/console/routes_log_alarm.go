@@ -1,0 +1,6 @@
+package console
+
+// alarmRoutes is the table of the pages about alarms.
+func (c *Console) alarmRoutes() []route {
+	return nil
+}
