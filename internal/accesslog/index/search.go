@@ -84,12 +84,12 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	if r.Now.IsZero() {
 		r.Now = x.cfg.Now()
 	}
-	chunks, next, release, err := x.snapshot(ctx)
+	all, err := x.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
-	defer release()
+	defer all.release()
 	defer wg.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -101,8 +101,8 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	if r.Before > 0 {
 		spans.Last = min(spans.Last, r.Before-1)
 	}
-	wanted := chunks[:0]
-	for _, c := range chunks {
+	wanted := all.chunks[:0]
+	for _, c := range all.chunks {
 		oldest, newest := c.span()
 		if newest >= spans.Oldest && oldest <= spans.Newest && c.first() <= spans.Last && c.first()+uint64(c.rows()) > spans.First {
 			wanted = append(wanted, c)
@@ -133,7 +133,7 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	for range min(workers, len(wanted)) {
 		wg.Go(func() {
 			for i := range jobs {
-				part, err := one(wanted[i], r, next, work)
+				part, err := one(ctx, wanted[i], r, all, work)
 				results[i] <- result{part, err}
 			}
 		})
@@ -157,21 +157,30 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 
 // one evaluates r in one chunk. The reader of the files panics at some kinds of
 // damage; a damaged index must fail a search and nothing else.
-func one(c chunk, r query.Request, next uint64, work func(chunk, selection) (any, error)) (part any, err error) {
+func one(ctx context.Context, c chunk, r query.Request, all *snapshot, work func(chunk, selection) (any, error)) (part any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			part, err = nil, fmt.Errorf("searching the index: a file is damaged, rebuild the index: %v", p)
 		}
 	}()
+	first, next := all.base, uint64(math.MaxUint64)
+	if _, tail := c.(*memory); tail {
+		first = max(first, all.next)
+	}
+	if l, ok := c.(*lazy); ok {
+		if c, err = l.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r.Before > 0 {
+		next = r.Before
+	}
+	first, next = max(first, c.first()), min(next, c.first()+uint64(c.rows()))
+	if first >= next {
+		return nil, nil
+	}
 	within := newSelection(c.rows())
-	from, to := 0, c.rows()
-	if _, tail := c.(*memory); tail && c.first() < next {
-		from = int(min(next-c.first(), uint64(to)))
-	}
-	if r.Before > 0 && r.Before < c.first()+uint64(to) {
-		to = int(max(r.Before, c.first()) - c.first())
-	}
-	within.setRange(from, to)
+	within.setRange(int(first-c.first()), int(next-c.first()))
 	s, err := eval(c, r.Where, r.Now, within)
 	if err != nil || s.empty() {
 		return nil, err
