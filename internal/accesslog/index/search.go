@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ func (x *Index) Search(ctx context.Context, r query.Request) ([]query.Row, error
 			limit = math.MaxInt
 		}
 		return rowsOf(c, s.last(min(limit, c.rows())), r.Fields)
-	}, func(part any) bool {
+	}, false, func(part any) bool {
 		rows := part.([]query.Row)
 		if r.Limit > 0 && len(rows) > r.Limit-len(out) {
 			rows = rows[:r.Limit-len(out)]
@@ -30,6 +31,28 @@ func (x *Index) Search(ctx context.Context, r query.Request) ([]query.Row, error
 		return r.Limit <= 0 || len(out) < r.Limit
 	})
 	return out, err
+}
+
+// Each calls fn for runs of the indexes that r selects, the highest first or, if
+// ascending, the lowest first, until fn returns an error, which it returns.
+// Indexes in a run are in the same order. Limit and Fields play no part.
+func (x *Index) Each(ctx context.Context, r query.Request, ascending bool, fn func(indexes []uint64) error) error {
+	var stopped error
+	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
+		out := make([]uint64, 0, s.count())
+		s.each(func(row int) { out = append(out, c.first()+uint64(row)) })
+		if !ascending {
+			slices.Reverse(out)
+		}
+		return out, nil
+	}, ascending, func(part any) bool {
+		stopped = fn(part.([]uint64))
+		return stopped == nil
+	})
+	if err == nil {
+		err = stopped
+	}
+	return err
 }
 
 // rowsOf reads the fields of some rows and returns them the highest first.
@@ -79,8 +102,8 @@ func rowsOf(c chunk, rows []int, fields []query.Field) ([]query.Row, error) {
 
 // run evaluates r in each chunk that may have something, on all cores, calls
 // work where rows are selected, and hands the results to take in order, newest
-// first, until that returns false.
-func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selection) (any, error), take func(any) bool) error {
+// first unless ascending, until that returns false.
+func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selection) (any, error), ascending bool, take func(any) bool) error {
 	if r.Now.IsZero() {
 		r.Now = x.cfg.Now()
 	}
@@ -107,6 +130,9 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 		if newest >= spans.Oldest && oldest <= spans.Newest && c.first() <= spans.Last && c.first()+uint64(c.rows()) > spans.First {
 			wanted = append(wanted, c)
 		}
+	}
+	if ascending {
+		slices.Reverse(wanted)
 	}
 	workers := runtime.GOMAXPROCS(0)
 	results := make([]chan result, len(wanted))
