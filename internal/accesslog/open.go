@@ -70,6 +70,7 @@ func newLog(cfg Config, signer note.Signer, verifier note.Verifier, lock *os.Fil
 	l := &Log{
 		cfg: cfg, signer: signer, verifier: verifier, lock: lock,
 		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1),
+		keys: keyringOf(cfg.Dir),
 		stop: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
 	// An entry and the facts that it names must fit an empty segment together,

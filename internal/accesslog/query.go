@@ -46,7 +46,7 @@ func (f Filter) Match(e *Entry) bool {
 		(f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || !e.Time.After(f.Until)) &&
 		(f.Before == 0 || e.Index < f.Before) && (f.After == 0 || e.Index > f.After) &&
 		!(f.NoFacts && e.Type == policy.RecordLog && e.Action == ActionFacts) &&
-		(f.Text == "" || containsFold(e.Payload, f.Text))
+		(f.Text == "" || containsFold(e.Clear(), f.Text))
 }
 
 func matchPath(pattern, path string) bool {
@@ -81,10 +81,11 @@ type query struct {
 	left    int      // how many more to yield; negative: all
 	stopped bool
 	yield   func(*Entry) bool
+	keys    *keyring
 }
 
-func newQuery(f Filter, yield func(*Entry) bool) *query {
-	q := &query{Filter: f, left: f.Limit, yield: yield}
+func newQuery(dir string, f Filter, yield func(*Entry) bool) *query {
+	q := &query{Filter: f, left: f.Limit, yield: yield, keys: keyringOf(dir)}
 	if f.Limit <= 0 {
 		q.left = -1
 	}
@@ -115,6 +116,8 @@ func (q *query) bounds() (from, to uint64) {
 	return from, to
 }
 
+var personalMark = []byte(`,"personal":{`)
+
 // offer yields the payload's entry if it matches, and reports whether to go on.
 func (q *query) offer(payload []byte) (bool, error) {
 	for _, n := range q.needles {
@@ -122,10 +125,10 @@ func (q *query) offer(payload []byte) (bool, error) {
 			return true, nil
 		}
 	}
-	if q.Text != "" && !containsFold(payload, q.Text) {
+	if q.Text != "" && !containsFold(payload, q.Text) && !bytes.Contains(payload, personalMark) {
 		return true, nil
 	}
-	e, err := decodeEntry(payload)
+	e, err := q.keys.decode(payload)
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +149,7 @@ func (q *query) offer(payload []byte) (bool, error) {
 // is safe while the writer runs; it may then yield an entry shortly before
 // that entry is durable. Damage on the way is a [TamperedError].
 func Query(ctx context.Context, dir string, f Filter, yield func(*Entry) bool) error {
-	q := newQuery(f, yield)
+	q := newQuery(dir, f, yield)
 	from, to := q.bounds()
 	if f.Ascending {
 		return walk(ctx, dir, from, q.skip, func(index uint64, p []byte) (bool, error) {
@@ -248,7 +251,7 @@ func (l *Log) Query(ctx context.Context, f Filter, yield func(*Entry) bool) erro
 	if f.Ascending {
 		return Query(ctx, l.cfg.Dir, f, yield)
 	}
-	q := newQuery(f, yield)
+	q := newQuery(l.cfg.Dir, f, yield)
 	from, to := q.bounds()
 	_, oldest := l.live.get(^uint64(0), 0)
 	payloads, got := l.live.get(max(from, oldest), l.cfg.Recent)
