@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ type Filter struct {
 	Account   string // id or email of whom the entry is about, or id of who acted
 	Vendor    string
 	Cluster   string
+	Clusters  []string // any of them; nil: all, and empty: none
 	Effect    string
 	Path      string // a prefix; with * for any run of characters, the whole path
 	RequestID string
@@ -38,7 +40,8 @@ type Filter struct {
 // Match reports whether e is selected. Limit and order play no part.
 func (f Filter) Match(e *Entry) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
-	return is(f.Type, string(e.Type)) && is(f.Vendor, e.Vendor) && is(f.Cluster, e.Cluster) && is(f.Effect, e.Effect) &&
+	return is(f.Type, string(e.Type)) && is(f.Vendor, e.Vendor) && is(f.Cluster, e.Cluster) &&
+		(f.Clusters == nil || e.Cluster != "" && slices.Contains(f.Clusters, e.Cluster)) && is(f.Effect, e.Effect) &&
 		is(f.RequestID, e.RequestID) && is(f.Session, e.Session) && is(f.Action, e.Action) &&
 		(f.Account == "" || e.Account == f.Account || strings.EqualFold(e.Email, f.Account) || e.Actor == f.Account) &&
 		(f.Status == 0 || e.Status == f.Status || f.Status < 10 && e.Status/100 == f.Status) &&
