@@ -33,6 +33,9 @@ func readPen(text string) (*pen, error) {
 	var public []string
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		skey := strings.TrimSpace(line)
+		if len(p.signers) > 0 && !strings.HasPrefix(skey, secretPrefix) {
+			continue // the public half of a key that was retired
+		}
 		s, err := note.NewSigner(skey)
 		if err != nil {
 			return nil, errors.New("the key is not a signer key") // the cause could quote it
