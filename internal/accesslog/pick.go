@@ -13,12 +13,13 @@ import (
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
 	r := picker{dir: dir}
 	defer r.close()
+	keys := personalKeysOf(dir)
 	for _, index := range indexes {
 		p, err := r.payload(ctx, index)
 		if err != nil {
 			return err
 		}
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil {
 			err = fn(e)
 		}

@@ -122,11 +122,12 @@ func Scan(ctx context.Context, dir string, from, to uint64, fn func(*Entry) erro
 	if from >= to {
 		return nil
 	}
+	keys := personalKeysOf(dir)
 	return walk(ctx, dir, from, nil, func(index uint64, p []byte) (bool, error) {
 		if index >= to {
 			return false, nil
 		}
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil {
 			err = fn(e)
 		}
@@ -149,7 +150,7 @@ func (l *Log) Scan(ctx context.Context, from, to uint64, fn func(*Entry) error) 
 			continue
 		}
 		for _, p := range payloads {
-			e, err := decodeEntry(p)
+			e, err := l.keys.decode(p)
 			if err == nil {
 				err = fn(e)
 			}

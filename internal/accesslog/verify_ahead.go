@@ -11,14 +11,15 @@ import (
 
 // A leaf is what verifying needs of an entry, found out without the entries before it.
 type leaf struct {
-	hash   tlog.Hash
-	at     int64 // the entry's time
-	err    error // it has none
-	placed bool  // it has the index that it should have
+	payload []byte
+	hash    tlog.Hash
+	at      int64 // the entry's time
+	err     error // it has none
+	placed  bool  // it has the index that it should have
 }
 
 func leafOf(payload []byte, index uint64) leaf {
-	l := leaf{hash: recordHash(payload), placed: payloadIndex(payload, index)}
+	l := leaf{payload: payload, hash: recordHash(payload), placed: payloadIndex(payload, index)}
 	l.at, l.err = payloadTime(payload)
 	return l
 }

@@ -23,6 +23,7 @@ var testLog = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	dir = filepath.Join(dir, "log") // the accounts' keys are beside it
 	_, err = synthetic.Fill(context.Background(), dir, testEntries, 1<<20, nil)
 	return dir, err
 })
@@ -30,7 +31,7 @@ var testLog = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if dir, err := testLog(); err == nil {
-		os.RemoveAll(dir)
+		os.RemoveAll(filepath.Dir(dir))
 	}
 	os.Exit(code)
 }
