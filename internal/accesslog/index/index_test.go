@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,10 @@ var testLog = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(killDir); dir != "" {
+		fmt.Fprintln(os.Stderr, rebuildUntilKilled(os.Getenv(killLog), dir))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if dir, err := testLog(); err == nil {
 		os.RemoveAll(filepath.Dir(dir))
