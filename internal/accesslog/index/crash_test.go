@@ -78,6 +78,9 @@ func smallLog(t *testing.T) (log string, entries int) {
 // TestUpdate_Killed kills a builder in the middle of its work: what is left
 // answers as before, and the next builder is not held up by it.
 func TestUpdate_Killed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills one process after the other")
+	}
 	log, want := smallLog(t)
 	dir := filepath.Join(t.TempDir(), "index")
 	if err := Update(t.Context(), log, dir, nil); err != nil {
@@ -190,6 +193,9 @@ func (d *brokenDisk) remove(dir, name string) error {
 // TestUpdate_Faults ends a build at each of its steps. Whatever is left then
 // answers right, and is tidied up by the next build.
 func TestUpdate_Faults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds for each step that can fail")
+	}
 	log, want := smallLog(t)
 	begin := filepath.Join(t.TempDir(), "index")
 	if err := Update(t.Context(), log, begin, nil); err != nil {
