@@ -140,6 +140,16 @@ func splitHistory(b []byte) (notes [][]byte, torn []byte) {
 	}
 }
 
+// readHistory returns the whole notes of the history, oldest first.
+func readHistory(dir string) ([][]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, historyName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading checkpoints: %w", err)
+	}
+	notes, _ := splitHistory(b)
+	return notes, nil
+}
+
 // A past is every checkpoint that the log's folder remembers.
 type past struct {
 	points []point // history in its order, then the newest checkpoint

@@ -162,17 +162,25 @@ func (p *ConsistencyProof) Check(vkey string) error {
 	if err != nil {
 		return fmt.Errorf("checking consistency: %w", err)
 	}
+	if err := checkContinues(was, now, path); err != nil {
+		return fmt.Errorf("checking consistency: %w", err)
+	}
+	return nil
+}
+
+// checkContinues checks a consistency proof. Where nothing is to be proven it
+// must have no hashes.
+func checkContinues(was, now point, path []tlog.Hash) error {
 	empty := (&tree{}).root()
 	switch {
 	case was.size > now.size:
-		err = errors.New("the newer checkpoint is of fewer entries")
+		return errors.New("the newer checkpoint is of fewer entries")
 	case was.size == 0 && was.root != empty, was.size == now.size && was.root != now.root:
-		err = errors.New("the roots differ")
+		return errors.New("the roots differ")
 	case was.size > 0 && was.size < now.size:
-		err = tlog.CheckTree(path, int64(now.size), now.root, int64(was.size), was.root)
-	}
-	if err != nil {
-		return fmt.Errorf("checking consistency: %w", err)
+		return tlog.CheckTree(path, int64(now.size), now.root, int64(was.size), was.root)
+	case len(path) > 0:
+		return errors.New("there are hashes where nothing is to be proven")
 	}
 	return nil
 }
