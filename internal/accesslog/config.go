@@ -38,6 +38,11 @@ type Config struct {
 	// and the newest page of a search. Default 4096.
 	Recent int
 
+	// SealPersonal keeps the personal fields of entries sealed under a key for
+	// each account, in [PersonalFolder]. Otherwise they stand in plain text, as
+	// they did before there were keys. Changing it is safe at any start.
+	SealPersonal bool
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
 

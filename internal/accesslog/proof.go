@@ -19,6 +19,9 @@ type Proof struct {
 	Payload    string   `json:"payload"` // the entry, exactly as hashed
 	Hashes     []string `json:"hashes"`  // the audit path, from the leaf up, base64
 	Checkpoint string   `json:"checkpoint"`
+	// Opened are the entry's sealed personal fields, by account, for
+	// [Entry.Open]: what of them had a key when the proof was made.
+	Opened map[string]*Opening `json:"opened,omitempty"`
 }
 
 // Prove returns the proof that entry index is in the tree of the newest
@@ -64,7 +67,7 @@ func prove(ctx context.Context, dir string, index uint64, now point, msg []byte,
 	if err != nil {
 		return nil, fmt.Errorf("proving entry %d: %w", index, err)
 	}
-	p := &Proof{Index: index, Payload: string(e.Payload), Hashes: encodeHashes(path), Checkpoint: string(msg)}
+	p := &Proof{Index: index, Payload: string(e.Payload), Hashes: encodeHashes(path), Checkpoint: string(msg), Opened: e.Openings()}
 	if err := p.Check(vkey); err != nil {
 		return nil, err
 	}

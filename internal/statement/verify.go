@@ -157,6 +157,11 @@ func (v *verifier) proofs(vkey string) {
 			v.fault("The entry of acceptance %d cannot be read: %s.", i+1, clip(err.Error()))
 			continue
 		}
+		origin, _, _ := strings.Cut(vkey, "+")
+		if err := e.Open(origin, a.Entry.Opened); err != nil {
+			v.fault("The entry of acceptance %d cannot be read: %s.", i+1, clip(err.Error()))
+			continue
+		}
 		for _, c := range a.Differs(e) {
 			v.fault("Acceptance %d says %s is %q, and the entry in the access log says %q.", i+1, c[0], clip(c[1]), clip(c[2]))
 		}
@@ -164,7 +169,8 @@ func (v *verifier) proofs(vkey string) {
 }
 
 // Differs names what the acceptance and its entry in the access log say
-// otherwise of one another: the field in words, then both values.
+// otherwise of one another: the field in words, then both values. What the entry
+// keeps sealed and nobody can open any more cannot differ.
 func (a *Acceptance) Differs(e *accesslog.Entry) [][3]string {
 	at := e.Time
 	if !e.Clock.IsZero() { // the log moved the time of the entry, and kept the record's own
@@ -177,7 +183,7 @@ func (a *Acceptance) Differs(e *accesslog.Entry) [][3]string {
 		{"the account", a.Account, e.Account}, {"the e-mail", a.Email, e.Email}, {"the vendor", a.Vendor, e.Vendor},
 		{"the address", a.IP, e.SourceIP}, {"the session", a.Session, e.Session}, {"the browser", a.UserAgent, e.UserAgent},
 	} {
-		if c[1] != c[2] {
+		if c[1] != c[2] && (c[2] != "" || !e.Erased()) {
 			out = append(out, c)
 		}
 	}
