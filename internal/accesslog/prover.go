@@ -105,7 +105,7 @@ func (c *Checkpoint) Continues(older *Checkpoint, hashes []string) error {
 // ReadCheckpoint reads a checkpoint that vkey, or one of several keys as they
 // lie beside a log, has signed.
 func ReadCheckpoint(msg []byte, vkey string) (*Checkpoint, error) {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("reading a checkpoint: %w", err)
 	}

@@ -21,7 +21,7 @@ type KeyProof struct {
 // KeyProofs returns a proof under the prover's checkpoint for each of the log's
 // keys that took the place of another, by the key's place in the list.
 func (p *Prover) KeyProofs(ctx context.Context) (map[int]*KeyProof, error) {
-	ring, err := readKeyring(p.vkey)
+	ring, err := readLogKeys(p.vkey)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (p *Prover) KeyProofs(ctx context.Context) (map[int]*KeyProof, error) {
 	return out, nil
 }
 
-func (p *Prover) keyProof(ctx context.Context, ring *keyring, i int) (*KeyProof, error) {
+func (p *Prover) keyProof(ctx context.Context, ring *logKeys, i int) (*KeyProof, error) {
 	e, err := Get(ctx, p.dir, ring.keys[i].from-1)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ type PublicRange struct {
 
 // ReadPublicKeys reads public keys as they lie beside a log, oldest first.
 func ReadPublicKeys(text string) ([]PublicRange, error) {
-	ring, err := readKeyring(text)
+	ring, err := readLogKeys(text)
 	if err != nil {
 		return nil, err
 	}
