@@ -106,6 +106,9 @@ func freePort(t *testing.T) string {
 
 // TestTable runs the corpus that holds for every engine on a real server.
 func TestTable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("does one thing after the other")
+	}
 	url := server(t)
 	all := enginetest.Log(t, filepath.Join(t.TempDir(), "log"), 1200)
 	x := opened(t, url, enginetest.Origin)
