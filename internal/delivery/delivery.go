@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"math/big"
 	"path/filepath"
 	"regexp"
@@ -177,10 +178,34 @@ type State struct {
 	Oldest     time.Time // of the batch that is being sent; zero: nothing is
 	Delivered  uint64    // entries since the start, copies not counted
 	Refused    uint64    // entries in the list of refused ones
-	Failures   uint64    // failed tries since the start
-	Fault      string    // of the last try; empty: it went well
-	Since      time.Time // of the first of the tries that failed in a row
-	Stopped    bool      // the fault needs a person
+	// FirstRefused is the lowest of their indexes; of no meaning where Refused is 0.
+	FirstRefused uint64
+	Failures     uint64    // failed tries since the start
+	Fault        string    // of the last try; empty: it went well
+	Since        time.Time // of the first of the tries that failed in a row
+	Stopped      bool      // the fault needs a person
+}
+
+func (s *State) refusals(list []Refusal) {
+	s.Refused, s.FirstRefused = uint64(len(list)), 0
+	if len(list) > 0 {
+		s.FirstRefused = list[0].Index
+	}
+}
+
+// Lowest returns the lowest index of an entry that some destination has yet to
+// take, refused ones that nobody has settled included. Nothing from it on may
+// be removed from the log. Without destinations it is [math.MaxUint64]. A
+// destination that was taken out of the configuration does not count.
+func (s *Service) Lowest() uint64 {
+	low := uint64(math.MaxUint64)
+	for _, st := range s.States() {
+		low = min(low, st.Next)
+		if st.Refused > 0 {
+			low = min(low, st.FirstRefused)
+		}
+	}
+	return low
 }
 
 func (c *Config) cursorFile(name string) string  { return filepath.Join(c.Dir, name+".cursor") }
