@@ -106,7 +106,7 @@ func Defaults() []Rule {
 		{Kind: WrongCodes, Severity: High, Count: 3, Within: 10 * time.Minute, Again: time.Hour, Owner: true},
 		{Kind: NewCluster, Severity: Low, Again: day},
 		{Kind: UnusualHour, Severity: Medium, Days: 10, Again: 12 * time.Hour, Owner: true},
-		{Kind: Volume, Severity: High, Times: 5, Days: 7, Floor: 500, FloorMB: 50, Again: day, Owner: true},
+		{Kind: Volume, Severity: High, Times: 5, Days: 7, Floor: 500, FloorMB: 50, Again: 12 * time.Hour, Owner: true},
 		{Kind: Egress, Severity: Medium, Percent: 80, Again: day, Owner: true},
 		{Kind: PolicyAlone, Severity: High, Again: 0},
 		{Kind: LogTrouble, Severity: High, Again: 10 * time.Minute},

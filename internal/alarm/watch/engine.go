@@ -214,10 +214,10 @@ func (x *engine) count(r *rule, about string) {
 	x.raise(r, about, map[string]string{"count": strconv.Itoa(len(w)), "since": time.Unix(0, w[0]).UTC().Format(time.RFC3339)})
 }
 
-// raise notes an alarm of the entry that is looked at, unless the same was
-// raised a moment ago or the log is only read to learn from it.
-func (x *engine) raise(r *rule, about string, facts map[string]string) {
-	e, k := x.e, r.ID+"|"+about
+// raise notes an alarm of the entry that is looked at, unless the same, which
+// key names, was raised a moment ago or the log is only read to learn from it.
+func (x *engine) raise(r *rule, key string, facts map[string]string) {
+	e, k := x.e, r.ID+"|"+key
 	if at, ok := x.Raised[k]; ok && e.Time.UnixNano()-at < int64(r.Again) {
 		return
 	}
@@ -226,8 +226,11 @@ func (x *engine) raise(r *rule, about string, facts map[string]string) {
 		return
 	}
 	index := e.Index
-	a := alarm.Alarm{ID: alarm.ID(r.ID, about, x.hashOf(e)), Rule: r.ID, Revision: r.Revision, Kind: r.Kind, Severity: r.Severity, Title: r.Title,
-		At: e.Time, Entry: &index, Account: e.Account, Vendor: e.Vendor, Cluster: e.Cluster, About: about, Facts: facts}
+	a := alarm.Alarm{ID: alarm.ID(r.ID, key, x.hashOf(e)), Rule: r.ID, Revision: r.Revision, Kind: r.Kind, Severity: r.Severity, Title: r.Title,
+		At: e.Time, Entry: &index, Account: e.Account, Vendor: e.Vendor, Cluster: e.Cluster, About: key, Facts: facts}
+	if e.Account != "" {
+		a.About = e.Account
+	}
 	x.found = append(x.found, alarm.Raised{Alarm: a, To: r.receivers(e.Vendor)})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -344,7 +345,7 @@ func (s *Service) hold(ctx context.Context, all []Condition) error {
 				Kind: r.Kind, Severity: r.Severity, Title: r.Title, At: now, About: c.Name, Facts: c.Facts}})
 		}
 	}
-	was := x.Since
+	was, raised := x.Since, maps.Clone(x.Raised)
 	next := map[string]int64{}
 	for k := range holds {
 		at, known := was[k]
@@ -363,7 +364,7 @@ func (s *Service) hold(ctx context.Context, all []Condition) error {
 		_, err = s.cfg.Keeper.Raise(ctx, found, b)
 	}
 	if err != nil {
-		x.Since = was
+		x.Since, x.Raised = was, raised
 		return err
 	}
 	s.saved = x.Next

@@ -69,7 +69,7 @@ func (s *state) forget(now time.Time, longest time.Duration) {
 		}
 	}
 	for k, e := range s.Egress {
-		if e.Day < day {
+		if e.Day < day-1 { // what goes on over midnight keeps its budget
 			delete(s.Egress, k)
 		}
 	}
