@@ -33,6 +33,7 @@ type Config struct {
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
+	Alarms     Alarms // nil: nothing watches the log
 	LogFolder  string // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent

@@ -121,6 +121,7 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	page.Attention = append(c.alarmAttentions(r.Context(), v), page.Attention...)
 	var err error
 	if page.Warnings, err = c.openWarnings(r, d, v); err != nil {
 		return err

@@ -46,6 +46,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
 		"POST /console/policies/gaps": tries, "POST /console/policies/gaps/stop": tries,
 		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
+		"POST /console/alarms/{id}": "notes what somebody found", "POST /console/alarms/rules/{rule}": ask, "POST /console/alarms/rules/{rule}/try": tries, "POST /console/alarms/rules/{rule}/stop": tries,
+		"POST /console/alarms/receivers/new": ask, "POST /console/alarms/receivers/{receiver}": ask, "POST /console/alarms/receivers/{receiver}/try": ask, "POST /console/alarms/receivers/{receiver}/remove": ask,
 		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",
