@@ -334,7 +334,7 @@ func (c *Console) showExport(w http.ResponseWriter, r *http.Request, v *visit) e
 	page := exportPage{Base: v.page("Export"), Query: j.Query, Format: formatWords[j.Format].Label, First: j.First, Last: max(j.Past, 1) - 1, State: string(j.state),
 		Entries: j.entries, Size: size(int64(j.bytes)), Sum: ui.Hash{Value: j.sum, Short: 24}, Ready: j.state == exportReady, Running: j.state == exportRunning, Done: j.state == exportDone,
 		Until: j.Asked.Add(exportWaits), File: exportsPath + "/" + j.ID + "/file", Stop: exportsPath + "/" + j.ID + "/stop",
-		Again: exportsPath + "/new?" + url.Values{keptQuery: {j.Query}}.Encode()}
+		Again: address(exportsPath+"/new", url.Values{keptQuery: {j.Query}})}
 	if n := j.Past - j.First; n > 0 {
 		page.Percent = int((j.at - j.First) * 100 / n)
 	}

@@ -122,7 +122,7 @@ func (c *Console) queueOf(ctx context.Context, v *visit, s *review.Search) (queu
 	for day := today; !day.Before(oldest); day = day.AddDate(0, 0, -1) {
 		d := queueDay{Date: day, Label: ui.Day(day), Matched: matched[day], Open: waiting[day], Today: day.Equal(today)}
 		if d.Open > 0 {
-			d.URL = reviewsPath + "/new?" + url.Values{"search": {strconv.FormatInt(s.ID, 10)}, "day": {day.Format(time.DateOnly)}}.Encode()
+			d.URL = address(reviewsPath+"/new", url.Values{"search": {strconv.FormatInt(s.ID, 10)}, "day": {day.Format(time.DateOnly)}})
 		}
 		row.Open += d.Open
 		row.Days = append(row.Days, d)

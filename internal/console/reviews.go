@@ -49,7 +49,7 @@ func newKeepLinks(n query.Node, size uint64) keepLinks {
 		for i := 0; i+1 < len(pairs); i += 2 {
 			v.Set(pairs[i], pairs[i+1])
 		}
-		return path + "?" + v.Encode()
+		return address(path, v)
 	}
 	l := keepLinks{Save: link("/console/log/searches/new"), Export: link("/console/log/exports/new", "past", index(size))}
 	if _, _, ok := unbounded(n); ok && size > 0 {
@@ -63,7 +63,12 @@ func searchAddress(text string) string {
 	if text == "" {
 		return "/console/log"
 	}
-	return "/console/log?" + url.Values{keptQuery: {text}}.Encode()
+	return address("/console/log", url.Values{keptQuery: {text}})
+}
+
+// address writes a path with fields, and spaces in them so that people can read them.
+func address(path string, fields url.Values) string {
+	return path + "?" + strings.NewReplacer("+", "%20", "%3A", ":", "%2F", "/", "%2C", ",").Replace(fields.Encode())
 }
 
 // keptQueryOf reads a query out of a form's field, and notes what is wrong with it.

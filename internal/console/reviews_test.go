@@ -92,14 +92,14 @@ func TestUnreviewed(t *testing.T) {
 // TestSearches_SavedSharedAndChanged goes through the forms.
 func TestSearches_SavedSharedAndChanged(t *testing.T) {
 	o := newOffice(t, plainText)
-	shows(t, o.get("rae", "/console/log?effect=deny&since=24h"), http.StatusOK, "/console/log/searches/new?q=effect%3Adeny", "Mark as reviewed", "Export")
+	shows(t, o.get("rae", "/console/log?effect=deny&since=24h"), http.StatusOK, "/console/log/searches/new?q=effect:deny", "Mark as reviewed", "Export")
 	shows(t, o.get("rae", searchesPath+"/new?q=effect:deny"), http.StatusOK, "effect:deny</textarea>")
 	shows(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Refused"}, "q": {"effect:"}}), http.StatusUnprocessableEntity, "At character")
 	shows(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Refused"}, "q": {"effect:deny since:7d"}, "use": {"daily"}}), http.StatusUnprocessableEntity, "no bounds of time")
 	shows(t, o.post("rae", searchesPath+"/new", url.Values{"title": {""}, "q": {"effect:deny"}}), http.StatusUnprocessableEntity, "Give a title.")
 	leadsTo(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Mine"}, "q": {"vendor:acme since:7d"}}), searchesPath)
 	leadsTo(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Refused"}, "q": {"  effect:deny   vendor:acme "}, "use": {"daily", "shared"}}), searchesPath)
-	shows(t, o.get("rae", searchesPath), http.StatusOK, "“Refused” is saved.", "effect:deny vendor:acme", "only you", "reviewed daily", "/console/log?q=effect%3Adeny+vendor%3Aacme")
+	shows(t, o.get("rae", searchesPath), http.StatusOK, "“Refused” is saved.", "effect:deny vendor:acme", "only you", "reviewed daily", "/console/log?q=effect:deny%20vendor:acme")
 
 	others := o.get("ada", searchesPath).Body.String()
 	if strings.Contains(others, "Mine") || !strings.Contains(others, "Refused") || !strings.Contains(others, "rae@example.com") {

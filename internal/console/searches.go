@@ -52,7 +52,7 @@ func (c *Console) searches(w http.ResponseWriter, r *http.Request, v *visit) err
 	for i := range all {
 		s := &all[i]
 		row := searchRow{Title: s.Title, Query: s.Query, Run: searchAddress(s.Query), By: s.Email, Changed: s.Changed,
-			Export: exportsPath + "/new?" + url.Values{keptQuery: {s.Query}}.Encode()}
+			Export: address(exportsPath+"/new", url.Values{keptQuery: {s.Query}})}
 		if s.Shared {
 			row.Marks = append(row.Marks, ui.Badge{Kind: ui.Neutral, Text: "shared"})
 		} else {

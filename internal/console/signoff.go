@@ -252,7 +252,7 @@ func (c *Console) reviews(w http.ResponseWriter, r *http.Request, v *visit) erro
 	page := reviewsPage{Base: v.page("What was reviewed")}
 	if len(all) > signOffsAPage {
 		all = all[:signOffsAPage]
-		page.Older = reviewsPath + "?" + url.Values{"before": {strconv.FormatInt(all[len(all)-1].ID, 10)}}.Encode()
+		page.Older = address(reviewsPath, url.Values{"before": {strconv.FormatInt(all[len(all)-1].ID, 10)}})
 	}
 	for _, s := range all {
 		row := signOffRow{At: s.At, By: s.Email, Title: s.Title, Query: s.Query, Scope: s.Scope, First: s.From, Last: s.To - 1, Matched: s.Matched, Own: s.Own, Note: s.Note}
