@@ -74,14 +74,14 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		return err
 	}
-	if e == nil {
+	if e == nil || !v.maySee(e) {
 		return ui.NotFound()
 	}
 	if err := c.recordRead(r, v, "log.entry", "entry:"+strconv.FormatUint(index, 10), map[string]string{"index": strconv.FormatUint(index, 10)}); err != nil {
 		return err
 	}
 	page := entryPage{Base: v.page(ui.Say("Entry {1}", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
-		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Payload)}
+		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Clear())}
 	if err := c.addPartner(ctx, &page, e); err != nil {
 		return err
 	}

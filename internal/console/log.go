@@ -96,6 +96,7 @@ func (c *Console) log(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
+	filter.Clusters = v.filterScope()
 	found, err := c.searchLog(ctx, filter)
 	if err != nil {
 		return err
@@ -123,6 +124,7 @@ func (c *Console) readRecent(r *http.Request, v *visit, filter accesslog.Filter,
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime/5)
 	defer cancel()
+	filter.Clusters = v.filterScope()
 	found, err := c.searchLog(ctx, filter)
 	if err != nil {
 		return nil, err
