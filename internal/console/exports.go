@@ -192,7 +192,7 @@ type newExportPage struct {
 }
 
 var formatWords = map[export.Format]choice{
-	export.JSON:    {Label: "JSON lines", Hint: "One entry a line, as it is hashed. For programs, and to check proofs."},
+	export.JSON:    {Label: "JSON lines", Hint: "One entry a line, with all its fields. For programs."},
 	export.CSV:     {Label: "CSV", Hint: "For spreadsheets. No cell is taken for a formula."},
 	export.Parquet: {Label: "Parquet", Hint: "Typed columns for DuckDB, Spark, pandas and others, with the exact bytes of each entry."},
 }

@@ -1,7 +1,9 @@
 package export
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 
 	"github.com/parquet-go/parquet-go"
@@ -11,7 +13,8 @@ import (
 
 // row is an entry as a Parquet file has it. Columns are named as the fields of
 // an exported entry; one that the entry does not have is null. Entry holds the
-// exact bytes that are hashed, so that proofs can be checked against it.
+// exact bytes that are hashed, so that proofs can be checked against it; in them
+// personal fields are sealed.
 type row struct {
 	Index          int64             `parquet:"index,delta"`
 	Time           int64             `parquet:"time,delta,timestamp(nanosecond)"`
@@ -105,9 +108,8 @@ func (p *parquetWriter) Close() error {
 }
 
 func rowOf(e *accesslog.Entry) (row, error) {
-	payload, err := e.MarshalJSON()
-	if err != nil {
-		return row{}, err
+	if e.Payload == nil {
+		return row{}, errors.New("exporting: the entry did not come from a log")
 	}
 	r := row{
 		Index: int64(e.Index), Time: e.Time.UnixNano(), Node: e.Node, Type: string(e.Type), Action: e.Action, Result: e.Result, RequestID: e.RequestID,
@@ -115,7 +117,7 @@ func rowOf(e *accesslog.Entry) (row, error) {
 		Cluster: e.Cluster, Classification: e.Classification, Route: e.Route, Protocol: e.Protocol, Method: e.Method, Host: e.Host, Path: e.Path, QueryNames: e.QueryNames,
 		SourceIP: e.SourceIP, UserAgent: e.UserAgent, Effect: e.Effect, Reasons: e.Reasons, Revision: e.Revision, Facts: e.Facts, Agreements: e.Agreements,
 		BytesIn: e.BytesIn, BytesOut: e.BytesOut, FirstByte: e.FirstByte, Duration: e.Duration, Upstream: e.Upstream, Ended: e.Ended,
-		Actor: e.Actor, Object: e.Object, Detail: e.Detail, Document: string(e.FactsJSON), Entry: append([]byte(nil), payload...),
+		Actor: e.Actor, Object: e.Object, Detail: e.Detail, Document: string(e.FactsJSON), Entry: bytes.Clone(e.Payload),
 	}
 	if !e.Clock.IsZero() {
 		at := e.Clock.UnixNano()
