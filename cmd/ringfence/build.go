@@ -269,6 +269,7 @@ func (g *gateway) buildConsole() error {
 		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
+		Reviews: consoleReviews{g},
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,

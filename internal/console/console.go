@@ -28,6 +28,7 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Reviews    Reviews
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -101,6 +102,7 @@ type Console struct {
 	desk     desk // what the administrators' pages keep in memory
 	mux      *http.ServeMux
 	kept     keptForms
+	exports  exportJobs
 }
 
 // New checks c and builds the table of routes.
