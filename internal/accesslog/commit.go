@@ -25,6 +25,7 @@ type committer struct {
 	epoch uint64
 	last  time.Time         // of the newest entry
 	wall  int64             // the clock when last read, in nanoseconds
+	read  time.Time         // likewise, with what the clock that nobody sets said
 	open  map[string]uint64 // allowed requests without an outcome, by request id
 
 	buf     []byte // the batch, to be written at seg.off
@@ -133,22 +134,28 @@ func (l *Log) commit(batch []*item) error {
 	}
 }
 
-// watchClock records a jump back of more than a second.
+// watchClock records a jump of more than a second: back, or, as the clock that
+// nobody sets tells it, ahead.
 func (l *Log) watchClock(now time.Time) error {
 	c := &l.c
-	was := c.wall
-	c.wall = now.UnixNano()
-	if was == 0 || c.wall >= was-int64(time.Second) {
+	was, elapsed := c.wall, time.Duration(0)
+	if !c.read.IsZero() {
+		elapsed = now.Sub(c.read)
+	}
+	c.wall, c.read = now.UnixNano(), now
+	jump := time.Duration(c.wall-was) - elapsed
+	if was == 0 || c.wall >= was-int64(time.Second) && (elapsed == 0 || jump.Abs() <= time.Second) {
 		return nil
 	}
 	it, err := l.newItem(&policy.Record{Type: policy.RecordLog, Action: ActionClock, Detail: map[string]string{
 		"from": time.Unix(0, was).UTC().Format(time.RFC3339Nano),
 		"to":   now.UTC().Format(time.RFC3339Nano),
+		"by":   jump.Round(time.Millisecond).String(),
 	}}, false)
 	if err != nil {
 		return err
 	}
-	l.cfg.Logger.Warn("the clock went back", "by", time.Duration(was-c.wall))
+	l.cfg.Logger.Warn("the clock jumped", "by", jump)
 	return l.place(it, now)
 }
 
@@ -170,6 +177,10 @@ func (l *Log) place(it *item, now time.Time) error {
 		case !errors.Is(err, errNoRoom):
 			return err
 		case privileged(it.typ) && l.fits(it, true):
+		case privileged(it.typ) && l.keep.reserved():
+			if err := l.rollReserve(); err != nil {
+				return err
+			}
 		default:
 			l.holdBack(it, err)
 			return nil
@@ -197,6 +208,12 @@ func (l *Log) place(it *item, now time.Time) error {
 // fits reports whether it and the facts that it needs fit the open segment.
 func (l *Log) fits(it *item, spend bool) bool {
 	c := &l.c
+	if c.seg.reserved && !privileged(it.typ) {
+		if l.full.Load() != nil {
+			return false
+		}
+		c.seg.reserved = false
+	}
 	need := int64(len(c.buf)) + 2*(frameHead+markLen) + frameHead + int64(l.headLen()+len(it.body))
 	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
 		need += frameHead + int64(l.headLen()+factsLen+len(it.doc.JSON()))
@@ -341,11 +358,30 @@ func outcomeOf(e *Entry, ended string) *policy.Record {
 // roll continues the log in a new segment. Its header and the list of open
 // requests are on disk before the file takes its place in the log.
 func (l *Log) roll() error {
-	c := &l.c
 	spare, err := l.keep.take(l)
 	if err != nil {
 		return err
 	}
+	return l.rollInto(spare)
+}
+
+// rollReserve continues the log in the segment that is kept back, for those
+// who can make room.
+func (l *Log) rollReserve() error {
+	spare, ok := l.keep.popReserve()
+	if !ok {
+		return fmt.Errorf("taking the reserved segment: it is gone")
+	}
+	if err := l.rollInto(spare); err != nil {
+		return err
+	}
+	l.c.seg.reserved = true
+	l.cfg.Logger.Error("the access log takes sign-ins and administrators' changes into its reserved segment; make room", "segment", l.c.seg.name)
+	return nil
+}
+
+func (l *Log) rollInto(spare string) (err error) {
+	c := &l.c
 	s := &segment{header: header{l.cfg.Origin, l.cfg.SegmentSize, c.epoch + 1, c.tree.n, c.last, c.tree.root()}, facts: map[string]bool{}}
 	s.name = segmentName(s.first, rawEnding)
 	if s.f, err = l.cfg.disk.open(filepath.Join(l.cfg.Dir, spare)); err != nil {

@@ -19,7 +19,7 @@ import (
 const (
 	ActionStart     = "start"     // a writer opened the log
 	ActionRecovered = "recovered" // bytes of an unfinished batch were dropped
-	ActionClock     = "clock"     // the clock went back by more than a second
+	ActionClock     = "clock"     // the clock jumped by more than a second
 	ActionFacts     = "facts"     // a facts document, once in each segment that names it
 )
 
@@ -45,6 +45,7 @@ type Log struct {
 	dead  chan struct{} // closed once fatal is set
 	fatal atomic.Pointer[error]
 	full  atomic.Pointer[error] // why there is no room; nil while there is
+	space atomic.Pointer[Space] // of the disk, when last measured
 	held  atomic.Int64          // records without a waiter, held back for want of room
 
 	// sending is held for reading while a record goes into the queue, so that
@@ -66,7 +67,7 @@ type Log struct {
 }
 
 type counters struct {
-	commits, bytes, deadlines, refused, sealed atomic.Uint64
+	commits, bytes, deadlines, missed, refused, sealed atomic.Uint64
 	lastCommit                                 atomic.Int64 // nanoseconds
 }
 
@@ -77,10 +78,12 @@ type Stats struct {
 	Commits        uint64 // syncs of batches
 	Bytes          uint64 // written in batches
 	Deadlines      uint64 // records given up on, by deadline or by their caller
+	Missed         uint64 // of these, by deadline: commits that took too long
 	Refused        uint64 // records refused for want of room or after a fault
 	Sealed         uint64 // segments compressed since the start
 	Queued         int    // records waiting for the committer
 	Spares         int    // empty segments at hand
+	Reserved       bool   // the segment for sign-ins and administrators is at hand too
 	LastCommit     time.Duration
 	OldestUnsigned time.Duration // since the newest checkpoint, while there are entries that it does not cover
 }
@@ -91,8 +94,8 @@ func (l *Log) Stats() Stats {
 	at, unsigned := l.signs.state()
 	s := Stats{
 		Entries: size, Checkpointed: at, Commits: l.counters.commits.Load(), Bytes: l.counters.bytes.Load(),
-		Deadlines: l.counters.deadlines.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
-		Queued: len(l.queue), Spares: l.keep.count(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
+		Deadlines: l.counters.deadlines.Load(), Missed: l.counters.missed.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
+		Queued: len(l.queue), Spares: l.keep.count(), Reserved: l.keep.reserved(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
 	}
 	if size > at {
 		s.OldestUnsigned = time.Since(unsigned)
@@ -227,8 +230,11 @@ func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
 		it.timer.Stop()
 		release(it)
 		l.counters.refused.Add(1)
-		if err == errGaveUp {
+		switch err {
+		case errGaveUp:
 			err = context.Cause(ctx)
+		case ErrDeadline: // the queue had no room for so long
+			l.counters.missed.Add(1)
 		}
 		return 0, fmt.Errorf("recording: %w", err)
 	}
@@ -249,6 +255,9 @@ func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
 		return it.take(<-it.result)
 	}
 	l.counters.deadlines.Add(1)
+	if why == EndedTimedOut {
+		l.counters.missed.Add(1)
+	}
 	return 0, fmt.Errorf("recording: %w", err)
 }
 

@@ -213,7 +213,7 @@ func (o *opener) adoptSpares() {
 		if err == nil {
 			o.keep.next = max(o.keep.next, n)
 		}
-		if o.keep.count() < o.cfg.Spares && o.blank(name) {
+		if (o.keep.count() < o.cfg.Spares || !o.keep.reserved()) && o.blank(name) {
 			o.keep.push(name)
 			continue
 		}
@@ -224,7 +224,7 @@ func (o *opener) adoptSpares() {
 			o.cfg.Logger.Warn("recycling a segment", "segment", name, "err", err)
 		}
 	}
-	if o.keep.count() == 0 && o.cfg.Spares > 0 {
+	if o.keep.count() == 0 {
 		if name, err := o.keep.makeSpare(o.Log); err != nil {
 			o.cfg.Logger.Warn("making a spare segment", "err", err)
 		} else {
