@@ -206,6 +206,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 	g.clock = newClock(cfg, g.logger)
 	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
 		func(c *auth.Config) {
+			c.Behind = g.log.Behind
 			c.Derive, c.PhishingResistant, c.Limits = g.hashes.Derive, demands, g.sessionLimits
 		}); err != nil {
 		return err

@@ -293,6 +293,7 @@ func (l *Log) flush() error {
 		// Derived from the entries, and kept in memory until it can be written.
 		l.cfg.Logger.Warn("keeping the tree's hashes", "err", err)
 	}
+	l.latest.Store(c.last.UnixNano())
 	l.live.publish(c.buf, c.batch, &c.tree)
 	batch := c.batch
 	buf := c.buf

@@ -38,15 +38,16 @@ type Log struct {
 	lock       *os.File
 	maxPayload int // in bytes, of an entry and of a facts document's entry
 
-	queue chan *item    // from callers to the committer
-	kick  chan struct{} // there is room again
-	chore chan struct{} // something to seal, or a spare to make
-	stop  chan struct{} // closed when Run shall drain and end
-	dead  chan struct{} // closed once fatal is set
-	fatal atomic.Pointer[error]
-	full  atomic.Pointer[error] // why there is no room; nil while there is
-	space atomic.Pointer[Space] // of the disk, when last measured
-	held  atomic.Int64          // records without a waiter, held back for want of room
+	queue  chan *item    // from callers to the committer
+	kick   chan struct{} // there is room again
+	chore  chan struct{} // something to seal, or a spare to make
+	stop   chan struct{} // closed when Run shall drain and end
+	dead   chan struct{} // closed once fatal is set
+	fatal  atomic.Pointer[error]
+	full   atomic.Pointer[error] // why there is no room; nil while there is
+	latest atomic.Int64          // time of the newest durable entry, in nanoseconds since 1970
+	space  atomic.Pointer[Space] // of the disk, when last measured
+	held   atomic.Int64          // records without a waiter, held back for want of room
 
 	// sending is held for reading while a record goes into the queue, so that
 	// Close can know that none comes after it drained the queue.
@@ -68,7 +69,7 @@ type Log struct {
 
 type counters struct {
 	commits, bytes, deadlines, missed, refused, sealed atomic.Uint64
-	lastCommit                                 atomic.Int64 // nanoseconds
+	lastCommit                                         atomic.Int64 // nanoseconds
 }
 
 // Stats are figures for metrics and the health page.
@@ -106,6 +107,17 @@ func (l *Log) Stats() Stats {
 // Size returns the number of durable entries, which is the next entry's
 // index as long as nobody records.
 func (l *Log) Size() uint64 { return l.live.size.Load() }
+
+// Behind returns how far the clock is behind the time of the newest entry,
+// which never falls: more than 0 after the clock was set back, whether or not
+// the process was started anew meanwhile.
+func (l *Log) Behind() time.Duration {
+	latest := l.latest.Load()
+	if latest == 0 {
+		return 0
+	}
+	return max(0, time.Duration(latest-l.cfg.Now().UnixNano()))
+}
 
 // Healthy returns nil while records are accepted, and otherwise why not.
 func (l *Log) Healthy() error {
