@@ -26,8 +26,8 @@ import (
 // It returns [ErrLocked] when somebody else writes the log, and a
 // [TamperedError] when the log is not what it signed: shorter than its last
 // checkpoint, damaged in what was synced, or without its checkpoints. Then
-// nothing is changed. Sealed segments are not read again, only found to be
-// there; that is for [Verify].
+// nothing is changed. Of sealed segments the newest are read again, of older
+// ones only what describes them; the rest is for [Verify].
 func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	defer func() {
 		if err != nil {
@@ -116,7 +116,7 @@ func (o *opener) open(ctx context.Context, vkey string) (err error) {
 // create makes a new log. Its first checkpoint, of no entries, comes before
 // its first segment: a segment without a checkpoint is thus never innocent.
 func (o *opener) create(vkey string) error {
-	if n := o.past.newest().size; n > 0 {
+	if n := o.vouched(); n > 0 {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("a checkpoint vouches for %d entries, and there is no segment", n)}
 	}
@@ -163,9 +163,9 @@ func (o *opener) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if p := o.past.newest(); o.c.tree.n < p.size {
+	if n := o.vouched(); o.c.tree.n < n {
 		return &TamperedError{Index: o.c.tree.n, Segment: o.c.seg.name, Offset: o.c.seg.off,
-			What: fmt.Sprintf("the log ends here, but a checkpoint vouches for %d entries", p.size)}
+			What: fmt.Sprintf("the log ends here, but a checkpoint vouches for %d entries", n)}
 	}
 	return errors.Join(o.c.tiles.flush(), o.c.tiles.cut())
 }
