@@ -120,6 +120,9 @@ func (o *opener) create(vkey string) error {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("a checkpoint vouches for %d entries, and there is no segment", n)}
 	}
+	if err := o.cutHistory(); err != nil {
+		return err
+	}
 	if err := o.cfg.disk.write(filepath.Join(o.cfg.Dir, keyName), []byte(vkey+"\n")); err != nil {
 		return err
 	}
@@ -130,16 +133,26 @@ func (o *opener) create(vkey string) error {
 	return o.roll()
 }
 
+// cutHistory takes off what a crash left of a checkpoint at the history's end.
+func (o *opener) cutHistory() error {
+	if len(o.past.torn) == 0 {
+		return nil
+	}
+	err := os.Truncate(filepath.Join(o.cfg.Dir, historyName), o.past.length)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // load reads the raw segments, of which there are one or two unless the
 // writer could not compress, and finds where the log goes on.
 func (o *opener) load(ctx context.Context) error {
 	if o.past.last == nil {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1, What: "the last checkpoint is missing"}
 	}
-	if o.past.torn != nil {
-		if err := os.Truncate(filepath.Join(o.cfg.Dir, historyName), o.past.length); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := o.cutHistory(); err != nil {
+		return err
 	}
 	raws := o.list.segments
 	for len(raws) > 0 && raws[0].sealed {
