@@ -309,10 +309,17 @@ func (o *opener) interrupted(ctx context.Context) ([]*policy.Record, error) {
 	var out []*policy.Record
 	open := map[string]uint64{}
 	slices.Sort(indexes)
+	indexes = slices.Compact(indexes)
+	newest, err := o.newestOpen(ctx, indexes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the open requests: %w", err)
+	}
 	for _, index := range indexes {
-		e, err := Get(ctx, o.cfg.Dir, index)
-		if err != nil {
-			return nil, fmt.Errorf("reading an open request: %w", err)
+		e := newest[index]
+		if e == nil {
+			if e, err = Get(ctx, o.cfg.Dir, index); err != nil {
+				return nil, fmt.Errorf("reading an open request: %w", err)
+			}
 		}
 		if _, closed := c.open[closedKey+e.RequestID]; closed && index < c.seg.first {
 			continue
@@ -322,4 +329,23 @@ func (o *opener) interrupted(ctx context.Context) ([]*policy.Record, error) {
 	}
 	c.open = open
 	return out, nil
+}
+
+// newestOpen reads those of the entries that are in the newest segment in one
+// go: after a crash there may be thousands. Older ones are few.
+func (o *opener) newestOpen(ctx context.Context, indexes []uint64) (map[uint64]*Entry, error) {
+	from, _ := slices.BinarySearch(indexes, o.c.seg.first)
+	if indexes = indexes[from:]; len(indexes) == 0 {
+		return nil, nil
+	}
+	found := make(map[uint64]*Entry, len(indexes))
+	err := readPayloads(ctx, o.cfg.Dir, indexes[0], indexes[len(indexes)-1]+1, func(index uint64, p []byte) error {
+		if _, open := slices.BinarySearch(indexes, index); !open {
+			return nil
+		}
+		e, err := decodeEntry(p)
+		found[index] = e
+		return err
+	})
+	return found, err
 }
