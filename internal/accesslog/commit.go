@@ -33,6 +33,8 @@ type committer struct {
 	backlog []*item // without a waiter, held back for want of room
 	after   []*item // what the log itself has to say, for the next batch
 	gather  []*item
+	flight  *flight // nil: no batch is on its way
+	early   int     // records answered before they were durable
 }
 
 // placed is an entry in the batch.
@@ -41,6 +43,7 @@ type placed struct {
 	index      uint64
 	start, end int // of the payload in the batch
 	at         time.Time
+	early      bool // answered before it was durable
 }
 
 // commitLoop commits until told to stop, and then until the queue is empty.
@@ -50,12 +53,24 @@ func (l *Log) commitLoop() error {
 		select {
 		case first = <-l.queue:
 		case <-l.kick:
+		case err := <-l.c.landing():
+			if err = l.landed(err); err == nil {
+				err = l.launch()
+			}
+			if err != nil {
+				return err
+			}
+			continue
 		case <-l.stop:
 			return l.drain()
 		case <-l.dead:
 			return *l.fatal.Load()
 		}
-		if err := l.commit(l.collect(first)); err != nil {
+		commit := l.commit
+		if l.relaxed.Load() {
+			commit = l.commitAhead
+		}
+		if err := commit(l.collect(first)); err != nil {
 			return err
 		}
 	}
@@ -74,7 +89,7 @@ func (l *Log) drain() error {
 				return err
 			}
 		default:
-			if len(l.c.backlog) > 0 && l.full.Load() == nil {
+			if len(l.c.backlog) > 0 && l.full.Load() == nil || l.c.flight != nil || len(l.c.buf) > 0 {
 				return l.commit(nil)
 			}
 			return nil
@@ -108,6 +123,22 @@ func (l *Log) collect(first *item) []*item {
 // commit makes records durable, in order, and answers their waiters. An error
 // is final.
 func (l *Log) commit(batch []*item) error {
+	for {
+		if err := l.placeAll(batch); err != nil {
+			return err
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+		if len(l.c.after) == 0 {
+			return nil
+		}
+		batch, l.c.after = l.c.after, nil
+	}
+}
+
+// placeAll adds records to the batch, those first that were held back.
+func (l *Log) placeAll(batch []*item) error {
 	c := &l.c
 	if len(c.backlog) > 0 && l.full.Load() == nil {
 		batch = slices.Concat(c.backlog, batch)
@@ -118,20 +149,12 @@ func (l *Log) commit(batch []*item) error {
 	if err := l.watchClock(now); err != nil {
 		return err
 	}
-	for {
-		for _, it := range batch {
-			if err := l.place(it, now); err != nil {
-				return err
-			}
-		}
-		if err := l.flush(); err != nil {
+	for _, it := range batch {
+		if err := l.place(it, now); err != nil {
 			return err
 		}
-		if len(c.after) == 0 {
-			return nil
-		}
-		batch, c.after = c.after, nil
 	}
+	return nil
 }
 
 // watchClock records a jump of more than a second: back, or, as the clock that
@@ -202,6 +225,7 @@ func (l *Log) place(it *item, now time.Time) error {
 		c.open[it.opens] = index
 	}
 	delete(c.open, it.closes)
+	l.answerEarly(&c.batch[len(c.batch)-1])
 	return nil
 }
 
@@ -268,41 +292,54 @@ func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
 	closeFrame(c.buf, start, c.seg.epoch, c.seg.seq)
 	c.seg.seq++
 	c.tree.add(leafHash(c.buf[start+8:]), c.tiles.add)
-	c.batch = append(c.batch, placed{it, index, start + frameHead, len(c.buf), t})
+	c.batch = append(c.batch, placed{it: it, index: index, start: start + frameHead, end: len(c.buf), at: t})
 	return index
 }
 
 // flush writes and syncs the batch, makes it public and answers its waiters.
 func (l *Log) flush() error {
+	if err := l.land(); err != nil {
+		return err
+	}
 	c := &l.c
 	if len(c.buf) == 0 {
 		return nil
 	}
 	start := time.Now()
-	if _, err := c.seg.f.WriteAt(c.buf, c.seg.off); err != nil {
-		return l.fail(fmt.Errorf("writing %s: %w", c.seg.name, err))
-	}
-	if err := c.seg.f.sync(); err != nil {
-		return l.fail(fmt.Errorf("syncing %s: %w", c.seg.name, err))
+	if err := c.seg.store(c.buf, c.seg.off); err != nil {
+		return l.fail(err)
 	}
 	c.seg.off += int64(len(c.buf))
-	l.counters.lastCommit.Store(int64(time.Since(start)))
+	batch, buf := c.batch, c.buf
+	c.batch, c.buf = c.batch[:0], nil
+	l.durable(buf, batch, &c.tree, c.last, start)
+	return nil
+}
+
+// durable makes public what was synced, tree and last being those at its end,
+// and answers its waiters.
+func (l *Log) durable(buf []byte, batch []placed, t *tree, last, start time.Time) {
+	c := &l.c
+	took := time.Since(start)
+	l.counters.lastCommit.Store(int64(took))
+	if took > time.Duration(l.counters.slowest.Load()) {
+		l.counters.slowest.Store(int64(took))
+	}
 	l.counters.commits.Add(1)
-	l.counters.bytes.Add(uint64(len(c.buf)))
+	l.counters.bytes.Add(uint64(len(buf)))
 	if err := c.tiles.flush(); err != nil {
 		// Derived from the entries, and kept in memory until it can be written.
 		l.cfg.Logger.Warn("keeping the tree's hashes", "err", err)
 	}
-	l.latest.Store(c.last.UnixNano())
-	l.live.publish(c.buf, c.batch, &c.tree)
-	batch := c.batch
-	buf := c.buf
-	c.batch, c.buf = c.batch[:0], nil
+	l.latest.Store(last.UnixNano())
+	l.live.publish(buf, batch, t)
 	for i := range batch {
+		if batch[i].early {
+			c.early--
+		}
 		l.answer(&batch[i], buf)
 		batch[i].it = nil
 	}
-	return nil
 }
 
 // answer tells the waiter, or, when it has gone, adds the outcome of a request

@@ -41,6 +41,7 @@ func appendBody(b []byte, r *policy.Record) []byte {
 	b = appendCount(b, `,"code_age_s":`, r.CodeAge)
 	b = appendField(b, `,"cluster":`, r.Cluster)
 	b = appendField(b, `,"classification":`, r.Classification)
+	b = appendField(b, `,"mode":`, r.Mode)
 	b = appendField(b, `,"route":`, r.Route)
 	b = appendField(b, `,"protocol":`, r.Protocol)
 	b = appendField(b, `,"method":`, r.Method)

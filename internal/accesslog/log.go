@@ -38,16 +38,19 @@ type Log struct {
 	lock       *os.File
 	maxPayload int // in bytes, of an entry and of a facts document's entry
 
-	queue  chan *item    // from callers to the committer
-	kick   chan struct{} // there is room again
-	chore  chan struct{} // something to seal, or a spare to make
-	stop   chan struct{} // closed when Run shall drain and end
-	dead   chan struct{} // closed once fatal is set
-	fatal  atomic.Pointer[error]
-	full   atomic.Pointer[error] // why there is no room; nil while there is
-	latest atomic.Int64          // time of the newest durable entry, in nanoseconds since 1970
-	space  atomic.Pointer[Space] // of the disk, when last measured
-	held   atomic.Int64          // records without a waiter, held back for want of room
+	queue chan *item    // from callers to the committer
+	kick  chan struct{} // there is room again
+	chore chan struct{} // something to seal, or a spare to make
+	stop  chan struct{} // closed when Run shall drain and end
+	dead  chan struct{} // closed once fatal is set
+	fatal atomic.Pointer[error]
+	full  atomic.Pointer[error] // why there is no room; nil while there is
+	// relaxed is set at the first relaxed record: from then on batches are placed
+	// while the one before is synced.
+	relaxed atomic.Bool
+	latest  atomic.Int64          // time of the newest durable entry, in nanoseconds since 1970
+	space   atomic.Pointer[Space] // of the disk, when last measured
+	held    atomic.Int64          // records without a waiter, held back for want of room
 
 	// sending is held for reading while a record goes into the queue, so that
 	// Close can know that none comes after it drained the queue.
@@ -68,8 +71,9 @@ type Log struct {
 }
 
 type counters struct {
-	commits, bytes, deadlines, missed, refused, sealed atomic.Uint64
-	lastCommit                                         atomic.Int64 // nanoseconds
+	commits, bytes, deadlines, missed, refused, sealed, early atomic.Uint64
+
+	lastCommit, slowest atomic.Int64 // nanoseconds
 }
 
 // Stats are figures for metrics and the health page.
@@ -85,7 +89,9 @@ type Stats struct {
 	Queued         int    // records waiting for the committer
 	Spares         int    // empty segments at hand
 	Reserved       bool   // the segment for sign-ins and administrators is at hand too
+	Early          uint64 // relaxed records that were answered before they were durable
 	LastCommit     time.Duration
+	SlowestCommit  time.Duration // since the start
 	OldestUnsigned time.Duration // since the newest checkpoint, while there are entries that it does not cover
 }
 
@@ -98,6 +104,7 @@ func (l *Log) Stats() Stats {
 		Deadlines: l.counters.deadlines.Load(), Missed: l.counters.missed.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
 		Queued: len(l.queue), Spares: l.keep.count(), Reserved: l.keep.reserved(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
 	}
+	s.Early, s.SlowestCommit = l.counters.early.Load(), time.Duration(l.counters.slowest.Load())
 	if size > at {
 		s.OldestUnsigned = time.Since(unsigned)
 	}
@@ -171,11 +178,13 @@ type item struct {
 	opens  string // request id of an allowed request, which will have an outcome
 	closes string // request id of an outcome
 	waits  bool
-	exact  bool // its own time is kept to the nanosecond
-	state  atomic.Int32
-	gaveUp string // why, once abandoned: a value of Ended
-	result chan result
-	timer  *time.Timer
+	// relaxed: whoever waits is answered once the record has its index.
+	relaxed bool
+	exact   bool // its own time is kept to the nanosecond
+	state   atomic.Int32
+	gaveUp  string // why, once abandoned: a value of Ended
+	result  chan result
+	timer   *time.Timer
 }
 
 var items = sync.Pool{New: func() any {
@@ -193,6 +202,7 @@ func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
 	it.at, it.typ, it.doc, it.waits = r.Time, r.Type, r.Document, waits
 	it.opens, it.closes, it.gaveUp = "", "", ""
 	it.exact = r.Input != nil
+	it.relaxed = waits && r.Type == policy.RecordRequest && r.Effect == "allow" && r.Mode == policy.ModeRelaxed
 	it.state.Store(itemWaiting)
 	switch {
 	case r.Type == policy.RecordRequest && r.Effect == "allow":
@@ -230,12 +240,19 @@ func release(it *item) {
 // [ErrDeadline] when it took longer than the deadline, ctx's error when the
 // caller gave up, [ErrTooLarge]. After a deadline the entry may be in the log
 // all the same; if r allows a request, an outcome that says so follows it.
+// An allowed request of [policy.ModeRelaxed] has its index as soon as the entry
+// has its place in the order, before it is durable: a crash then loses it,
+// together with at most [Config.Queue] others. Beyond that many it waits.
+//
 // An empty Time becomes the present. The log keeps nothing of r but strings
 // and r.Document.
 func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
 	it, err := l.newItem(r, true)
 	if err != nil {
 		return 0, err
+	}
+	if it.relaxed && !l.relaxed.Load() {
+		l.relaxed.Store(true)
 	}
 	it.timer.Reset(l.cfg.CommitDeadline)
 	if err := l.send(it, ctx.Done()); err != nil {
