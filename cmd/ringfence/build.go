@@ -154,6 +154,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
 	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
+	g.metrics.registry.MustRegister(logMetrics{g.log})
 	return g, nil
 }
 
@@ -309,7 +310,7 @@ func (k knower) Facts(account, cluster string, source netip.Addr) *policy.Docume
 func proxyClusters(d *directory.Directory) []proxy.Cluster {
 	out := make([]proxy.Cluster, 0, len(d.Clusters))
 	for _, c := range d.Clusters {
-		p := proxy.Cluster{Name: c.Name, Title: c.Title, Classification: c.Classification, Hosts: c.Hosts, Owner: c.Owner}
+		p := proxy.Cluster{Name: c.Name, Title: c.Title, Classification: c.Classification, Hosts: c.Hosts, Owner: c.Owner, LogMode: c.LogMode}
 		for _, r := range c.Routes {
 			p.Routes = append(p.Routes, proxy.Route{Name: r.Name, Path: r.Path, Upstreams: r.Upstreams, HealthPath: r.HealthPath,
 				EncodedSlashes: r.EncodedSlashes, Timeout: r.Timeout, UpstreamCA: r.UpstreamCA, PreserveHost: r.PreserveHost})
