@@ -219,6 +219,7 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
 	g.console.StopTrials()
+	g.console.StopTails()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()

@@ -28,6 +28,7 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Follow     Follower     // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -100,6 +101,7 @@ type Console struct {
 	desk     desk // what the administrators' pages keep in memory
 	mux      *http.ServeMux
 	kept     keptForms
+	tails    tails
 }
 
 // New checks c and builds the table of routes.
