@@ -222,6 +222,7 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	wait := g.cfg.Load().Limits.ShutdownTimeout
 	g.console.StopTrials()
 	g.console.StopExports()
+	g.console.StopTails()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()

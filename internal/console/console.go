@@ -29,6 +29,7 @@ type Config struct {
 	Log        Log
 	Search     query.Engine // over the same log
 	Reviews    Reviews
+	Follow     Follower     // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -103,6 +104,7 @@ type Console struct {
 	mux      *http.ServeMux
 	kept     keptForms
 	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.
