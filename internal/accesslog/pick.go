@@ -13,6 +13,7 @@ import (
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
 	r, keys := picker{dir: dir}, personalKeysOf(dir)
 	defer r.close()
+	keys := personalKeysOf(dir)
 	for _, index := range indexes {
 		p, err := r.payload(ctx, index)
 		if err != nil {
