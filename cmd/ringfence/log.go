@@ -32,6 +32,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
 	return cmd
 }
 
