@@ -72,6 +72,7 @@ type gateway struct {
 	bundles *bundles // nil: policies come from no bundle
 	deliver *delivery.Service
 	index   *index.Index // of the access log
+	alarms  alarms
 	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
@@ -141,6 +142,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	}
 	g.shadows = newShadows(g)
 	g.buildChanges()
+	if err = g.buildAlarms(); err != nil {
+		return g, err
+	}
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -263,9 +267,11 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Follow: g.log, Status: consoleStatus{g}, UI: pages,
 		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
+		Alarms:  consoleAlarms{g.db, g},
+		Reviews: consoleReviews{g},
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
