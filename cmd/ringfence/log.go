@@ -36,6 +36,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
 	return cmd
 }
 
