@@ -66,6 +66,7 @@ func TestImports_PointDown(t *testing.T) {
 		"github.com/minio/minio-go":            {"internal/delivery"},
 		"github.com/leodido/go-syslog":         {"internal/delivery"},
 		"go.opentelemetry.io":                  {"internal/delivery"},
+		"github.com/jackc/pgx":                 {"internal/accesslog/postgres"},
 	}
 	dec := json.NewDecoder(strings.NewReader(string(out)))
 	seen := 0

@@ -86,10 +86,10 @@ func (w *worker) hand(ctx context.Context, batch []*accesslog.Entry) error {
 	if len(reasons) == len(batch) {
 		return fmt.Errorf("the destination refuses every entry of the batch, so none is set aside: %s", reasons[0])
 	}
-	var refused []refusal
+	var refused []Refusal
 	for i, e := range batch {
 		if why, ok := reasons[i]; ok {
-			refused = append(refused, refusal{Index: e.Index, Time: w.cfg.Now().UTC().Format(time.RFC3339), Reason: clip(why)})
+			refused = append(refused, Refusal{Index: e.Index, Time: w.cfg.Now().UTC().Truncate(time.Second), Reason: clip(why)})
 		}
 	}
 	return w.advance(batch[len(batch)-1], refused, uint64(len(batch)-len(refused)))

@@ -40,7 +40,8 @@ func newWorker(cfg *Config, d Destination) (*worker, error) {
 	}
 	w.cursor = c
 	w.state.Next = c.Next
-	w.state.Refused, err = countRefusals(cfg.refusedFile(d.Name))
+	list, err := readRefusals(cfg.refusedFile(d.Name))
+	w.note(func(s *State) { s.refusals(list) })
 	return w, err
 }
 
@@ -129,7 +130,7 @@ func (w *worker) failed(err error, stopped bool) {
 }
 
 // advance moves the cursor behind last: first on disk, then in what is shown.
-func (w *worker) advance(last *accesslog.Entry, refused []refusal, delivered uint64) error {
+func (w *worker) advance(last *accesslog.Entry, refused []Refusal, delivered uint64) error {
 	if len(refused) > 0 {
 		if err := keepRefusals(w.cfg.refusedFile(w.d.Name), refused); err != nil {
 			return err
@@ -145,6 +146,9 @@ func (w *worker) advance(last *accesslog.Entry, refused []refusal, delivered uin
 	w.note(func(s *State) {
 		s.Next, s.Oldest, s.Fault, s.Since = next.Next, time.Time{}, "", time.Time{}
 		s.Delivered += delivered
+		if len(refused) > 0 && s.Refused == 0 {
+			s.FirstRefused = refused[0].Index
+		}
 		s.Refused += uint64(len(refused))
 	})
 	return nil
