@@ -32,6 +32,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogEvidence())
 	cmd.AddCommand(newLogProve())
 	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogRotateKey())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())

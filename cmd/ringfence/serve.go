@@ -183,6 +183,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.rotations(ctx)) })
 	if g.witness != nil {
 		group.Go(func() error { return ended(ctx, g.witness.Run(ctx)) })
 	}
