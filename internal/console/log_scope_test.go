@@ -28,7 +28,8 @@ func (o *office) limit(clusters ...string) {
 func TestLogScope_LimitedReviewer(t *testing.T) {
 	o := newOffice(t, plainText)
 	var claims, maps, none uint64
-	for _, e := range o.entries.entries {
+	for i := range o.entries.entries {
+		e := &o.entries.entries[i]
 		switch {
 		case e.Type == policy.RecordRequest && e.Cluster == "claims":
 			claims = e.Index
@@ -76,7 +77,8 @@ func TestLogScope_QueryAgrees(t *testing.T) {
 		o.limit(clusters...)
 		v := o.visitOf("rae")
 		f := query.Compile(query.All(v.mayRead()), o.now)
-		for _, e := range o.entries.entries {
+		for i := range o.entries.entries {
+			e := &o.entries.entries[i]
 			if f.Match(e) != v.maySee(e) || v.maySee(e) != (accesslog.Filter{Clusters: v.filterScope()}).Match(e) {
 				t.Errorf("%v: entry %d of cluster %q", clusters, e.Index, e.Cluster)
 			}
@@ -92,7 +94,8 @@ func TestLogScope_QueryAgrees(t *testing.T) {
 	v := o.visitOf("rae")
 	v.Session.Account = "nobody"
 	f := query.Compile(v.mayRead(), o.now)
-	for _, e := range o.entries.entries {
+	for i := range o.entries.entries {
+		e := &o.entries.entries[i]
 		if v.maySee(e) || f.Match(e) || (accesslog.Filter{Clusters: v.filterScope()}).Match(e) {
 			t.Errorf("a stranger sees entry %d", e.Index)
 		}
