@@ -31,6 +31,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogCheckpoint())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
+	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
 	return cmd
 }
@@ -148,41 +149,40 @@ func newLogQuery() *cobra.Command {
 	var t target
 	var q filterFlags
 	var limit int
+	var folder string
 	var asJSON, ascending bool
 	cmd := &cobra.Command{
-		Use: "query", Short: "Find entries, newest first", Args: exactly(),
-		Example: "  ringfence log query --account kim@northwind.example --since 7d --config /etc/ringfence/config.yaml\n" +
-			"  ringfence log query --cluster claims --effect deny --json --data demo\n" +
-			"  ringfence log query --path '/export*' --status 4xx --limit 200 --data demo",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "query [QUERY]", Short: "Find entries, newest first", Long: "Query finds entries and prints them, the newest first.\n\n" + queryHelp,
+		Example: "  ringfence log query account:kim since:7d --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log query 'cluster:claims effect:deny,challenge not path:/health*' --json --data demo\n" +
+			"  ringfence log query --path '/export*' --status 4xx --limit 200 --log /mnt/copy/log",
+		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
-			f, err := q.filter(time.Now().UTC())
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
 			if limit < 1 {
 				return usagef("--limit %d: at least 1", limit)
 			}
-			f.Limit, f.Ascending = limit, ascending
-			d, err := openDeployment(ctx, &t)
+			r, err := openReading(ctx, &t, folder)
 			if err != nil {
 				return err
 			}
-			size, err := logEnd(ctx, d.paths.log())
-			if err == nil {
-				f.Before = size // the record of this very read is not part of the answer
-				err = recordRead(ctx, d, "log.query", describe(cmd))
-			}
+			// The record of this very read is not part of the answer.
+			w.options.Limit, w.options.Ascending, w.options.Before = limit, ascending, r.size
+			err = r.record(ctx, "log.query", w.describe(cmd))
 			if err == nil {
 				err = showEntries(ctx, cmd.OutOrStdout(), asJSON, func(yield func(*accesslog.Entry) bool) error {
-					return accesslog.Query(ctx, d.paths.log(), f, yield)
+					return r.find(ctx, w, yield)
 				})
 			}
-			return errors.Join(err, d.close())
+			return errors.Join(err, r.close())
 		},
 	}
 	t.flags(cmd)
 	q.flags(cmd)
+	copyFlag(cmd, &folder)
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many entries")
 	cmd.Flags().BoolVar(&ascending, "ascending", false, "oldest first")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")
@@ -209,11 +209,12 @@ func newLogTail() *cobra.Command {
 	var follow, asJSON bool
 	var last int
 	cmd := &cobra.Command{
-		Use: "tail", Short: "Show the newest entries, and with -f what comes", Args: exactly(),
-		Example: "  ringfence log tail -f --config /etc/ringfence/config.yaml\n  ringfence log tail -f --effect deny --json --data demo",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "tail [QUERY]", Short: "Show the newest entries, and with -f what comes",
+		Long:    "Tail shows the newest entries and, with -f, goes on with those that come.\n\n" + queryHelp,
+		Example: "  ringfence log tail -f --config /etc/ringfence/config.yaml\n  ringfence log tail -f effect:deny --json --data demo",
+		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
-			f, err := q.filter(time.Now().UTC())
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
@@ -224,7 +225,7 @@ func newLogTail() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = tailLog(cmd, d, f, last, follow, asJSON)
+			err = tailLog(cmd, d, w, last, follow, asJSON)
 			if follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				err = nil // interrupted by the person: that is how following ends
 			}
@@ -239,20 +240,20 @@ func newLogTail() *cobra.Command {
 	return cmd
 }
 
-func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, follow, asJSON bool) error {
+func tailLog(cmd *cobra.Command, d *deployment, w *wanted, last int, follow, asJSON bool) error {
 	ctx, out, dir := cmd.Context(), cmd.OutOrStdout(), d.paths.log()
 	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := recordRead(ctx, d, "log.tail", describe(cmd)); err != nil {
+	if err := recordRead(ctx, d, "log.tail", w.describe(cmd)); err != nil {
 		return err
 	}
-	newest := f
-	newest.Limit, newest.Before = last, size
+	newest := *w
+	newest.options.Limit, newest.options.Before = last, size
 	var found []*accesslog.Entry
 	if last > 0 {
-		if err := accesslog.Query(ctx, dir, newest, func(e *accesslog.Entry) bool {
+		if err := (searched{dir, d.paths.index()}).find(ctx, &newest, func(e *accesslog.Entry) bool {
 			found = append(found, e)
 			return true
 		}); err != nil {
@@ -267,7 +268,7 @@ func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, fo
 		return err
 	}
 	return showEntries(ctx, out, asJSON, func(yield func(*accesslog.Entry) bool) error {
-		return accesslog.Tail(ctx, dir, f, size, yield)
+		return accesslog.Tail(ctx, dir, w.options, size, func(e *accesslog.Entry) bool { return !w.filter.Match(e) || yield(e) })
 	})
 }
 
@@ -276,23 +277,24 @@ func newLogExport() *cobra.Command {
 	var q filterFlags
 	var format, file string
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write entries as JSON lines or CSV, oldest first", Args: exactly(),
-		Example: "  ringfence log export --since 2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
-			"  ringfence log export --vendor northwind --data demo > northwind.jsonl",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := q.filter(time.Now().UTC())
+		Use: "export [QUERY]", Short: "Write entries as JSON lines or CSV, oldest first",
+		Long: "Export writes entries, the oldest first.\n\n" + queryHelp,
+		Example: "  ringfence log export since:2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log export vendor:northwind --data demo > northwind.jsonl",
+		RunE: func(cmd *cobra.Command, words []string) error {
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
 			if format != "json" && format != "csv" {
 				return usagef("--format %s: there are json and csv", format)
 			}
-			f.Ascending = true
+			w.options.Ascending = true
 			d, err := openDeployment(cmd.Context(), &t)
 			if err != nil {
 				return err
 			}
-			return errors.Join(exportLog(cmd, d, f, format, file), d.close())
+			return errors.Join(exportLog(cmd, d, w, format, file), d.close())
 		},
 	}
 	t.flags(cmd)
@@ -302,23 +304,23 @@ func newLogExport() *cobra.Command {
 	return cmd
 }
 
-func exportLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, format, file string) (err error) {
+func exportLog(cmd *cobra.Command, d *deployment, w *wanted, format, file string) (err error) {
 	ctx, dir := cmd.Context(), d.paths.log()
 	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
-	f.Before = size
+	w.options.Before = size
 	out := cmd.OutOrStdout()
 	if file != "" {
-		w, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("creating the export: %w", err)
+		made, cerr := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if cerr != nil {
+			return fmt.Errorf("creating the export: %w", cerr)
 		}
-		defer func() { err = errors.Join(err, w.Sync(), w.Close()) }()
-		out = w
+		defer func() { err = errors.Join(err, made.Sync(), made.Close()) }()
+		out = made
 	}
-	if err := recordRead(ctx, d, "log.export", describe(cmd)); err != nil {
+	if err := recordRead(ctx, d, "log.export", w.describe(cmd)); err != nil {
 		return err
 	}
 	p := newProgress(cmd.ErrOrStderr(), "Exporting")
@@ -331,7 +333,7 @@ func exportLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, format, fi
 		write = c.Write
 	}
 	var werr error
-	err = accesslog.Query(ctx, dir, f, func(e *accesslog.Entry) bool {
+	err = searched{dir, d.paths.index()}.find(ctx, w, func(e *accesslog.Entry) bool {
 		n++
 		p.step(n, 0)
 		werr = write(e)

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -33,8 +31,7 @@ const (
 // A Log is the access log's one writer. Its methods are safe for concurrent use.
 type Log struct {
 	cfg        Config
-	signer     note.Signer
-	verifier   note.Verifier
+	pen        *pen
 	lock       *os.File
 	maxPayload int // in bytes, of an entry and of a facts document's entry
 

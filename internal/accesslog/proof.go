@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -78,7 +77,7 @@ func prove(ctx context.Context, dir string, index uint64, now point, msg []byte,
 // Check returns nil if the proof holds under vkey: the checkpoint is signed,
 // and the payload is the entry with that index in its tree.
 func (p *Proof) Check(vkey string) error {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	v, err := readKeyring(vkey)
 	if err != nil {
 		return fmt.Errorf("checking the proof of entry %d: %w", p.Index, err)
 	}
@@ -118,7 +117,11 @@ func ProveConsistency(ctx context.Context, dir string, old []byte) (*Consistency
 	if err != nil {
 		return nil, fmt.Errorf("proving consistency: %w", err)
 	}
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	return proveConsistency(ctx, dir, now, msg, vkey, old)
+}
+
+func proveConsistency(ctx context.Context, dir string, now point, msg []byte, vkey string, old []byte) (*ConsistencyProof, error) {
+	v, err := readKeyring(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("proving consistency: %w", err)
 	}
@@ -146,7 +149,7 @@ func ProveConsistency(ctx context.Context, dir string, old []byte) (*Consistency
 
 // Check returns nil if the proof holds under vkey.
 func (p *ConsistencyProof) Check(vkey string) error {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	v, err := readKeyring(vkey)
 	if err != nil {
 		return fmt.Errorf("checking consistency: %w", err)
 	}
@@ -185,7 +188,7 @@ func newest(dir string) (p point, msg []byte, vkey string, err error) {
 		return point{}, nil, "", fmt.Errorf("reading the verifier key: %w", err)
 	}
 	vkey = strings.TrimSpace(string(b))
-	v, err := note.NewVerifier(vkey)
+	v, err := readKeyring(vkey)
 	if err != nil {
 		return point{}, nil, "", err
 	}

@@ -162,3 +162,25 @@ func (l *Log) Scan(ctx context.Context, from, to uint64, fn func(*Entry) error) 
 	}
 	return nil
 }
+
+// FirstHeld returns the index of the first entry that the log's folder has: 0
+// unless older segments were taken out of it.
+func FirstHeld(dir string) (uint64, error) {
+	list, err := listFolder(dir)
+	if err != nil || len(list.segments) == 0 {
+		return 0, err
+	}
+	return list.segments[0].first, nil
+}
+
+// Leaf returns the log's origin and the leaf hash of entry index, which
+// together say of which log something was made. [ErrNotFound]: the log ends before it.
+func Leaf(ctx context.Context, dir string, index uint64) (origin string, leaf [32]byte, err error) {
+	r := picker{dir: dir}
+	defer r.close()
+	payload, err := r.payload(ctx, index)
+	if err != nil {
+		return "", leaf, err
+	}
+	return r.v.h.origin, recordHash(payload), nil
+}

@@ -47,12 +47,15 @@ func Verify(file []byte, vkey string) (*Statement, error) {
 	for i := range s.Acceptances {
 		v.acceptance(i)
 	}
+	signer := vkey
 	if vkey == "" {
-		vkey = s.Key
-	} else if strings.TrimSpace(vkey) != s.Key {
+		vkey, signer = s.Key, s.Key
+	} else if holdsKey(vkey, s.Key) {
+		signer = s.Key
+	} else {
 		v.fault("It names the public key %s, which is not the one given.", clip(s.Key))
 	}
-	if _, err := accesslog.OpenText(vkey, file); errors.Is(err, accesslog.ErrSignature) {
+	if _, err := accesslog.OpenText(signer, file); errors.Is(err, accesslog.ErrSignature) {
 		v.fault("The signature does not fit: it is of another key, or something was changed after it was signed.")
 	} else if err != nil {
 		v.fault("The public key cannot be read.")
@@ -62,6 +65,16 @@ func Verify(file []byte, vkey string) (*Statement, error) {
 		return s, &FaultError{v.faults}
 	}
 	return s, nil
+}
+
+// holdsKey reports whether one of the public keys that were given, one a line, is key.
+func holdsKey(given, key string) bool {
+	for line := range strings.Lines(given) {
+		if vkey, _, _ := strings.Cut(strings.TrimSpace(line), " "); vkey == key {
+			return true
+		}
+	}
+	return false
 }
 
 // split cuts a file into its words and its data.
