@@ -17,7 +17,7 @@ const batchEntries = 256
 type Batch struct {
 	payloads [][]byte
 	facts    *factsFound
-	keys     *keyring
+	keys     *personalKeys
 	Last     uint64 // index of the newest entry that was looked at
 }
 
@@ -45,7 +45,7 @@ func (b *Batch) Each(fn func(*Entry, *policy.Document) error) error {
 // batches until yield returns false. Entries from index before on are left out;
 // 0: none. It goes through the log once and is safe while the writer runs.
 func Decisions(ctx context.Context, dir string, since, until time.Time, before uint64, yield func(*Batch) bool) error {
-	r := &decisionReader{since: since, until: until, before: before, yield: yield, segment: ^uint64(0), keys: keyringOf(dir)}
+	r := &decisionReader{since: since, until: until, before: before, yield: yield, segment: ^uint64(0), keys: personalKeysOf(dir)}
 	if err := walk(ctx, dir, 0, r.skip, r.entry); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ type decisionReader struct {
 	before       uint64
 	yield        func(*Batch) bool
 	stopped      bool
-	keys         *keyring
+	keys         *personalKeys
 
 	segment uint64 // first index of the one that is read
 	facts   *factsFound
@@ -155,7 +155,7 @@ func (f *factsFound) all() map[string]*factsSlot {
 	return f.found
 }
 
-func (f *factsFound) add(keys *keyring, payload []byte) error {
+func (f *factsFound) add(keys *personalKeys, payload []byte) error {
 	e, err := keys.decode(payload)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ type Log struct {
 
 	keep  keeper
 	live  live
-	keys  *keyring // of personal fields
+	keys  *personalKeys // of personal fields
 	signs signs
 
 	counters counters

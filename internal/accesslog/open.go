@@ -60,7 +60,7 @@ func newLog(cfg Config, pen *pen, lock *os.File) *Log {
 	l := &Log{
 		cfg: cfg, pen: pen, lock: lock,
 		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1),
-		keys: keyringOf(cfg.Dir),
+		keys: personalKeysOf(cfg.Dir),
 		stop: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
 	// An entry and the facts that it names must fit an empty segment together,

@@ -38,28 +38,28 @@ const keyLook = time.Second
 // mostPeople bounds how many accounts' keys are kept in memory.
 const mostPeople = 8192
 
-// A keyring holds the accounts' keys of one log. Looking a key up takes no
+// A personalKeys holds the accounts' keys of one log. Looking a key up takes no
 // lock and allocates nothing.
-type keyring struct {
+type personalKeys struct {
 	dir    string
 	people atomic.Pointer[map[string]*person]
 	making sync.Mutex
 }
 
-var keyrings sync.Map // of folder to *keyring, so that all readers of a log share what they opened
+var allPersonalKeys sync.Map // of folder to *personalKeys, so that all readers of a log share what they opened
 
-// keyringOf returns the keys for the log in dir.
-func keyringOf(dir string) *keyring {
+// personalKeysOf returns the keys for the log in dir.
+func personalKeysOf(dir string) *personalKeys {
 	folder := PersonalFolder(dir)
-	if k, ok := keyrings.Load(folder); ok {
-		return k.(*keyring)
+	if k, ok := allPersonalKeys.Load(folder); ok {
+		return k.(*personalKeys)
 	}
-	k, _ := keyrings.LoadOrStore(folder, &keyring{dir: folder})
-	return k.(*keyring)
+	k, _ := allPersonalKeys.LoadOrStore(folder, &personalKeys{dir: folder})
+	return k.(*personalKeys)
 }
 
 // person returns what is known of an account, reading its key at first.
-func (k *keyring) person(account string) *person {
+func (k *personalKeys) person(account string) *person {
 	if all := k.people.Load(); all != nil {
 		if p := (*all)[account]; p != nil {
 			return p
@@ -71,7 +71,7 @@ func (k *keyring) person(account string) *person {
 }
 
 // load reads an account's key. The caller holds making.
-func (k *keyring) load(account string) *person {
+func (k *personalKeys) load(account string) *person {
 	if all := k.people.Load(); all != nil {
 		if p := (*all)[account]; p != nil {
 			return p
@@ -95,7 +95,7 @@ func (k *keyring) load(account string) *person {
 	return p
 }
 
-func (k *keyring) keep(account string, p *person) {
+func (k *personalKeys) keep(account string, p *person) {
 	next := map[string]*person{}
 	if all := k.people.Load(); all != nil && len(*all) < mostPeople {
 		next = maps.Clone(*all)
@@ -106,11 +106,13 @@ func (k *keyring) keep(account string, p *person) {
 	k.people.Store(&next)
 }
 
-func (k *keyring) file(account, ending string) string { return filepath.Join(k.dir, account+ending) }
+func (k *personalKeys) file(account, ending string) string {
+	return filepath.Join(k.dir, account+ending)
+}
 
 // reader returns what is known of an account, having looked within the last
 // second whether its key is still there.
-func (k *keyring) reader(account string) *person {
+func (k *personalKeys) reader(account string) *person {
 	p := k.person(account)
 	now, at := time.Now().UnixNano(), p.looked.Load()
 	if now-at < int64(keyLook) && now >= at || !p.looked.CompareAndSwap(at, now) {
@@ -128,7 +130,7 @@ func (k *keyring) reader(account string) *person {
 
 // writer returns an account's key to seal with, made if there is none. A key
 // is durable before it is used. Of an account that was erased it is none.
-func (k *keyring) writer(account, origin string) (*person, error) {
+func (k *personalKeys) writer(account, origin string) (*person, error) {
 	p := k.person(account)
 	switch {
 	case p.fault != nil:
@@ -144,7 +146,7 @@ func (k *keyring) writer(account, origin string) (*person, error) {
 	return k.make(account, origin)
 }
 
-func (k *keyring) make(account, origin string) (*person, error) {
+func (k *personalKeys) make(account, origin string) (*person, error) {
 	k.making.Lock()
 	defer k.making.Unlock()
 	k.keep(account, nil)
@@ -171,7 +173,7 @@ func (k *keyring) make(account, origin string) (*person, error) {
 	return p, p.fault
 }
 
-func (k *keyring) forget(account string) {
+func (k *personalKeys) forget(account string) {
 	k.making.Lock()
 	defer k.making.Unlock()
 	k.keep(account, nil)
@@ -197,7 +199,7 @@ func (p *person) use(b []byte) error {
 // takes notice within a second. It is done once it returns nil, and may be
 // repeated.
 func ErasePersonal(dir, account string) error {
-	k := keyringOf(dir)
+	k := personalKeysOf(dir)
 	if !sealable(account) {
 		return fmt.Errorf("erasing personal fields: %q is no account's id", account)
 	}
@@ -217,7 +219,7 @@ func ErasePersonal(dir, account string) error {
 
 // PersonalErased reports whether an account's key was destroyed.
 func PersonalErased(dir, account string) bool {
-	_, err := os.Stat(keyringOf(dir).file(account, erasedEnding))
+	_, err := os.Stat(personalKeysOf(dir).file(account, erasedEnding))
 	return sealable(account) && err == nil
 }
 

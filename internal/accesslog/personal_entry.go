@@ -215,7 +215,7 @@ func (e *Entry) checkSealed() error {
 }
 
 // decode reads a payload and opens its personal fields where their keys are there.
-func (k *keyring) decode(payload []byte) (*Entry, error) {
+func (k *personalKeys) decode(payload []byte) (*Entry, error) {
 	e, err := decodeEntry(payload)
 	if err != nil || len(e.Personal) == 0 {
 		return e, err

@@ -191,7 +191,7 @@ func TestPersonal_ErasedElsewhere(t *testing.T) {
 	if err := os.Remove(filepath.Join(PersonalFolder(x.cfg.Dir), "kim-1.key")); err != nil {
 		t.Fatal(err)
 	}
-	keyringOf(x.cfg.Dir).person("kim-1").looked.Add(-int64(time.Minute))
+	personalKeysOf(x.cfg.Dir).person("kim-1").looked.Add(-int64(time.Minute))
 	if e, err := Get(t.Context(), x.cfg.Dir, index); err != nil || e.Email != "" || !e.Erased() {
 		t.Errorf("still read: %+v, %v", e, err)
 	}
@@ -308,7 +308,7 @@ func indexOf(t *testing.T, dir, action string) uint64 {
 
 func BenchmarkSealPersonal(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "log")
-	l := &Log{cfg: Config{Origin: testOrigin, SealPersonal: true}, keys: keyringOf(dir)}
+	l := &Log{cfg: Config{Origin: testOrigin, SealPersonal: true}, keys: personalKeysOf(dir)}
 	r := policy.Record{Type: policy.RecordRequest, Account: "kim-1", Email: "kim@northwind.example", SourceIP: "203.0.113.9", UserAgent: "Mozilla/5.0"}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -11,6 +11,7 @@ import (
 // quickest: what lies together is read once. It reads files only and is safe
 // while the writer runs. [ErrNotFound]: the log does not have one of them.
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
+	keys := personalKeysOf(dir)
 	r := picker{dir: dir}
 	defer r.close()
 	for _, index := range indexes {
@@ -18,7 +19,7 @@ func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) err
 		if err != nil {
 			return err
 		}
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil {
 			err = fn(e)
 		}

@@ -84,11 +84,11 @@ type query struct {
 	left    int      // how many more to yield; negative: all
 	stopped bool
 	yield   func(*Entry) bool
-	keys    *keyring
+	keys    *personalKeys
 }
 
 func newQuery(dir string, f Filter, yield func(*Entry) bool) *query {
-	q := &query{Filter: f, left: f.Limit, yield: yield, keys: keyringOf(dir)}
+	q := &query{Filter: f, left: f.Limit, yield: yield, keys: personalKeysOf(dir)}
 	if f.Limit <= 0 {
 		q.left = -1
 	}

@@ -320,7 +320,7 @@ func readPayloads(ctx context.Context, dir string, from, to uint64, fn func(inde
 
 // readRange is readPayloads for entries, until fn returns false.
 func readRange(ctx context.Context, dir string, from, to uint64, fn func(*Entry) bool) error {
-	keys := keyringOf(dir)
+	keys := personalKeysOf(dir)
 	err := readPayloads(ctx, dir, from, to, func(_ uint64, p []byte) error {
 		e, err := keys.decode(p)
 		if err == nil && !fn(e) {
@@ -375,7 +375,7 @@ func get(ctx context.Context, dir string, index uint64) (*Entry, error) {
 			if err != nil {
 				return nil, err
 			}
-			return keyringOf(dir).decode(payloads[index-g.first])
+			return personalKeysOf(dir).decode(payloads[index-g.first])
 		}
 		break
 	}

@@ -122,7 +122,7 @@ func Scan(ctx context.Context, dir string, from, to uint64, fn func(*Entry) erro
 	if from >= to {
 		return nil
 	}
-	keys := keyringOf(dir)
+	keys := personalKeysOf(dir)
 	return walk(ctx, dir, from, nil, func(index uint64, p []byte) (bool, error) {
 		if index >= to {
 			return false, nil
