@@ -38,6 +38,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
 	cmd.AddCommand(newLogReconcile())
+	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
 
