@@ -241,6 +241,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 	}
 	d.witnesses(a)
 	d.deliveries(a.Deliver)
+	d.logSearch(&a.Search)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
