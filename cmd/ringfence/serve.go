@@ -190,6 +190,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	group.Go(func() error { return ended(ctx, g.deliver.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.index.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.alarms.watch.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.alarms.courier.Run(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}
@@ -219,6 +221,7 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
 	g.console.StopTrials()
+	g.console.StopExports()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()

@@ -65,6 +65,9 @@ type Config struct {
 	// IdentityProviders limits where vendors' own sign-ins may be.
 	IdentityProviders IdentityProviders `yaml:"identity_providers"`
 
+	// Alarms limits where receivers of alarms may be.
+	Alarms Alarms `yaml:"alarms"`
+
 	// Sessions says how long a sign-in lasts.
 	Sessions Sessions `yaml:"sessions"`
 
@@ -212,6 +215,16 @@ type Upstreams struct {
 	// may lie all the same. Default none. Danger: services that listen on
 	// loopback often trust everybody there, and 169.254.169.254 hands out a
 	// cloud machine's credentials.
+	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
+}
+
+// Alarms limits where receivers of alarms may be: those that administrators
+// name in the console.
+type Alarms struct {
+	// AllowNetworks are networks that are not public (private, loopback or
+	// link-local ones) in which a webhook or syslog receiver may be all the same.
+	// Default none. Danger: whoever administers the gateway can have it connect to
+	// whatever is in these networks.
 	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
 }
 

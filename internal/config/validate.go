@@ -169,6 +169,11 @@ func (d *decoder) networks(c *Config) {
 			d.bad(fmt.Sprintf("identity_providers.allow_networks[%d]", i), "%s is every address, a cloud's credentials service included: name the networks of the providers alone", p)
 		}
 	}
+	for i, p := range c.Alarms.AllowNetworks {
+		if p.IsValid() && p.Bits() == 0 {
+			d.bad(fmt.Sprintf("alarms.allow_networks[%d]", i), "%s is every address, a cloud's credentials service included: name the networks of the receivers alone", p)
+		}
+	}
 }
 
 var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)

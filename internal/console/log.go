@@ -40,6 +40,7 @@ type logPage struct {
 	Partial ui.Text // why the list ends before it should
 	Size    uint64
 	Quick   []ui.Link // searches that are made often
+	Keep    keepLinks
 }
 
 // entryRow is one line of the log. A request and its outcome are one line.
@@ -63,8 +64,13 @@ type entryRow struct {
 
 // recordRead records that somebody reads the log before they see anything of it.
 func (c *Console) recordRead(r *http.Request, v *visit, action, object string, detail map[string]string) error {
+	return c.recordEnd(r, v, action, object, "ok", detail)
+}
+
+// recordEnd records a reading with how it ended.
+func (c *Console) recordEnd(r *http.Request, v *visit, action, object, result string, detail map[string]string) error {
 	_, err := c.Log.Record(r.Context(), &policy.Record{
-		Type: policy.RecordLog, Time: v.Now, Action: action, Result: "ok", RequestID: v.RequestID,
+		Type: policy.RecordLog, Time: c.Now().UTC(), Action: action, Result: result, RequestID: v.RequestID,
 		Account: v.Session.Account, Email: v.Session.Email, Vendor: v.Session.Vendor, Session: v.Session.ID,
 		SourceIP: v.Origin.IP.String(), UserAgent: v.Origin.UserAgent,
 		Actor: v.Session.Account, Object: object, Detail: detail,
@@ -102,6 +108,9 @@ func (c *Console) log(w http.ResponseWriter, r *http.Request, v *visit) error {
 		page.Partial = ui.Say("The search was stopped after {1} seconds. What it found until then is shown; give a time to search less of the log.", int(searchTime.Seconds()))
 	}
 	page.Pager = logPager(q, found)
+	if n, ok := olderQuery(searchDetail(q)); ok {
+		page.Keep = newKeepLinks(n, page.Size)
+	}
 	if len(page.Rows) == 0 && !found.overdue {
 		page.Empty = ui.Empty{Title: "No entry matches", Text: "Nothing in the access log fits what you searched for.", ActionURL: "/console/log", Action: "Show the newest entries"}
 	}

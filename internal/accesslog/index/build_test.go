@@ -77,7 +77,7 @@ func TestUpdate_Leftovers(t *testing.T) {
 	}
 	whole := filesIn(t, dir)
 	parts, stale, err := list(dir, 0)
-	if err != nil || len(stale) > 0 || len(parts) != len(whole) || len(parts) < synthetic.Days-20 {
+	if err != nil || len(stale) > 0 || len(parts) != len(whole) || len(parts) < synthetic.Days/2 {
 		t.Fatalf("%d parts, %d stale, %v", len(parts), len(stale), err)
 	}
 	for _, name := range []string{".v2-x.tmp", "v1-2026-03-01-00000000000000000000-00000000000000000001.parquet", parts[3].name() + "x.parquet"} {
@@ -194,7 +194,7 @@ func TestSearch_Damaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, _ := query.Parse("nowhere-at-all")
+	all, _ := query.Parse("~~~~") // too short for a sieve to answer
 	failed := 0
 	for at := 8; at < len(b)*3/4; at += len(b) / 20 {
 		bad := slices.Clone(b)

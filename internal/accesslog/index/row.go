@@ -50,9 +50,13 @@ type row struct {
 	Actor          string `parquet:"actor,dict"`
 	Object         string `parquet:"object,dict"`
 	Detail         string `parquet:"detail,dict"`
+	Sieve          string `parquet:"sieve,dict"` // of a row group, in its last row
 }
 
-const timeColumn = "time"
+const (
+	timeColumn  = "time"
+	sieveColumn = "sieve"
+)
 
 // columnOf names the column of a field.
 func columnOf(f query.Field) string {

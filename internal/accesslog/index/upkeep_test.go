@@ -195,7 +195,8 @@ func TestOpen_OtherLog(t *testing.T) {
 	if err := accesslog.Scan(t.Context(), other, 0, ^uint64(0), func(*accesslog.Entry) error { want++; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(t, x, nil); n != want || len(x.files) > 0 {
+	// The file of the first entries may stay: both logs begin with the same ones.
+	if n := count(t, x, nil); n != want || len(x.files) > 1 {
 		t.Errorf("%d entries, want %d, with %d files of another log", n, want, len(x.files))
 	}
 	if err := errors.Join(Update(t.Context(), other, dir, nil), x.Reload()); err != nil {
