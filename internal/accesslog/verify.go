@@ -39,7 +39,7 @@ type Report struct {
 //
 // progress, which may be nil, is told how many of how many entries are done.
 func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
-	given, err := readKeyring(vkey)
+	given, err := readLogKeys(vkey)
 	if err != nil {
 		return Report{}, fmt.Errorf("verifying the access log: %w", err)
 	}
@@ -53,8 +53,8 @@ func Verify(ctx context.Context, dir, vkey string, progress func(done, total uin
 // A verifier goes through a log once, from the first entry to the last.
 type verifier struct {
 	dir      string
-	key      *keyring // all of the log's
-	given    *keyring // those of the reviewer
+	key      *logKeys // all of the log's
+	given    *logKeys // those of the reviewer
 	named    map[uint64][]keyClaim
 	progress func(done, total uint64)
 

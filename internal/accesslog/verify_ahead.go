@@ -38,7 +38,8 @@ func eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err err
 	for i := range done {
 		done[i] = make(chan readBlock, 1)
 	}
-	jobs := make(chan int, 2*workers) // bounds how far ahead
+	jobs := make(chan int)
+	ahead := make(chan struct{}, 4*workers) // blocks that are held unpacked
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -46,6 +47,11 @@ func eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err err
 	wg.Go(func() {
 		defer close(jobs)
 		for i := range blocks {
+			select {
+			case ahead <- struct{}{}:
+			case <-stop:
+				return
+			}
 			select {
 			case jobs <- i:
 			case <-stop:
@@ -62,6 +68,7 @@ func eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err err
 	}
 	for i := range blocks {
 		b := <-done[i]
+		<-ahead
 		if err := fn(&blocks[i], b.leaves, b.err); err != nil {
 			return err
 		}
