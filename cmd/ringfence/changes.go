@@ -54,11 +54,11 @@ func changesConfig(cfg *config.Config) store.ChangesConfig {
 			if err != nil {
 				return "", err
 			}
-			vkey, err := accesslog.PublicKey(skey)
+			vkeys, err := accesslog.PublicKeys(skey) // also of before: what they signed still holds
 			if err != nil {
 				return "", err
 			}
-			return accesslog.OpenText(vkey, statement)
+			return accesslog.OpenText(vkeys, statement)
 		},
 		Check: func(context.Context, map[string]string) (change.Checked, error) {
 			return change.Checked{}, errors.New("nothing can be checked here")

@@ -39,6 +39,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/bundle":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/mail":      {module},
 		"internal/witness":   {module + "/policy", module + "/proxy", module + "/auth", module + "/rego", module + "/internal/accesslog", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
+		"internal/evidence":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},
 		"internal/delivery":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it

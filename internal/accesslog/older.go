@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -21,7 +20,7 @@ func Older(dir, vkey string) func(ctx context.Context, checkpoint []byte, size u
 }
 
 func older(ctx context.Context, dir, vkey string, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
-	v, err := note.NewVerifier(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, root, errors.New("proving consistency: the public key is not one of a log")
 	}

@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -44,12 +39,12 @@ type Report struct {
 //
 // progress, which may be nil, is told how many of how many entries are done.
 func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	given, err := readLogKeys(vkey)
 	if err != nil {
 		return Report{}, fmt.Errorf("verifying the access log: %w", err)
 	}
-	r := &verifier{dir: dir, key: v, progress: progress}
-	if err := r.run(ctx, strings.TrimSpace(vkey)); err != nil {
+	r := &verifier{dir: dir, key: given, given: given, progress: progress}
+	if err := r.run(ctx); err != nil {
 		return Report{}, fmt.Errorf("verifying the access log: %w", err)
 	}
 	return r.report, nil
@@ -58,7 +53,9 @@ func Verify(ctx context.Context, dir, vkey string, progress func(done, total uin
 // A verifier goes through a log once, from the first entry to the last.
 type verifier struct {
 	dir      string
-	key      note.Verifier
+	key      *logKeys // all of the log's
+	given    *logKeys // those of the reviewer
+	named    map[uint64][]keyClaim
 	progress func(done, total uint64)
 
 	past    *past
@@ -75,13 +72,11 @@ type verifier struct {
 	report  Report
 }
 
-func (r *verifier) run(ctx context.Context, vkey string) error {
-	if err := r.readPast(ctx); err != nil {
+func (r *verifier) run(ctx context.Context) error {
+	if err := r.readKeys(); err != nil {
 		return err
 	}
-	if b, err := os.ReadFile(filepath.Join(r.dir, keyName)); err == nil && string(b) != vkey+"\n" {
-		return &TamperedError{Index: 0, Segment: keyName, Offset: 0, What: "the key in the log's folder is not the one given"}
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := r.readPast(ctx); err != nil {
 		return err
 	}
 	r.tiles.dir = r.dir
@@ -138,6 +133,9 @@ func (r *verifier) readPast(ctx context.Context) (err error) {
 	r.points = slices.Clone(r.past.points)
 	slices.SortStableFunc(r.points, func(a, b point) int { return int(int64(a.size) - int64(b.size)) })
 	r.signed = r.past.newest().size
+	if err := r.trustKeys(); err != nil {
+		return err
+	}
 	return r.comparePoints(checkpointName, 0)
 }
 
@@ -290,6 +288,11 @@ func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) erro
 		r.report.First = t
 	}
 	r.last = t
+	for _, c := range r.named[n] {
+		if !keyNamed(p, c.action, c.vkey) {
+			return r.fault(v, n, off, "the list of keys says that a key changed here, and the entry does not")
+		}
+	}
 	h := recordHash(p)
 	var fault error
 	r.tree.add(h, func(level int, h tlog.Hash) {

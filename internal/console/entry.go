@@ -85,7 +85,7 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return err
 	}
 	page := entryPage{Base: v.page(ui.Say("Entry {1}", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
-		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Payload)}
+		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Clear())}
 	page.Proof = c.proofOf(ctx, e)
 	if e.Session != "" {
 		page.SessionURL = timelineURL("session", e.Session)

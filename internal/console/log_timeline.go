@@ -34,6 +34,7 @@ type timelinePage struct {
 	Facets    []facet
 	Days      []timelineDay
 	Partial   ui.Text
+	Scope     ui.Text
 	Empty     ui.Empty
 	SearchURL string
 	LiveURL   string
@@ -98,6 +99,7 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request, v *visit, pag
 	if err := c.recordRead(r, v, "log.query", kind+":"+clip(id, 200), a.detail()); err != nil {
 		return err
 	}
+	page.Scope = v.logScopeWords()
 	page.SearchURL, page.LiveURL = logURL(n), queryURL(livePath, n)
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -249,6 +250,10 @@ func (c *Console) logHealth() logHealth {
 
 func newTraffic(title ui.Text, since time.Duration, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
+	if clusters, limited := v.logClusters(); limited {
+		counts = maps.Clone(counts) // shared
+		maps.DeleteFunc(counts, func(name string, _ tally) bool { return !slices.Contains(clusters, name) })
+	}
 	widest := 0
 	for _, n := range counts {
 		widest = max(widest, n.Sum())

@@ -3,11 +3,12 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
+	"math/big"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -200,6 +201,14 @@ func pause(ctx context.Context, d time.Duration) error {
 // chance, so that many gateways do not come back to a receiver all at once.
 func backOff(tries int, asked time.Duration) time.Duration {
 	d := min(longestPause, firstPause<<min(max(tries-1, 0), 16))
-	d = d/2 + rand.N(d/2+1)
+	d = d/2 + jitter(d/2)
 	return max(d, min(asked, longestAsked))
+}
+
+func jitter(most time.Duration) time.Duration {
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)+1))
+	if err != nil {
+		return most
+	}
+	return time.Duration(n.Int64())
 }

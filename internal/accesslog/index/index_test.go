@@ -16,7 +16,7 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog/synthetic"
 )
 
-const testEntries = 30_000
+const testEntries = 12_000
 
 var testLog = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "ringfence-index-*")
@@ -83,7 +83,7 @@ func queries(t *testing.T, all []*accesslog.Entry) []string {
 		"request_id:" + some.RequestID, "request_id:" + some.RequestID[:12] + "*", "request_id:nothing", "session:" + some.Session,
 		"vendor:" + vendor + " effect:deny", "path:/export*", "path:*/permissions", "path:*9206*", "not path:/api*", "path:" + some.Path,
 		"status:5xx", "status:200,404", `not status:>=0`, "duration:>1s", "bytes_out:<1kB", "ip:" + some.SourceIP, "ip:0.0.0.0/1 effect:deny",
-		"reason:outside_hours", `reasons:""`, "query_names:q", `type:log`, `action:*`, "facts:*", "index:100..20000", "since:30d", "until:2026-04-01",
+		"reason:outside_hours", `reasons:""`, "query_names:q", `type:log`, `action:*`, "facts:*", "index:100..8000", "since:30d", "until:2026-04-01",
 		"since:2026-04-01 until:2026-04-02", "(since:2d or until:2026-03-03) effect:deny", "PERMISSIONS", "/EXPORT/", "firefox deny",
 		"not (effect:allow or type:outcome)", "cluster:" + w.Cluster(2) + " or cluster:" + w.Cluster(3), "code_age:<1m", "engagement:*-2025",
 	}
