@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/export"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -30,10 +32,13 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogEvidence())
 	cmd.AddCommand(newLogProve())
 	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogRotateKey())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
+	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
 
@@ -278,17 +283,18 @@ func newLogExport() *cobra.Command {
 	var q filterFlags
 	var format, file string
 	cmd := &cobra.Command{
-		Use: "export [QUERY]", Short: "Write entries as JSON lines or CSV, oldest first",
+		Use: "export [QUERY]", Short: "Write entries as JSON lines, CSV or Parquet, oldest first",
 		Long: "Export writes entries, the oldest first.\n\n" + queryHelp,
 		Example: "  ringfence log export since:2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log export cluster:claims --format parquet -o claims.parquet --data demo\n" +
 			"  ringfence log export vendor:northwind --data demo > northwind.jsonl",
 		RunE: func(cmd *cobra.Command, words []string) error {
 			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
-			if format != "json" && format != "csv" {
-				return usagef("--format %s: there are json and csv", format)
+			if !slices.Contains(export.Formats(), export.Format(format)) {
+				return usagef("--format %s: there are json, csv and parquet", format)
 			}
 			w.options.Ascending = true
 			d, err := openDeployment(cmd.Context(), &t)
@@ -300,7 +306,7 @@ func newLogExport() *cobra.Command {
 	}
 	t.flags(cmd)
 	q.flags(cmd)
-	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line) or csv")
+	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line), csv or parquet")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to a new `file` instead of standard output")
 	return cmd
 }
@@ -327,20 +333,36 @@ func exportLog(cmd *cobra.Command, d *deployment, w *wanted, format, file string
 	p := newProgress(cmd.ErrOrStderr(), "Exporting")
 	defer p.end()
 	n := uint64(0)
-	write := func(e *accesslog.Entry) error { return accesslog.WriteJSON(out, e) }
-	if format == "csv" {
-		c := accesslog.NewCSVWriter(out)
-		defer func() { err = errors.Join(err, c.Flush()) }()
-		write = c.Write
+	sink, err := export.New(export.Format(format), out)
+	if err != nil {
+		return err
 	}
 	var werr error
 	err = searched{dir, d.paths.index()}.find(ctx, w, func(e *accesslog.Entry) bool {
-		n++
-		p.step(n, 0)
-		werr = write(e)
+		if werr = sink.Write(e); werr == nil {
+			n++
+			p.step(n, 0)
+		}
 		return werr == nil
 	})
-	return errors.Join(err, werr)
+	if err = errors.Join(err, werr); err == nil {
+		err = sink.Close()
+	}
+	return errors.Join(err, recordExported(ctx, d, n, err))
+}
+
+// recordExported records how an export ended.
+func recordExported(ctx context.Context, d *deployment, n uint64, failed error) error {
+	r := &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.exported", Result: "ok", Actor: operator.Account,
+		Detail: map[string]string{"entries": strconv.FormatUint(n, 10)}}
+	if failed != nil {
+		r.Result = "failed"
+	}
+	ctx = context.WithoutCancel(ctx) // also one that was interrupted
+	if err := d.db.Enqueue(ctx, r); err != nil {
+		return err
+	}
+	return d.settle(ctx)
 }
 
 // logPlace finds the log's folder and public key: of a deployment, or of a copy.

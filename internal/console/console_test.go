@@ -27,7 +27,7 @@ func officePath(pattern string) (method, path string) {
 	case strings.Contains(path, "/policies/"):
 		id = "1"
 	}
-	return method, strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{cluster}", "claims", "{session}", "none", "{index}", "1").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{cluster}", "claims", "{session}", "none", "{index}", "1", "{rule}", "denials", "{receiver}", "hook").Replace(path)
 }
 
 // TestConsoleRoutes_RoleMatrix walks the console's table with every role over

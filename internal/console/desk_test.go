@@ -39,6 +39,9 @@ var deskPages = []struct{ name, as, target string }{
 	{"policy-revision", "ada", "/console/policies/revisions/4"}, {"policy-revision-alone", "rae", "/console/policies/revisions/3"}, {"policy-revision-with", "abe", "/console/policies/revisions/2?with=0"},
 	{"draft-review", "abe", "/console/policies/drafts/4"}, {"draft-review-author", "ada", "/console/policies/drafts/4"}, {"draft-second", "abe", "/console/policies/drafts/8"}, {"draft-done", "rae", "/console/policies/drafts/1"},
 	{"draft-behind", "ada", "/console/policies/drafts/2"}, {"draft-failing", "ada", "/console/policies/drafts/5"}, {"draft-withdrawn", "ada", "/console/policies/drafts/6"}, {"draft-same", "ada", "/console/policies/drafts/7"},
+	{"alarms", "rae", "/console/alarms"}, {"alarms-all", "ada", "/console/alarms?show=all"}, {"alarm", "rae", "/console/alarms/kim"}, {"alarm-done", "ada", "/console/alarms/a3"},
+	{"alarm-rules", "rae", "/console/alarms/rules"}, {"alarm-rule", "ada", "/console/alarms/rules/denials"}, {"alarm-rule-volume", "ada", "/console/alarms/rules/unusual-volume"}, {"alarm-rule-new", "ada", "/console/alarms/rules/new"},
+	{"alarm-receivers", "ada", "/console/alarms/receivers"}, {"alarm-receiver", "ada", "/console/alarms/receivers/hook"}, {"alarm-receiver-new", "ada", "/console/alarms/receivers/new"},
 	{"ask-withdraw", "ada", "/console/policies/drafts/5/withdraw"}, {"ask-rollback", "abe", "/console/policies/revisions/2/rollback"}, {"ask-rollback-alone", "ada", "/console/policies/revisions/2/rollback-alone"},
 }
 

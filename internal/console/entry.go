@@ -319,7 +319,7 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 			number("Age of the code", e.CodeAge, seconds), link("Address", e.SourceIP, query.SourceIP), mono("User agent", e.UserAgent),
 		}},
 		{"Request", []entryLine{
-			link("Cluster", e.Cluster, query.Cluster), text("Classification", classBadge(e.Classification).Text), mono("Route", e.Route), text("Protocol", ui.Verbatim(e.Protocol)), mono("Method", e.Method),
+			link("Cluster", e.Cluster, query.Cluster), text("Classification", classBadge(e.Classification).Text), mono("Route", e.Route), text("Waited for the log", waitedWords(e.Mode)), text("Protocol", ui.Verbatim(e.Protocol)), mono("Method", e.Method),
 			mono("Host", e.Host), link("Path", e.Path, query.Path), mono("Query fields", strings.Join(e.QueryNames, ", ")),
 		}},
 		{"Decision", []entryLine{

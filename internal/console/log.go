@@ -43,8 +43,13 @@ type entryRow struct {
 
 // recordRead records that somebody reads the log before they see anything of it.
 func (c *Console) recordRead(r *http.Request, v *visit, action, object string, detail map[string]string) error {
+	return c.recordEnd(r, v, action, object, "ok", detail)
+}
+
+// recordEnd records a reading with how it ended.
+func (c *Console) recordEnd(r *http.Request, v *visit, action, object, result string, detail map[string]string) error {
 	_, err := c.Log.Record(r.Context(), &policy.Record{
-		Type: policy.RecordLog, Time: v.Now, Action: action, Result: "ok", RequestID: v.RequestID,
+		Type: policy.RecordLog, Time: c.Now().UTC(), Action: action, Result: result, RequestID: v.RequestID,
 		Account: v.Session.Account, Email: v.Session.Email, Vendor: v.Session.Vendor, Session: v.Session.ID,
 		SourceIP: v.Origin.IP.String(), UserAgent: v.Origin.UserAgent,
 		Actor: v.Session.Account, Object: object, Detail: detail,

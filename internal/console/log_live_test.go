@@ -176,7 +176,7 @@ func TestLive_Ends(t *testing.T) {
 	defer server.Close()
 	first := openStream(t, server, "/console/log/live/events?from=0")
 	defer first.close()
-	v := o.comes(t, "rae")
+	v := o.visitOf(t, "rae")
 	if err := o.Auth.EndSession(t.Context(), v.AuthActor(), v.Session.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestLive_SlowClientIsBounded(t *testing.T) {
 	r := httptest.NewRequest("GET", officeGate+"/console/log/live/events?from=0", nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	r = r.WithContext(ctx)
-	v := o.comes(t, "rae")
+	v := o.visitOf(t, "rae")
 	v.r = r
 	done := make(chan struct{})
 	go func() { defer close(done); _ = o.liveEvents(w, r, v) }()

@@ -13,8 +13,8 @@ import (
 	"github.com/ringfence/ringfence/policy"
 )
 
-// comes is a visit of somebody at the office's time.
-func (o *office) comes(t *testing.T, who string) *visit {
+// visitOf is a visit of somebody at the office's time.
+func (o *office) visitOf(t *testing.T, who string) *visit {
 	t.Helper()
 	sessions, err := o.Auth.SessionsOf(t.Context(), who)
 	if err != nil || len(sessions) == 0 {
@@ -36,7 +36,7 @@ func parsed(t *testing.T, q string) query.Node {
 // lead back to where they came from.
 func TestLog_LinesAndPages(t *testing.T) {
 	o := newOffice(t, plainText)
-	v := o.comes(t, "rae")
+	v := o.visitOf(t, "rae")
 	n := parsed(t, "account:kim")
 	var pages [][]uint64
 	seen := map[uint64]bool{}
@@ -161,7 +161,7 @@ func TestLog_FaultsAreWorded(t *testing.T) {
 // to the lines that it stands for.
 func TestLog_Histogram(t *testing.T) {
 	o := newOffice(t, plainText)
-	v := o.comes(t, "rae")
+	v := o.visitOf(t, "rae")
 	n := parsed(t, "account:kim since:30h")
 	h := o.histogram(t.Context(), v, n, "/console/log")
 	var counts []int

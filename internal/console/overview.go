@@ -55,6 +55,9 @@ type logHealth struct {
 	TreeSize  string
 	Root      ui.Hash
 	Signature bool
+	Disk      *diskLine // nil where nobody knows
+	Commits   ui.Text
+	Missed    ui.Text // of the deadline; empty for none
 }
 
 // traffic is how many requests were decided, and how, by cluster.
@@ -121,6 +124,12 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	page.Attention = append(c.alarmAttentions(r.Context(), v), page.Attention...)
+	if m, ok := c.Log.(logMeter); ok {
+		if a := diskAttention(m.Space()); a != nil {
+			page.Attention = append([]attention{*a}, page.Attention...)
+		}
+	}
 	var err error
 	if page.Warnings, err = c.openWarnings(r, d, v); err != nil {
 		return err
@@ -237,6 +246,10 @@ func (c *Console) logHealth() logHealth {
 	h := logHealth{State: ui.Badge{Kind: ui.Good, Text: "healthy"}, Size: c.Log.Size()}
 	if err := c.Log.Healthy(); err != nil {
 		h.State, h.Error = ui.Badge{Kind: ui.Bad, Text: "not writable"}, "New entries cannot be kept. The operational log says why."
+	}
+	if m, ok := c.Log.(logMeter); ok {
+		s := m.Stats()
+		h.Disk, h.Commits, h.Missed = newDiskLine(m.Space()), commitWords(s), missedWords(s.Missed)
 	}
 	// A signed note: origin, size and root a line each, then signatures
 	// after an empty line.
