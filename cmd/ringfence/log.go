@@ -29,12 +29,16 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogTail())
 	cmd.AddCommand(newLogExport())
 	cmd.AddCommand(newLogVerify())
+	cmd.AddCommand(newLogEvidence())
 	cmd.AddCommand(newLogProve())
 	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogRotateKey())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
+	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
 
@@ -400,15 +404,24 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 func newLogVerify() *cobra.Command {
 	var p logPlace
 	var asJSON bool
-	var against []string
+	var against, witnessKeys []string
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check the whole log against its signed checkpoint", Args: exactly(),
+		Use: "verify [BUNDLE]", Short: "Check the whole log, or a bundle of evidence", Args: cobra.MaximumNArgs(1),
 		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
 			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
 			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
-			"elsewhere, such as a witness's, show with --against that the log was not rolled back.",
-		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+			"elsewhere, such as a witness's, show with --against that the log was not rolled back.\n" +
+			"With a BUNDLE it checks that file alone, as 'ringfence log evidence' writes it, and says\n" +
+			"what is proven, and by whose keys.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness\n" +
+			"  ringfence log verify kim.zip --key log.pub --witness-key witness.pub",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return verifyBundle(cmd, args[0], p.key, witnessKeys, against, asJSON)
+			}
+			if len(witnessKeys) > 0 {
+				return usagef("--witness-key is for a BUNDLE; compare a log with --against")
+			}
 			dir, vkey, err := p.find()
 			if err != nil {
 				return err
@@ -442,6 +455,7 @@ func newLogVerify() *cobra.Command {
 	p.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringArrayVar(&against, "against", nil, "`file` with a checkpoint that was kept elsewhere; again for more")
+	cmd.Flags().StringArrayVar(&witnessKeys, "witness-key", nil, "`file` with the public key of a witness, for a BUNDLE; again for more")
 	return cmd
 }
 

@@ -11,14 +11,16 @@ import (
 // quickest: what lies together is read once. It reads files only and is safe
 // while the writer runs. [ErrNotFound]: the log does not have one of them.
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
-	r := picker{dir: dir}
+	keys := personalKeysOf(dir)
+	r, keys := picker{dir: dir}, personalKeysOf(dir)
 	defer r.close()
+	keys := personalKeysOf(dir)
 	for _, index := range indexes {
 		p, err := r.payload(ctx, index)
 		if err != nil {
 			return err
 		}
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil {
 			err = fn(e)
 		}

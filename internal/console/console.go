@@ -29,11 +29,13 @@ type Config struct {
 	Log        Log
 	Search     query.Engine // over the same log
 	Reviews    Reviews
+	Follow     Follower     // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
+	Alarms     Alarms // nil: nothing watches the log
 	LogFolder  string // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
@@ -102,6 +104,7 @@ type Console struct {
 	mux      *http.ServeMux
 	kept     keptForms
 	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.

@@ -47,6 +47,8 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
 		"POST /console/policies/gaps": tries, "POST /console/policies/gaps/stop": tries,
 		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
+		"POST /console/alarms/{id}": "notes what somebody found", "POST /console/alarms/rules/{rule}": ask, "POST /console/alarms/rules/{rule}/try": tries, "POST /console/alarms/rules/{rule}/stop": tries,
+		"POST /console/alarms/receivers/new": ask, "POST /console/alarms/receivers/{receiver}": ask, "POST /console/alarms/receivers/{receiver}/try": ask, "POST /console/alarms/receivers/{receiver}/remove": ask,
 		"POST /console/warnings/{id}/pass": "notes that somebody was told",
 		"POST /console/log/searches/new":   keeps, "POST /console/log/searches/{id}/edit": keeps, "POST /console/log/reviews": "says that somebody looked, in their own name",
 		"POST /console/log/exports": ask, "POST /console/log/exports/{id}/file": "fetches what was asked for with a fresh code", "POST /console/log/exports/{id}/stop": own,

@@ -122,7 +122,9 @@ func TestNew_Formats(t *testing.T) {
 				}
 				got = len(rows) - 1
 				for _, row := range rows {
-					if slices.ContainsFunc(row, func(c string) bool { return strings.HasPrefix(c, "=") || strings.HasPrefix(c, "@") || strings.HasPrefix(c, "+") }) {
+					if slices.ContainsFunc(row, func(c string) bool {
+						return strings.HasPrefix(c, "=") || strings.HasPrefix(c, "@") || strings.HasPrefix(c, "+")
+					}) {
 						t.Errorf("a formula: %q", row)
 					}
 				}
