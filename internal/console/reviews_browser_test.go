@@ -21,7 +21,7 @@ func TestBrowser_ReviewPagesFit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("opens every page many times")
 	}
-	o := newTrialOffice(t)
+	o := newOffice(t, plainText)
 	o.reviews.searches = []review.Search{
 		{ID: 1, Owner: "rae", Email: "rae@example.com", Title: "Refused requests to confidential clusters", Query: "effect:deny,challenge classification:confidential", Shared: true, Daily: true, Version: 1, Changed: o.now},
 		{ID: 2, Owner: "ada", Email: "ada@example.com", Title: "Exports", Query: `path:/export*,"/api/v2/a-rather-long-path-without-any-space-in-it-that-goes-on"* bytes_out:>=10485760`, Shared: true, Version: 1, Changed: o.now},
@@ -34,9 +34,9 @@ func TestBrowser_ReviewPagesFit(t *testing.T) {
 	o.entries.add(read, nil)
 	read.Actor, read.Account, read.Email, read.Detail = "operator", "", "", map[string]string{"filter": "text=two words"}
 	o.entries.add(read, nil)
-	waiting := exported(t, o.office, "rae", "effect:deny,challenge classification:confidential since:7d", "parquet")
-	done := exported(t, o.office, "rae", "cluster:claims", "csv")
-	fetched(o.office, "rae", done)
+	waiting := exported(t, o, "rae", "effect:deny,challenge classification:confidential since:7d", "parquet")
+	done := exported(t, o, "rae", "cluster:claims", "csv")
+	fetched(o, "rae", done)
 	day := o.now.AddDate(0, 0, -1).Format(time.DateOnly)
 	pages := []struct{ name, as, path string }{
 		{"searches", "rae", searchesPath}, {"search-edit", "rae", savedSearchPath(1) + "/edit"}, {"queue", "rae", queuePath}, {"review", "rae", reviewsPath + "/new?search=1&day=" + day},
