@@ -129,7 +129,7 @@ func TestAlarms_RaisedAndTold(t *testing.T) {
 	pg = ada.post(p.ready.Gate+"/console/alarms/rules/denials/try", url.Values{"seen": {"1"}, "on": {"on"}, "severity": {"high"}, "count": {"1"}, "within": {"1m"}, "again": {""}, "try_days": {"7"}})
 	eventually(t, 20*time.Second, "the trial ends", func() bool {
 		pg = ada.get(p.ready.Gate + "/console/alarms/rules/denials?tried=yes")
-		return strings.Contains(pg.body, "it would have raised 6 alarms")
+		return strings.Contains(pg.body, "it would have raised 7 alarms")
 	})
 	if n := len(p.entries(t, "--action", "alarm.raise", "--account", "kim@northwind.example")); n != 2 {
 		t.Errorf("%d alarms are recorded in the end, want 2", n)
