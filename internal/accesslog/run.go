@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // Run commits, makes spare segments, compresses full ones and signs
@@ -32,6 +30,7 @@ func (l *Log) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(l.keepLoop)
 	wg.Go(l.signLoop)
+	wg.Go(l.spaceLoop)
 	err := l.commitLoop()
 	if err != nil {
 		l.fail(err)
@@ -152,7 +151,7 @@ func (l *Log) sign(history bool) error {
 
 func (l *Log) signNow(history bool) error {
 	p := l.live.point()
-	msg, err := note.Sign(&note.Note{Text: checkpointText(l.cfg.Origin, p)}, l.signer)
+	msg, err := l.pen.sign(checkpointText(l.cfg.Origin, p))
 	if err != nil {
 		return fmt.Errorf("signing a checkpoint: %w", err)
 	}

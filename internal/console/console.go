@@ -28,6 +28,8 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Reviews    Reviews
+	Follow     Follower // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -101,6 +103,8 @@ type Console struct {
 	desk     desk // what the administrators' pages keep in memory
 	mux      *http.ServeMux
 	kept     keptForms
+	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.

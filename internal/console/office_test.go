@@ -37,6 +37,7 @@ type office struct {
 	entries *officeLog
 	status  officeStatus
 	changes *officeChanges
+	reviews *memoryReviews
 	studio  *officeStudio
 	alarms  *memoryAlarms
 	now     time.Time
@@ -284,16 +285,18 @@ func newOffice(t *testing.T, say sampleText) *office {
 	}
 	o.alarms = newMemoryAlarms(sampleNow, say)
 	o.changes, o.studio = newOfficeChanges(o), &officeStudio{Runner: studio.New(studio.Config{})}
+	o.reviews = &memoryReviews{log: o.entries, now: clock}
 	s, err := auth.New(auth.Config{Store: o.store,
 		Recorder: new(authtest.Recorder), RootKey: bytes.Repeat([]byte{7}, 32), Issuer: officeGate, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Alarms: o.alarms, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Search: scanEngine{o.entries}, Reviews: o.reviews, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Alarms: o.alarms, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Console.Search = logEngine{o.entries, clock}
 	fillLog(o)
 	for _, id := range officeAccounts {
 		o.signIn(id)

@@ -156,6 +156,9 @@ func (c *checker) oneCluster(o object, k *Cluster, hosts map[string]string) {
 	if !slices.Contains(Classifications, k.Classification) {
 		o.fault("classification", "%q must be one of %s", k.Classification, strings.Join(Classifications, ", "))
 	}
+	if k.LogMode != "" && k.LogMode != policy.ModeRelaxed {
+		o.fault("log_mode", "%q must be strict or relaxed", k.LogMode)
+	}
 	o.text("owner.name", k.Owner.Name, maxTitle)
 	o.email("owner.email", k.Owner.Email)
 	if len(k.Hosts) == 0 {
@@ -254,6 +257,9 @@ func (c *checker) oneAccount(o object, a *Account, ids map[string]bool) {
 	}
 	if a.TimeZone != "" && !ValidTimeZone(a.TimeZone) {
 		o.fault("time_zone", "%q is no time zone; give a name such as Europe/Berlin or UTC", a.TimeZone)
+	}
+	if len(a.LogClusters) > 0 && (len(a.Roles) != 1 || !a.Has(policy.Reviewer)) {
+		o.fault("log_clusters", "is given, but only an account whose one role is reviewer can be limited to clusters")
 	}
 	if !a.Has(policy.Contractor) {
 		if a.Vendor != "" {

@@ -85,6 +85,9 @@ type Account struct {
 	// TimeZone is where the person works, an IANA name such as Europe/Berlin;
 	// empty: nobody has said.
 	TimeZone string
+	// LogClusters limit a reviewer to what the access log says of these
+	// clusters, by name; empty: all of the log.
+	LogClusters []string
 
 	// Read-only: whoever edits a directory leaves them as they are.
 	Status    string // policy.StatusActive, StatusInvited or StatusDisabled; anything else is not active
@@ -107,6 +110,9 @@ type Cluster struct {
 	Owner          policy.Person
 	Hosts          []string // canonical host names, each of one cluster only
 	Routes         []Route
+	// LogMode is policy.ModeRelaxed where requests are forwarded before their
+	// entry is on disk; empty is strict. YAML may also say policy.ModeStrict.
+	LogMode string
 }
 
 // A Route is a part of a cluster: the longest Path that covers a request's path wins.
@@ -184,6 +190,7 @@ func (d *Directory) Clone() *Directory {
 	}
 	for i := range c.Accounts {
 		c.Accounts[i].Roles = slices.Clone(c.Accounts[i].Roles)
+		c.Accounts[i].LogClusters = slices.Clone(c.Accounts[i].LogClusters)
 	}
 	for i := range c.Assignments {
 		a := &c.Assignments[i]

@@ -57,7 +57,7 @@ func engagementFields(e *Engagement) []field {
 
 func sameCluster(a, b *Cluster) bool {
 	return a.Name == b.Name && a.Title == b.Title && a.Classification == b.Classification && a.Owner == b.Owner &&
-		slices.Equal(a.Hosts, b.Hosts) &&
+		slices.Equal(a.Hosts, b.Hosts) && a.LogMode == b.LogMode &&
 		slices.EqualFunc(a.Routes, b.Routes, func(x, y Route) bool { return sameRoute(&x, &y) })
 }
 
@@ -70,13 +70,14 @@ func sameRoute(a, b *Route) bool {
 func clusterFields(c *Cluster) []field {
 	return []field{
 		{"title", c.Title}, {"classification", c.Classification}, {"owner", person(c.Owner)},
-		{"hosts", list(c.Hosts)}, {"routes", routes(c.Routes)},
+		{"hosts", list(c.Hosts)}, {"log_mode", c.LogMode}, {"routes", routes(c.Routes)},
 	}
 }
 
 func sameAccount(a, b *Account) bool {
 	return (a.ID == b.ID || b.ID == "") && a.Email == b.Email && a.Name == b.Name && a.Vendor == b.Vendor &&
-		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled && a.TimeZone == b.TimeZone
+		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled && a.TimeZone == b.TimeZone &&
+		slices.Equal(a.LogClusters, b.LogClusters)
 }
 
 func accountFields(a *Account) []field {
@@ -86,7 +87,7 @@ func accountFields(a *Account) []field {
 	}
 	return []field{
 		{"email", a.Email}, {"name", a.Name}, {"vendor", a.Vendor}, {"roles", list(roles)},
-		{"ends", instant(a.Ends)}, {"time_zone", a.TimeZone}, {"disabled", flag(a.Disabled)},
+		{"ends", instant(a.Ends)}, {"time_zone", a.TimeZone}, {"log_clusters", list(a.LogClusters)}, {"disabled", flag(a.Disabled)},
 	}
 }
 

@@ -208,6 +208,7 @@ func (w *writer) cluster(c *Cluster) {
 	w.text(4, "classification", c.Classification)
 	w.person(4, "owner", c.Owner)
 	w.list(4, "hosts", c.Hosts)
+	w.text(4, "log_mode", c.LogMode)
 	w.line(4, "routes:")
 	for i := range c.Routes {
 		w.item = true
@@ -263,6 +264,7 @@ func (w *writer) account(a *Account) {
 	w.list(4, "roles", roles)
 	w.date(4, "ends", a.Ends)
 	w.text(4, "time_zone", a.TimeZone)
+	w.list(4, "log_clusters", a.LogClusters)
 	w.flag(4, "disabled", a.Disabled)
 }
 
