@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -9,6 +10,7 @@ import (
 	"github.com/ringfence/ringfence/internal/alarm/watch"
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/witness"
 )
 
 // unsignedAlarm is how long entries may wait for a signed checkpoint before
@@ -62,6 +64,9 @@ func (g *gateway) alarmConditions() []watch.Condition {
 	}
 	if g.witness != nil {
 		s := g.witness.Status()
+		if _, conflict := errors.AsType[*witness.ConflictError](s.Stopped); conflict {
+			out = append(out, watch.Condition{Kind: alarm.LogTrouble, Name: "conflict", Facts: map[string]string{"what": "conflict"}})
+		}
 		if s.Gap > 0 {
 			out = append(out, watch.Condition{Kind: alarm.Unanchored, Name: "witness", For: s.Gap, Facts: map[string]string{"what": "gap", "gap": s.Gap.Round(time.Second).String()}})
 		}
