@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/alarm"
 	"github.com/ringfence/ringfence/internal/alarm/watch"
@@ -101,4 +103,14 @@ func (c consoleAlarms) SaveRule(ctx context.Context, actor directory.Actor, r al
 		return r, err
 	}
 	return r, c.g.refresh(ctx, nil)
+}
+
+// alarmFigures are what /metrics says of alarms.
+func (g *gateway) alarmFigures() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ringfence_alarms_lag_entries", Help: "Entries of the access log that no rule of alarms has looked at yet."},
+			func() float64 { return float64(g.alarms.watch.Status().Lag) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ringfence_alarms_healthy", Help: "1 while alarms can be raised."},
+			func() float64 { return yes(g.alarms.watch.Status().Fault == "") }),
+	}
 }

@@ -33,7 +33,9 @@ func newBell(t *testing.T) *bell {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		var m struct{ Data struct{ Kind, Text, Entry string } }
+		var m struct {
+			Data struct{ Kind, Text, Entry string }
+		}
 		_ = json.Unmarshal(body, &m) // what is none counts for nothing
 		b.rung[m.Data.Kind+" "+m.Data.Entry]++
 		b.last = time.Now()
