@@ -162,6 +162,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
 	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
+	g.metrics.registry.MustRegister(g.alarmFigures()...)
 	g.metrics.registry.MustRegister(logMetrics{g.log})
 	return g, nil
 }
