@@ -51,6 +51,7 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	l, err := accesslog.Open(ctx, accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
+		SealPersonal: true,
 	})
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}

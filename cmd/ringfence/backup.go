@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/durable"
 )
@@ -22,8 +23,10 @@ func newBackup() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use: "backup FOLDER", Short: "Copy a deployment's state into a new folder, also while it runs", Args: exactly("a FOLDER"),
-		Long: "Backup copies the store, the keys, the certificates and the access log. The folder\n" +
-			"holds every secret of the deployment: keep it as safe as the deployment itself.",
+		Long: "Backup copies the store, the keys, the certificates and the access log with the keys of\n" +
+			"its personal fields. The folder holds every secret of the deployment: keep it as safe as\n" +
+			"the deployment itself. Whoever was erased can be read in a backup from before, so remove\n" +
+			"those, and repeat 'ringfence account erase' after restoring one.",
 		Example: "  ringfence backup /mnt/backup/2026-11-22 --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := openDeployment(cmd.Context(), &t)
@@ -42,7 +45,10 @@ func newBackup() *cobra.Command {
 						return err
 					}
 				}
-				return copyLog(d.paths.log(), paths{args[0]}.log())
+				if err := copyLog(d.paths.log(), paths{args[0]}.log()); err != nil {
+					return err
+				}
+				return copyPersonal(d.paths.log(), paths{args[0]}.log())
 			}()
 			if err := errors.Join(err, d.close()); err != nil {
 				return err
@@ -132,6 +138,32 @@ func copyLog(from, to string) error {
 			if err := copyFile(name, filepath.Join(to, base)); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// copyPersonal copies the keys of the personal fields in a log, after the log: an
+// entry comes later than its keys.
+func copyPersonal(from, to string) error {
+	folder := accesslog.PersonalFolder(from)
+	all, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("copying the keys of personal fields: %w", err)
+	}
+	if err := durable.Mkdir(accesslog.PersonalFolder(to), 0o700); err != nil {
+		return err
+	}
+	for _, e := range all {
+		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") { // a file that is being written
+			continue
+		}
+		err := copyFile(filepath.Join(folder, e.Name()), filepath.Join(accesslog.PersonalFolder(to), e.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // erased just now
+			return err
 		}
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
@@ -31,14 +30,14 @@ const tamperedHint = "Somebody changed the store. Look at 'ringfence policy revi
 
 // changesConfig joins change control to a deployment's keys and switches.
 func changesConfig(cfg *config.Config) store.ChangesConfig {
-	// The key is read once it is needed: a deployment without policies needs none.
-	key := sync.OnceValues(func() (string, error) {
+	// The key is read when it is needed: another may have taken its place.
+	key := func() (string, error) {
 		b, err := os.ReadFile(paths{cfg.Data}.logKey())
 		if err != nil {
 			return "", fmt.Errorf("reading the key that signs policies: %w", err)
 		}
 		return string(b), nil
-	})
+	}
 	return store.ChangesConfig{
 		OperatorAlone: cfg.PolicyChanges.OperatorAlone,
 		Origin:        func() change.Origin { return originOf(cfg) },
@@ -54,11 +53,11 @@ func changesConfig(cfg *config.Config) store.ChangesConfig {
 			if err != nil {
 				return "", err
 			}
-			vkey, err := accesslog.PublicKey(skey)
+			vkeys, err := accesslog.PublicKeys(skey) // also of before: what they signed still holds
 			if err != nil {
 				return "", err
 			}
-			return accesslog.OpenText(vkey, statement)
+			return accesslog.OpenText(vkeys, statement)
 		},
 		Check: func(context.Context, map[string]string) (change.Checked, error) {
 			return change.Checked{}, errors.New("nothing can be checked here")

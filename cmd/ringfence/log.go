@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/export"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -27,12 +29,16 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogTail())
 	cmd.AddCommand(newLogExport())
 	cmd.AddCommand(newLogVerify())
+	cmd.AddCommand(newLogEvidence())
 	cmd.AddCommand(newLogProve())
 	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogRotateKey())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
+	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
 	cmd.AddCommand(newLogReconcile())
+	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
 
@@ -149,41 +155,40 @@ func newLogQuery() *cobra.Command {
 	var t target
 	var q filterFlags
 	var limit int
+	var folder string
 	var asJSON, ascending bool
 	cmd := &cobra.Command{
-		Use: "query", Short: "Find entries, newest first", Args: exactly(),
-		Example: "  ringfence log query --account kim@northwind.example --since 7d --config /etc/ringfence/config.yaml\n" +
-			"  ringfence log query --cluster claims --effect deny --json --data demo\n" +
-			"  ringfence log query --path '/export*' --status 4xx --limit 200 --data demo",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "query [QUERY]", Short: "Find entries, newest first", Long: "Query finds entries and prints them, the newest first.\n\n" + queryHelp,
+		Example: "  ringfence log query account:kim since:7d --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log query 'cluster:claims effect:deny,challenge not path:/health*' --json --data demo\n" +
+			"  ringfence log query --path '/export*' --status 4xx --limit 200 --log /mnt/copy/log",
+		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
-			f, err := q.filter(time.Now().UTC())
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
 			if limit < 1 {
 				return usagef("--limit %d: at least 1", limit)
 			}
-			f.Limit, f.Ascending = limit, ascending
-			d, err := openDeployment(ctx, &t)
+			r, err := openReading(ctx, &t, folder)
 			if err != nil {
 				return err
 			}
-			size, err := logEnd(ctx, d.paths.log())
-			if err == nil {
-				f.Before = size // the record of this very read is not part of the answer
-				err = recordRead(ctx, d, "log.query", describe(cmd))
-			}
+			// The record of this very read is not part of the answer.
+			w.options.Limit, w.options.Ascending, w.options.Before = limit, ascending, r.size
+			err = r.record(ctx, "log.query", w.describe(cmd))
 			if err == nil {
 				err = showEntries(ctx, cmd.OutOrStdout(), asJSON, func(yield func(*accesslog.Entry) bool) error {
-					return accesslog.Query(ctx, d.paths.log(), f, yield)
+					return r.find(ctx, w, yield)
 				})
 			}
-			return errors.Join(err, d.close())
+			return errors.Join(err, r.close())
 		},
 	}
 	t.flags(cmd)
 	q.flags(cmd)
+	copyFlag(cmd, &folder)
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many entries")
 	cmd.Flags().BoolVar(&ascending, "ascending", false, "oldest first")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")
@@ -210,11 +215,12 @@ func newLogTail() *cobra.Command {
 	var follow, asJSON bool
 	var last int
 	cmd := &cobra.Command{
-		Use: "tail", Short: "Show the newest entries, and with -f what comes", Args: exactly(),
-		Example: "  ringfence log tail -f --config /etc/ringfence/config.yaml\n  ringfence log tail -f --effect deny --json --data demo",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "tail [QUERY]", Short: "Show the newest entries, and with -f what comes",
+		Long:    "Tail shows the newest entries and, with -f, goes on with those that come.\n\n" + queryHelp,
+		Example: "  ringfence log tail -f --config /etc/ringfence/config.yaml\n  ringfence log tail -f effect:deny --json --data demo",
+		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
-			f, err := q.filter(time.Now().UTC())
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
@@ -225,7 +231,7 @@ func newLogTail() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = tailLog(cmd, d, f, last, follow, asJSON)
+			err = tailLog(cmd, d, w, last, follow, asJSON)
 			if follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				err = nil // interrupted by the person: that is how following ends
 			}
@@ -240,20 +246,20 @@ func newLogTail() *cobra.Command {
 	return cmd
 }
 
-func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, follow, asJSON bool) error {
+func tailLog(cmd *cobra.Command, d *deployment, w *wanted, last int, follow, asJSON bool) error {
 	ctx, out, dir := cmd.Context(), cmd.OutOrStdout(), d.paths.log()
 	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := recordRead(ctx, d, "log.tail", describe(cmd)); err != nil {
+	if err := recordRead(ctx, d, "log.tail", w.describe(cmd)); err != nil {
 		return err
 	}
-	newest := f
-	newest.Limit, newest.Before = last, size
+	newest := *w
+	newest.options.Limit, newest.options.Before = last, size
 	var found []*accesslog.Entry
 	if last > 0 {
-		if err := accesslog.Query(ctx, dir, newest, func(e *accesslog.Entry) bool {
+		if err := (searched{dir, d.paths.index()}).find(ctx, &newest, func(e *accesslog.Entry) bool {
 			found = append(found, e)
 			return true
 		}); err != nil {
@@ -268,7 +274,7 @@ func tailLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, last int, fo
 		return err
 	}
 	return showEntries(ctx, out, asJSON, func(yield func(*accesslog.Entry) bool) error {
-		return accesslog.Tail(ctx, dir, f, size, yield)
+		return accesslog.Tail(ctx, dir, w.options, size, func(e *accesslog.Entry) bool { return !w.filter.Match(e) || yield(e) })
 	})
 }
 
@@ -277,68 +283,86 @@ func newLogExport() *cobra.Command {
 	var q filterFlags
 	var format, file string
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write entries as JSON lines or CSV, oldest first", Args: exactly(),
-		Example: "  ringfence log export --since 2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
-			"  ringfence log export --vendor northwind --data demo > northwind.jsonl",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := q.filter(time.Now().UTC())
+		Use: "export [QUERY]", Short: "Write entries as JSON lines, CSV or Parquet, oldest first",
+		Long: "Export writes entries, the oldest first.\n\n" + queryHelp,
+		Example: "  ringfence log export since:2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log export cluster:claims --format parquet -o claims.parquet --data demo\n" +
+			"  ringfence log export vendor:northwind --data demo > northwind.jsonl",
+		RunE: func(cmd *cobra.Command, words []string) error {
+			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
-			if format != "json" && format != "csv" {
-				return usagef("--format %s: there are json and csv", format)
+			if !slices.Contains(export.Formats(), export.Format(format)) {
+				return usagef("--format %s: there are json, csv and parquet", format)
 			}
-			f.Ascending = true
+			w.options.Ascending = true
 			d, err := openDeployment(cmd.Context(), &t)
 			if err != nil {
 				return err
 			}
-			return errors.Join(exportLog(cmd, d, f, format, file), d.close())
+			return errors.Join(exportLog(cmd, d, w, format, file), d.close())
 		},
 	}
 	t.flags(cmd)
 	q.flags(cmd)
-	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line) or csv")
+	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line), csv or parquet")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to a new `file` instead of standard output")
 	return cmd
 }
 
-func exportLog(cmd *cobra.Command, d *deployment, f accesslog.Filter, format, file string) (err error) {
+func exportLog(cmd *cobra.Command, d *deployment, w *wanted, format, file string) (err error) {
 	ctx, dir := cmd.Context(), d.paths.log()
 	size, err := logEnd(ctx, dir)
 	if err != nil {
 		return err
 	}
-	f.Before = size
+	w.options.Before = size
 	out := cmd.OutOrStdout()
 	if file != "" {
-		w, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("creating the export: %w", err)
+		made, cerr := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if cerr != nil {
+			return fmt.Errorf("creating the export: %w", cerr)
 		}
-		defer func() { err = errors.Join(err, w.Sync(), w.Close()) }()
-		out = w
+		defer func() { err = errors.Join(err, made.Sync(), made.Close()) }()
+		out = made
 	}
-	if err := recordRead(ctx, d, "log.export", describe(cmd)); err != nil {
+	if err := recordRead(ctx, d, "log.export", w.describe(cmd)); err != nil {
 		return err
 	}
 	p := newProgress(cmd.ErrOrStderr(), "Exporting")
 	defer p.end()
 	n := uint64(0)
-	write := func(e *accesslog.Entry) error { return accesslog.WriteJSON(out, e) }
-	if format == "csv" {
-		c := accesslog.NewCSVWriter(out)
-		defer func() { err = errors.Join(err, c.Flush()) }()
-		write = c.Write
+	sink, err := export.New(export.Format(format), out)
+	if err != nil {
+		return err
 	}
 	var werr error
-	err = accesslog.Query(ctx, dir, f, func(e *accesslog.Entry) bool {
-		n++
-		p.step(n, 0)
-		werr = write(e)
+	err = searched{dir, d.paths.index()}.find(ctx, w, func(e *accesslog.Entry) bool {
+		if werr = sink.Write(e); werr == nil {
+			n++
+			p.step(n, 0)
+		}
 		return werr == nil
 	})
-	return errors.Join(err, werr)
+	if err = errors.Join(err, werr); err == nil {
+		err = sink.Close()
+	}
+	return errors.Join(err, recordExported(ctx, d, n, err))
+}
+
+// recordExported records how an export ended.
+func recordExported(ctx context.Context, d *deployment, n uint64, failed error) error {
+	r := &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.exported", Result: "ok", Actor: operator.Account,
+		Detail: map[string]string{"entries": strconv.FormatUint(n, 10)}}
+	if failed != nil {
+		r.Result = "failed"
+	}
+	ctx = context.WithoutCancel(ctx) // also one that was interrupted
+	if err := d.db.Enqueue(ctx, r); err != nil {
+		return err
+	}
+	return d.settle(ctx)
 }
 
 // logPlace finds the log's folder and public key: of a deployment, or of a copy.
@@ -380,15 +404,24 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 func newLogVerify() *cobra.Command {
 	var p logPlace
 	var asJSON bool
-	var against []string
+	var against, witnessKeys []string
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check the whole log against its signed checkpoint", Args: exactly(),
+		Use: "verify [BUNDLE]", Short: "Check the whole log, or a bundle of evidence", Args: cobra.MaximumNArgs(1),
 		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
 			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
 			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
-			"elsewhere, such as a witness's, show with --against that the log was not rolled back.",
-		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+			"elsewhere, such as a witness's, show with --against that the log was not rolled back.\n" +
+			"With a BUNDLE it checks that file alone, as 'ringfence log evidence' writes it, and says\n" +
+			"what is proven, and by whose keys.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness\n" +
+			"  ringfence log verify kim.zip --key log.pub --witness-key witness.pub",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return verifyBundle(cmd, args[0], p.key, witnessKeys, against, asJSON)
+			}
+			if len(witnessKeys) > 0 {
+				return usagef("--witness-key is for a BUNDLE; compare a log with --against")
+			}
 			dir, vkey, err := p.find()
 			if err != nil {
 				return err
@@ -422,6 +455,7 @@ func newLogVerify() *cobra.Command {
 	p.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringArrayVar(&against, "against", nil, "`file` with a checkpoint that was kept elsewhere; again for more")
+	cmd.Flags().StringArrayVar(&witnessKeys, "witness-key", nil, "`file` with the public key of a witness, for a BUNDLE; again for more")
 	return cmd
 }
 

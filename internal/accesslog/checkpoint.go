@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,21 +65,44 @@ func checkpointText(origin string, p point) string {
 	return fmt.Sprintf("%s\n%d\n%s\n", origin, p.size, p.root)
 }
 
-// parseCheckpoint checks the signature and reads the body.
-func parseCheckpoint(msg []byte, v note.Verifier) (point, error) {
-	n, err := note.Open(msg, note.VerifierList(v))
+// parseCheckpoint checks the signatures and reads the body. One by a key that
+// signed checkpoints of that size must be there.
+func parseCheckpoint(msg []byte, keys *logKeys) (point, error) {
+	p, _, err := openCheckpoint(msg, keys)
+	return p, err
+}
+
+// openCheckpoint also returns the places of the keys in the ring that signed.
+func openCheckpoint(msg []byte, keys *logKeys) (p point, by []int, err error) {
+	n, err := note.Open(msg, keys.list)
 	if err != nil {
-		return point{}, fmt.Errorf("checking the checkpoint's signature: %w", err)
+		return point{}, nil, fmt.Errorf("checking the checkpoint's signature: %w", err)
 	}
-	for _, sig := range append(n.Sigs, n.UnverifiedSigs...) {
+	for _, sig := range slices.Concat(n.Sigs, n.UnverifiedSigs) {
 		// The lax decoder ignores the last bits, which would let a byte change unseen.
 		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
-			return point{}, errors.New("reading checkpoint: a signature is not in its one encoding")
+			return point{}, nil, errors.New("reading checkpoint: a signature is not in its one encoding")
 		}
 	}
-	lines := strings.SplitN(n.Text, "\n", 4)
-	if len(lines) != 4 || lines[0] != v.Name() {
-		return point{}, fmt.Errorf("reading checkpoint: it is not one of %s", v.Name())
+	if p, err = checkpointPoint(n.Text, keys.Name()); err != nil {
+		return point{}, nil, err
+	}
+	for i := range keys.keys {
+		signed := slices.ContainsFunc(n.Sigs, func(s note.Signature) bool { return s.Hash == keys.keys[i].KeyHash() })
+		if signed && keys.keys[i].covers(p.size) {
+			by = append(by, i)
+		}
+	}
+	if by == nil {
+		return point{}, nil, fmt.Errorf("checking the checkpoint's signature: the key did not sign checkpoints of %d entries", p.size)
+	}
+	return p, by, nil
+}
+
+func checkpointPoint(text, origin string) (point, error) {
+	lines := strings.SplitN(text, "\n", 4)
+	if len(lines) != 4 || lines[0] != origin {
+		return point{}, fmt.Errorf("reading checkpoint: it is not one of %s", origin)
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
 	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {
@@ -91,28 +115,45 @@ func parseCheckpoint(msg []byte, v note.Verifier) (point, error) {
 	return point{uint64(size), root}, nil
 }
 
-// splitHistory cuts the history file into notes. Each ends with the line of
-// its one signature; what follows the last whole note is torn.
+// splitHistory cuts the history file into notes. Each ends with the lines of
+// its signatures; what follows the last whole note is torn.
 func splitHistory(b []byte) (notes [][]byte, torn []byte) {
-	const sig = "\n\n\u2014 "
+	const dash = "\u2014 "
 	for {
-		i := bytes.Index(b, []byte(sig))
+		i := bytes.Index(b, []byte("\n\n"+dash))
 		if i < 0 {
 			return notes, b
 		}
-		j := bytes.IndexByte(b[i+2:], '\n')
-		if j < 0 {
+		end := i + 2
+		for bytes.HasPrefix(b[end:], []byte(dash)) {
+			j := bytes.IndexByte(b[end:], '\n')
+			if j < 0 {
+				break
+			}
+			end += j + 1
+		}
+		if end == i+2 {
 			return notes, b
 		}
-		end := i + 2 + j + 1
 		notes = append(notes, b[:end])
 		b = b[end:]
 	}
 }
 
+// readHistory returns the whole notes of the history, oldest first.
+func readHistory(dir string) ([][]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, historyName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading checkpoints: %w", err)
+	}
+	notes, _ := splitHistory(b)
+	return notes, nil
+}
+
 // A past is every checkpoint that the log's folder remembers.
 type past struct {
 	points []point // history in its order, then the newest checkpoint
+	by     [][]int // for each, the keys that signed it
 	last   []byte  // the newest checkpoint, as signed; nil when there is none
 	torn   []byte  // bytes of a history record that a crash cut short
 	length int64   // of the history's whole notes
@@ -131,7 +172,7 @@ func (p *past) newest() point {
 
 // readPast reads and checks both files. Sizes must not fall, and one size has
 // one root.
-func readPast(dir string, v note.Verifier) (*past, error) {
+func readPast(dir string, v *logKeys) (*past, error) {
 	p := &past{}
 	hist, err := os.ReadFile(filepath.Join(dir, historyName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,8 +199,8 @@ func readPast(dir string, v note.Verifier) (*past, error) {
 	return p, p.add(p.last, v, checkpointName, 0)
 }
 
-func (p *past) add(msg []byte, v note.Verifier, name string, off int64) error {
-	q, err := parseCheckpoint(msg, v)
+func (p *past) add(msg []byte, v *logKeys, name string, off int64) error {
+	q, by, err := openCheckpoint(msg, v)
 	if err != nil {
 		return &TamperedError{Index: p.newest().size, Segment: name, Offset: off, What: err.Error()}
 	}
@@ -167,6 +208,6 @@ func (p *past) add(msg []byte, v note.Verifier, name string, off int64) error {
 		return &TamperedError{Index: q.size, Segment: name, Offset: off,
 			What: fmt.Sprintf("a checkpoint of %d entries follows one of %d", q.size, last.size)}
 	}
-	p.points = append(p.points, q)
+	p.points, p.by = append(p.points, q), append(p.by, by)
 	return nil
 }

@@ -213,8 +213,12 @@ func (l *Log) place(it *item, now time.Time) error {
 	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
 		c.seg.facts[it.doc.Hash()] = true
 		facts := policy.Record{Type: policy.RecordLog, Action: ActionFacts, Facts: it.doc.Hash()}
-		document = appendBody(nil, &facts)
-		l.put(nil, now, now, appendDocument(document, it.doc.JSON()))
+		if it.docSealed.n > 0 {
+			l.put(nil, now, now, appendRecord(nil, &facts, &it.docSealed, ""))
+		} else {
+			document = appendBody(nil, &facts)
+			l.put(nil, now, now, appendDocument(document, it.doc.JSON()))
+		}
 	}
 	at := it.at
 	if at.IsZero() || at.Year() < 1 || at.Year() > 9999 {
@@ -240,7 +244,7 @@ func (l *Log) fits(it *item, spend bool) bool {
 	}
 	need := int64(len(c.buf)) + 2*(frameHead+markLen) + frameHead + int64(l.headLen()+len(it.body))
 	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
-		need += frameHead + int64(l.headLen()+factsLen+len(it.doc.JSON()))
+		need += frameHead + int64(l.headLen()+factsLen+l.docLen(it.doc))
 	}
 	return need <= c.seg.room(spend)
 }
@@ -370,7 +374,7 @@ func (it *item) finish(index uint64, err error) bool {
 
 // addOutcome queues the outcome of an allowed request that has none.
 func (l *Log) addOutcome(payload []byte, ended string) {
-	e, err := decodeEntry(payload)
+	e, err := l.keys.decode(payload)
 	if err != nil {
 		l.cfg.Logger.Error("reading back an entry", "err", err)
 		return

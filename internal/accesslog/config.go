@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // Config says where a log lives and how it is kept.
@@ -19,7 +17,8 @@ type Config struct {
 	// Origin names the log in segments and checkpoints and must be the key's
 	// name. Default: the key's name.
 	Origin string
-	// Key signs checkpoints: skey of [GenerateKey]. Secret.
+	// Key signs checkpoints: skey of [GenerateKey]. While a key takes the place
+	// of another, both, one a line, the newer first. Secret.
 	Key string
 	// SegmentSize is the length in bytes of new segments, a multiple of 4096
 	// and at least 64 KiB. Default 64 MiB. Changing it is safe at any start.
@@ -43,6 +42,11 @@ type Config struct {
 	// and the newest page of a search. Default 4096.
 	Recent int
 
+	// SealPersonal keeps the personal fields of entries sealed under a key for
+	// each account, in [PersonalFolder]. Otherwise they stand in plain text, as
+	// they did before there were keys. Changing it is safe at any start.
+	SealPersonal bool
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
 
@@ -65,20 +69,19 @@ const (
 )
 
 // fill puts defaults in place and refuses what cannot work.
-func (c *Config) fill() (note.Signer, error) {
+func (c *Config) fill() (*pen, error) {
 	var faults []error
 	if c.Dir == "" {
 		faults = append(faults, errors.New("no folder is given"))
 	}
-	signer, err := note.NewSigner(c.Key)
+	pen, err := readPen(c.Key)
 	if err != nil {
-		// The cause could quote the key.
-		faults = append(faults, errors.New("the key is not a signer key"))
+		faults = append(faults, err)
 	} else if c.Origin == "" {
-		c.Origin = signer.Name()
+		c.Origin = pen.ring.Name()
 	}
-	if signer != nil && (c.Origin != signer.Name() || !validOrigin(c.Origin)) {
-		faults = append(faults, fmt.Errorf("the origin is %q but the key is that of %q", c.Origin, signer.Name()))
+	if pen != nil && (c.Origin != pen.ring.Name() || !validOrigin(c.Origin)) {
+		faults = append(faults, fmt.Errorf("the origin is %q but the key is that of %q", c.Origin, pen.ring.Name()))
 	}
 	if c.Node == "" {
 		if c.Node, err = os.Hostname(); err != nil {
@@ -109,7 +112,7 @@ func (c *Config) fill() (note.Signer, error) {
 	if c.disk == nil {
 		c.disk = osDisk{c.Dir}
 	}
-	return signer, errors.Join(faults...)
+	return pen, errors.Join(faults...)
 }
 
 func def[T comparable](p *T, v T) {

@@ -17,6 +17,7 @@ const batchEntries = 256
 type Batch struct {
 	payloads [][]byte
 	facts    *factsFound
+	keys     *personalKeys
 	Last     uint64 // index of the newest entry that was looked at
 }
 
@@ -28,7 +29,7 @@ func (b *Batch) Len() int { return len(b.payloads) }
 // which [Entry.Input] tells apart.
 func (b *Batch) Each(fn func(*Entry, *policy.Document) error) error {
 	for _, p := range b.payloads {
-		e, err := decodeEntry(p)
+		e, err := b.keys.decode(p)
 		if err != nil {
 			return err
 		}
@@ -44,7 +45,7 @@ func (b *Batch) Each(fn func(*Entry, *policy.Document) error) error {
 // batches until yield returns false. Entries from index before on are left out;
 // 0: none. It goes through the log once and is safe while the writer runs.
 func Decisions(ctx context.Context, dir string, since, until time.Time, before uint64, yield func(*Batch) bool) error {
-	r := &decisionReader{since: since, until: until, before: before, yield: yield, segment: ^uint64(0)}
+	r := &decisionReader{since: since, until: until, before: before, yield: yield, segment: ^uint64(0), keys: personalKeysOf(dir)}
 	if err := walk(ctx, dir, 0, r.skip, r.entry); err != nil {
 		return err
 	}
@@ -59,6 +60,7 @@ type decisionReader struct {
 	before       uint64
 	yield        func(*Batch) bool
 	stopped      bool
+	keys         *personalKeys
 
 	segment uint64 // first index of the one that is read
 	facts   *factsFound
@@ -95,7 +97,7 @@ func (r *decisionReader) entry(index uint64, p []byte) (bool, error) {
 	switch {
 	case i < 0:
 	case bytes.HasPrefix(p[i:], factsMark):
-		return true, r.facts.add(p)
+		return true, r.facts.add(r.keys, p)
 	case bytes.HasPrefix(p[i:], requestMark):
 		ns, err := payloadTime(p)
 		if err != nil {
@@ -118,7 +120,7 @@ func (r *decisionReader) entry(index uint64, p []byte) (bool, error) {
 
 func (r *decisionReader) put(p []byte) {
 	if r.batch == nil {
-		r.batch = &Batch{facts: r.facts, payloads: make([][]byte, 0, batchEntries)}
+		r.batch = &Batch{facts: r.facts, keys: r.keys, payloads: make([][]byte, 0, batchEntries)}
 	}
 	r.batch.payloads = append(r.batch.payloads, p)
 }
@@ -153,8 +155,8 @@ func (f *factsFound) all() map[string]*factsSlot {
 	return f.found
 }
 
-func (f *factsFound) add(payload []byte) error {
-	e, err := decodeEntry(payload)
+func (f *factsFound) add(keys *personalKeys, payload []byte) error {
+	e, err := keys.decode(payload)
 	if err != nil {
 		return err
 	}

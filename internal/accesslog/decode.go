@@ -27,19 +27,22 @@ type Entry struct {
 	// FactsJSON is the facts document itself, in an entry of action
 	// [ActionFacts]; [policy.Record.Facts] is its hash.
 	FactsJSON json.RawMessage
+	// Personal are the personal fields that the payload holds sealed, by account.
+	// Those that could be opened stand in the fields above as well.
+	Personal []Personal
 	// Payload is the exact bytes that are hashed.
 	Payload []byte
 }
 
-// MarshalJSON returns the payload.
+// MarshalJSON returns the entry as [Entry.Clear] does.
 func (e *Entry) MarshalJSON() ([]byte, error) {
 	if e.Payload == nil {
 		return nil, errors.New("encoding entry: it did not come from a log")
 	}
-	return e.Payload, nil
+	return e.Clear(), nil
 }
 
-// ParseEntry reads a payload. It accepts exactly what the log writes: one
+// ParseEntry reads a payload and leaves what is sealed in it sealed. It accepts exactly what the log writes: one
 // encoding for each entry, so that any other spelling of the same values, a
 // key out of order, a second document under one hash, is an error.
 func ParseEntry(payload []byte) (*Entry, error) {
@@ -50,7 +53,11 @@ func ParseEntry(payload []byte) (*Entry, error) {
 	if err := checkRecord(&e.Record); err != nil {
 		return nil, fmt.Errorf("reading entry: %w", err)
 	}
-	again := appendBody(appendHead(nil, e.Index, e.Node, e.Time, e.Clock), &e.Record)
+	if err := e.checkSealed(); err != nil {
+		return nil, fmt.Errorf("reading entry: %w", err)
+	}
+	parts := e.parts()
+	again := appendRecord(appendHead(nil, e.Index, e.Node, e.Time, e.Clock), &e.Record, &parts, e.UserAgent)
 	if e.FactsJSON != nil {
 		again = appendDocument(again, e.FactsJSON)
 		if err := checkDocument(e); err != nil {
@@ -98,7 +105,7 @@ func decodeEntry(payload []byte) (*Entry, error) {
 	if d.key(`,"clock":`) {
 		e.Clock = d.time()
 	}
-	d.record(&e.Record)
+	d.record(e)
 	if d.key(`,"document":`) && d.err == nil {
 		e.FactsJSON = json.RawMessage(payload[d.i : len(payload)-1])
 		d.i = len(payload) - 1
@@ -113,13 +120,15 @@ func decodeEntry(payload []byte) (*Entry, error) {
 	return e, nil
 }
 
-func (d *decoder) record(r *policy.Record) {
+func (d *decoder) record(e *Entry) {
+	r := &e.Record
 	d.lit(`,"type":`)
 	r.Type = policy.RecordType(d.string())
 	d.str(`,"action":`, &r.Action)
 	d.str(`,"result":`, &r.Result)
 	d.str(`,"request_id":`, &r.RequestID)
 	d.str(`,"account":`, &r.Account)
+	d.personal(e)
 	d.str(`,"email":`, &r.Email)
 	d.str(`,"vendor":`, &r.Vendor)
 	d.str(`,"engagement":`, &r.Engagement)

@@ -17,7 +17,7 @@
 //	hashes-0 … hashes-7            hashes of the tree; can be made again
 //	checkpoint                     the newest signed checkpoint
 //	checkpoints                    earlier ones, one a minute and one at each end
-//	log.pub                        the verifier key, for convenience
+//	log.pub                        the public keys, see below
 //	spare-1 …                      segments to come: zeros
 //	lock                           locked (flock) by the writer
 //
@@ -126,6 +126,17 @@
 //	YxlG0ramni5m1hE5xqVrMVytZYObvb3KiYJUz23t28U=
 //
 //	— gate.example.com/log rwz+eBzm…
+//
+// A log's first key may make room for others. An entry of type log and action
+// key names the new one under key in its detail, and the one it takes the place
+// of under replaces; a checkpoint by the older key covers it. From then on both
+// sign, until an entry of action key_retired names the older one. File log.pub
+// has a line for each key, oldest first: the key and, behind spaces, the number
+// of entries from which on it signs (one more than the index of the entry that
+// names it), and the number up to which it did. A checkpoint counts that one key
+// of its size signed. A verifier who was given one key trusts those that entries
+// under its checkpoints name, and demands that the newest checkpoint bears one
+// of these.
 //
 // One is signed every second while entries come, every ten minutes otherwise,
 // and at start and end. The file checkpoints holds notes one behind the other.

@@ -25,13 +25,18 @@ func appendHead(b []byte, index uint64, node string, at, clock time.Time) []byte
 
 // appendBody continues a payload with the record's fields and ends it. Order
 // and spelling are part of the format: each value has one encoding.
-func appendBody(b []byte, r *policy.Record) []byte {
+func appendBody(b []byte, r *policy.Record) []byte { return appendRecord(b, r, nil, r.UserAgent) }
+
+// appendRecord is appendBody for a record whose personal fields were taken out
+// and sealed; agent is the user agent that it had.
+func appendRecord(b []byte, r *policy.Record, personal *sealedParts, agent string) []byte {
 	b = append(b, `,"type":`...)
 	b = appendString(b, string(r.Type))
 	b = appendField(b, `,"action":`, r.Action)
 	b = appendField(b, `,"result":`, r.Result)
 	b = appendField(b, `,"request_id":`, r.RequestID)
 	b = appendField(b, `,"account":`, r.Account)
+	b = appendPersonal(b, personal)
 	b = appendField(b, `,"email":`, r.Email)
 	b = appendField(b, `,"vendor":`, r.Vendor)
 	b = appendField(b, `,"engagement":`, r.Engagement)
@@ -56,7 +61,7 @@ func appendBody(b []byte, r *policy.Record) []byte {
 	b = appendField(b, `,"revision":`, r.Revision)
 	b = appendField(b, `,"facts":`, r.Facts)
 	b = appendList(b, `,"agreements":`, r.Agreements)
-	b = appendInput(b, r.Input, r.UserAgent)
+	b = appendInput(b, r.Input, agent)
 	b = appendNumber(b, `,"status":`, int64(r.Status))
 	b = appendCount(b, `,"bytes_in":`, r.BytesIn)
 	b = appendCount(b, `,"bytes_out":`, r.BytesOut)

@@ -10,13 +10,13 @@ import (
 // no code with this one.
 var SecondVerify func(dir, vkey string) (int, error)
 
-func testCheckpoint(t testing.TB, skey, vkey string) (note.Verifier, []byte) {
+func testCheckpoint(t testing.TB, skey, vkey string) (*logKeys, []byte) {
 	t.Helper()
 	s, err := note.NewSigner(skey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := note.NewVerifier(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,9 +27,9 @@ func testCheckpoint(t testing.TB, skey, vkey string) (note.Verifier, []byte) {
 	return v, msg
 }
 
-func testVerifier(t testing.TB, vkey string) note.Verifier {
+func testVerifier(t testing.TB, vkey string) *logKeys {
 	t.Helper()
-	v, err := note.NewVerifier(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,12 @@ func (e *Entry) Input(doc *policy.Document) (in *policy.Input, withheld []string
 	if kept == nil {
 		return in, formerly, nil
 	}
-	return in, e.complete(in, kept), nil
+	withheld = e.complete(in, kept)
+	if e.Erased() {
+		withheld = slices.Concat(withheld, []string{"request.headers.user-agent", "request.source_ip", "subject.email"})
+		slices.Sort(withheld)
+	}
+	return in, withheld, nil
 }
 
 // complete puts what was kept into the input and returns what was not.

@@ -7,34 +7,32 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// CheckPublicKey reports whether vkey is a public key as GenerateKey makes it.
+// CheckPublicKey reports whether vkey holds public keys as GenerateKey makes
+// them and as they lie beside a log: one a line, with the entries that each signs.
 func CheckPublicKey(vkey string) error {
-	if _, err := note.NewVerifier(vkey); err != nil {
-		return errors.New("it holds no public key of a log, such as gate.example.com/node-1+1a2b3c4d+…")
-	}
-	return nil
+	_, err := readLogKeys(vkey)
+	return err
 }
 
-// CheckKeys reports whether skey and vkey belong together: whether what skey
-// signs is what vkey vouches for.
+// CheckKeys reports whether skey and vkey belong together: whether what each
+// key of skey signs is what vkey vouches for.
 func CheckKeys(skey, vkey string) error {
-	signer, err := note.NewSigner(skey)
+	pen, err := readPen(skey)
 	if err != nil {
 		return errors.New("the first holds no key that signs")
 	}
-	if err := CheckPublicKey(vkey); err != nil {
-		return err
-	}
-	signed, err := note.Sign(&note.Note{Text: "ringfence\n"}, signer)
+	keys, err := readLogKeys(vkey)
 	if err != nil {
 		return err
 	}
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return err
-	}
-	if _, err := note.Open(signed, note.VerifierList(verifier)); err != nil {
-		return fmt.Errorf("they are keys of different logs: %w", err)
+	for _, s := range pen.signers {
+		signed, err := note.Sign(&note.Note{Text: "ringfence\n"}, s)
+		if err != nil {
+			return err
+		}
+		if _, err := note.Open(signed, keys.list); err != nil {
+			return fmt.Errorf("they are keys of different logs: %w", err)
+		}
 	}
 	return nil
 }

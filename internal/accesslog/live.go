@@ -86,7 +86,7 @@ func (l *Log) Recent(n int) ([]*Entry, error) {
 	payloads, _ := l.live.get(from, int(size-from))
 	out := make([]*Entry, 0, len(payloads))
 	for i := len(payloads) - 1; i >= 0; i-- {
-		e, err := decodeEntry(payloads[i])
+		e, err := l.keys.decode(payloads[i])
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (l *Log) Recent(n int) ([]*Entry, error) {
 // Get is the function [Get] on the log's own folder, from memory for the newest.
 func (l *Log) Get(ctx context.Context, index uint64) (*Entry, error) {
 	if payloads, _ := l.live.get(index, 1); len(payloads) == 1 {
-		return decodeEntry(payloads[0])
+		return l.keys.decode(payloads[0])
 	}
 	return Get(ctx, l.cfg.Dir, index)
 }
@@ -129,7 +129,7 @@ func (l *Log) Subscribe(ctx context.Context, from uint64) iter.Seq2[*Entry, erro
 				continue
 			}
 			for _, p := range payloads {
-				e, err := decodeEntry(p)
+				e, err := l.keys.decode(p)
 				if !yield(e, err) || err != nil {
 					return
 				}

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -33,8 +31,7 @@ const (
 // A Log is the access log's one writer. Its methods are safe for concurrent use.
 type Log struct {
 	cfg        Config
-	signer     note.Signer
-	verifier   note.Verifier
+	pen        *pen
 	lock       *os.File
 	maxPayload int // in bytes, of an entry and of a facts document's entry
 
@@ -65,6 +62,7 @@ type Log struct {
 
 	keep  keeper
 	live  live
+	keys  *personalKeys // of personal fields
 	signs signs
 
 	counters counters
@@ -171,13 +169,15 @@ type result struct {
 
 // An item is a record on its way to the committer.
 type item struct {
-	body   []byte // encoded, all but what the committer adds in front
-	at     time.Time
-	typ    policy.RecordType
-	doc    *policy.Document
-	opens  string // request id of an allowed request, which will have an outcome
-	closes string // request id of an outcome
-	waits  bool
+	body []byte // encoded, all but what the committer adds in front
+	at   time.Time
+	typ  policy.RecordType
+	doc  *policy.Document
+	// docSealed is doc under its account's key, where the log seals.
+	docSealed sealedParts
+	opens     string // request id of an allowed request, which will have an outcome
+	closes    string // request id of an outcome
+	waits     bool
 	// relaxed: whoever waits is answered once the record has its index.
 	relaxed bool
 	exact   bool // its own time is kept to the nanosecond
@@ -210,18 +210,42 @@ func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
 	case r.Type == policy.RecordOutcome:
 		it.closes = r.RequestID
 	}
-	if r.Document != nil && r.Facts != r.Document.Hash() {
-		c := *r
-		c.Facts = r.Document.Hash()
-		it.body = appendBody(it.body[:0], &c)
-	} else {
-		it.body = appendBody(it.body[:0], r)
+	if err := l.encode(it, r); err != nil {
+		release(it)
+		return nil, err
 	}
-	if head := l.headLen(); len(it.body)+head > l.maxPayload || len(it.doc.JSON())+head+factsLen > l.maxPayload {
+	if head := l.headLen(); len(it.body)+head > l.maxPayload || l.docLen(it.doc)+head+factsLen > l.maxPayload {
 		release(it)
 		return nil, fmt.Errorf("recording: %w", ErrTooLarge)
 	}
 	return it, nil
+}
+
+// encode writes the item's body, and seals what is personal in it.
+func (l *Log) encode(it *item, r *policy.Record) error {
+	c := *r
+	if r.Document != nil {
+		c.Facts = r.Document.Hash()
+	}
+	if !l.cfg.SealPersonal {
+		it.body = appendBody(it.body[:0], &c)
+		return nil
+	}
+	parts, err := l.sealPersonal(&c)
+	if err != nil {
+		return err
+	}
+	it.body = appendRecord(it.body[:0], &c, &parts, r.UserAgent)
+	it.docSealed, err = l.sealDocument(r.Document)
+	return err
+}
+
+// docLen bounds how long a facts document is in its entry.
+func (l *Log) docLen(doc *policy.Document) int {
+	if n := len(doc.JSON()); !l.cfg.SealPersonal || n == 0 {
+		return n
+	}
+	return sealedLen(len(doc.JSON()) + 16)
 }
 
 // headLen bounds what appendHead adds. Each byte of the node's name takes at most six.
@@ -231,7 +255,7 @@ func (l *Log) headLen() int { return 160 + 6*len(l.cfg.Node) }
 const factsLen = 256
 
 func release(it *item) {
-	it.doc = nil
+	it.doc, it.docSealed = nil, sealedParts{}
 	items.Put(it)
 }
 

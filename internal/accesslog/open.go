@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/ringfence/ringfence/internal/durable"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -34,15 +32,7 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 			err = fmt.Errorf("opening the access log: %w", err)
 		}
 	}()
-	signer, err := cfg.fill()
-	if err != nil {
-		return nil, err
-	}
-	vkey, err := verifierKey(cfg.Key)
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := note.NewVerifier(vkey)
+	pen, err := cfg.fill()
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +43,9 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := newLog(cfg, signer, verifier, lock)
+	l := newLog(cfg, pen, lock)
 	o := &opener{Log: l}
-	if err := o.open(ctx, vkey); err != nil {
+	if err := o.open(ctx); err != nil {
 		l.c.tiles.close()
 		if l.c.seg != nil {
 			l.c.seg.f.Close()
@@ -66,10 +56,11 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	return l, nil
 }
 
-func newLog(cfg Config, signer note.Signer, verifier note.Verifier, lock *os.File) *Log {
+func newLog(cfg Config, pen *pen, lock *os.File) *Log {
 	l := &Log{
-		cfg: cfg, signer: signer, verifier: verifier, lock: lock,
+		cfg: cfg, pen: pen, lock: lock,
 		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1),
+		keys: personalKeysOf(cfg.Dir),
 		stop: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
 	// An entry and the facts that it names must fit an empty segment together,
@@ -92,15 +83,22 @@ type opener struct {
 	carried []uint64 // requests that the newest segment's list says were open
 }
 
-func (o *opener) open(ctx context.Context, vkey string) (err error) {
+func (o *opener) open(ctx context.Context) (err error) {
 	if o.list, err = listFolder(o.cfg.Dir); err != nil {
 		return err
 	}
-	if o.past, err = readPast(o.cfg.Dir, o.verifier); err != nil {
+	if err := o.pen.adopt(o.cfg.Dir); err != nil {
 		return err
 	}
+	if o.past, err = readPast(o.cfg.Dir, o.pen.ring); err != nil {
+		return err
+	}
+	// Whoever can write to the folder can add a key to the list there.
+	if n := len(o.past.by); n > 0 && !o.pen.signed(o.past.by[n-1]) {
+		return &TamperedError{Index: o.past.newest().size, Segment: checkpointName, Offset: 0, What: "the checkpoint is not signed by the key in use"}
+	}
 	if len(o.list.segments) == 0 {
-		err = o.create(vkey)
+		err = o.create()
 	} else {
 		err = o.load(ctx)
 	}
@@ -115,7 +113,7 @@ func (o *opener) open(ctx context.Context, vkey string) (err error) {
 
 // create makes a new log. Its first checkpoint, of no entries, comes before
 // its first segment: a segment without a checkpoint is thus never innocent.
-func (o *opener) create(vkey string) error {
+func (o *opener) create() error {
 	if n := o.vouched(); n > 0 {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("a checkpoint vouches for %d entries, and there is no segment", n)}
@@ -123,7 +121,7 @@ func (o *opener) create(vkey string) error {
 	if err := o.cutHistory(); err != nil {
 		return err
 	}
-	if err := o.cfg.disk.write(filepath.Join(o.cfg.Dir, keyName), []byte(vkey+"\n")); err != nil {
+	if err := o.cfg.disk.write(filepath.Join(o.cfg.Dir, keyName), []byte(o.pen.ring.String())); err != nil {
 		return err
 	}
 	o.live.publish(nil, nil, &o.c.tree)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ type Filter struct {
 	Account   string // id or email of whom the entry is about, or id of who acted
 	Vendor    string
 	Cluster   string
+	Clusters  []string // any of them; nil: all, and empty: none
 	Effect    string
 	Path      string // a prefix; with * for any run of characters, the whole path
 	RequestID string
@@ -38,7 +40,8 @@ type Filter struct {
 // Match reports whether e is selected. Limit and order play no part.
 func (f Filter) Match(e *Entry) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
-	return is(f.Type, string(e.Type)) && is(f.Vendor, e.Vendor) && is(f.Cluster, e.Cluster) && is(f.Effect, e.Effect) &&
+	return is(f.Type, string(e.Type)) && is(f.Vendor, e.Vendor) && is(f.Cluster, e.Cluster) &&
+		(f.Clusters == nil || e.Cluster != "" && slices.Contains(f.Clusters, e.Cluster)) && is(f.Effect, e.Effect) &&
 		is(f.RequestID, e.RequestID) && is(f.Session, e.Session) && is(f.Action, e.Action) &&
 		(f.Account == "" || e.Account == f.Account || strings.EqualFold(e.Email, f.Account) || e.Actor == f.Account) &&
 		(f.Status == 0 || e.Status == f.Status || f.Status < 10 && e.Status/100 == f.Status) &&
@@ -46,7 +49,7 @@ func (f Filter) Match(e *Entry) bool {
 		(f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || !e.Time.After(f.Until)) &&
 		(f.Before == 0 || e.Index < f.Before) && (f.After == 0 || e.Index > f.After) &&
 		!(f.NoFacts && e.Type == policy.RecordLog && e.Action == ActionFacts) &&
-		(f.Text == "" || containsFold(e.Payload, f.Text))
+		(f.Text == "" || containsFold(e.Clear(), f.Text))
 }
 
 func matchPath(pattern, path string) bool {
@@ -81,10 +84,11 @@ type query struct {
 	left    int      // how many more to yield; negative: all
 	stopped bool
 	yield   func(*Entry) bool
+	keys    *personalKeys
 }
 
-func newQuery(f Filter, yield func(*Entry) bool) *query {
-	q := &query{Filter: f, left: f.Limit, yield: yield}
+func newQuery(dir string, f Filter, yield func(*Entry) bool) *query {
+	q := &query{Filter: f, left: f.Limit, yield: yield, keys: personalKeysOf(dir)}
 	if f.Limit <= 0 {
 		q.left = -1
 	}
@@ -115,6 +119,8 @@ func (q *query) bounds() (from, to uint64) {
 	return from, to
 }
 
+var personalMark = []byte(`,"personal":{`)
+
 // offer yields the payload's entry if it matches, and reports whether to go on.
 func (q *query) offer(payload []byte) (bool, error) {
 	for _, n := range q.needles {
@@ -122,10 +128,10 @@ func (q *query) offer(payload []byte) (bool, error) {
 			return true, nil
 		}
 	}
-	if q.Text != "" && !containsFold(payload, q.Text) {
+	if q.Text != "" && !containsFold(payload, q.Text) && !bytes.Contains(payload, personalMark) {
 		return true, nil
 	}
-	e, err := decodeEntry(payload)
+	e, err := q.keys.decode(payload)
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +152,7 @@ func (q *query) offer(payload []byte) (bool, error) {
 // is safe while the writer runs; it may then yield an entry shortly before
 // that entry is durable. Damage on the way is a [TamperedError].
 func Query(ctx context.Context, dir string, f Filter, yield func(*Entry) bool) error {
-	q := newQuery(f, yield)
+	q := newQuery(dir, f, yield)
 	from, to := q.bounds()
 	if f.Ascending {
 		return walk(ctx, dir, from, q.skip, func(index uint64, p []byte) (bool, error) {
@@ -248,7 +254,7 @@ func (l *Log) Query(ctx context.Context, f Filter, yield func(*Entry) bool) erro
 	if f.Ascending {
 		return Query(ctx, l.cfg.Dir, f, yield)
 	}
-	q := newQuery(f, yield)
+	q := newQuery(l.cfg.Dir, f, yield)
 	from, to := q.bounds()
 	_, oldest := l.live.get(^uint64(0), 0)
 	payloads, got := l.live.get(max(from, oldest), l.cfg.Recent)

@@ -320,8 +320,9 @@ func readPayloads(ctx context.Context, dir string, from, to uint64, fn func(inde
 
 // readRange is readPayloads for entries, until fn returns false.
 func readRange(ctx context.Context, dir string, from, to uint64, fn func(*Entry) bool) error {
+	keys := personalKeysOf(dir)
 	err := readPayloads(ctx, dir, from, to, func(_ uint64, p []byte) error {
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil && !fn(e) {
 			err = errEnough
 		}
@@ -374,7 +375,7 @@ func get(ctx context.Context, dir string, index uint64) (*Entry, error) {
 			if err != nil {
 				return nil, err
 			}
-			return decodeEntry(payloads[index-g.first])
+			return personalKeysOf(dir).decode(payloads[index-g.first])
 		}
 		break
 	}

@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // Run commits, makes spare segments, compresses full ones and signs
@@ -153,7 +151,7 @@ func (l *Log) sign(history bool) error {
 
 func (l *Log) signNow(history bool) error {
 	p := l.live.point()
-	msg, err := note.Sign(&note.Note{Text: checkpointText(l.cfg.Origin, p)}, l.signer)
+	msg, err := l.pen.sign(checkpointText(l.cfg.Origin, p))
 	if err != nil {
 		return fmt.Errorf("signing a checkpoint: %w", err)
 	}

@@ -122,11 +122,12 @@ func Scan(ctx context.Context, dir string, from, to uint64, fn func(*Entry) erro
 	if from >= to {
 		return nil
 	}
+	keys := personalKeysOf(dir)
 	return walk(ctx, dir, from, nil, func(index uint64, p []byte) (bool, error) {
 		if index >= to {
 			return false, nil
 		}
-		e, err := decodeEntry(p)
+		e, err := keys.decode(p)
 		if err == nil {
 			err = fn(e)
 		}
@@ -149,7 +150,7 @@ func (l *Log) Scan(ctx context.Context, from, to uint64, fn func(*Entry) error) 
 			continue
 		}
 		for _, p := range payloads {
-			e, err := decodeEntry(p)
+			e, err := l.keys.decode(p)
 			if err == nil {
 				err = fn(e)
 			}
@@ -160,4 +161,26 @@ func (l *Log) Scan(ctx context.Context, from, to uint64, fn func(*Entry) error) 
 		}
 	}
 	return nil
+}
+
+// FirstHeld returns the index of the first entry that the log's folder has: 0
+// unless older segments were taken out of it.
+func FirstHeld(dir string) (uint64, error) {
+	list, err := listFolder(dir)
+	if err != nil || len(list.segments) == 0 {
+		return 0, err
+	}
+	return list.segments[0].first, nil
+}
+
+// Leaf returns the log's origin and the leaf hash of entry index, which
+// together say of which log something was made. [ErrNotFound]: the log ends before it.
+func Leaf(ctx context.Context, dir string, index uint64) (origin string, leaf [32]byte, err error) {
+	r := picker{dir: dir}
+	defer r.close()
+	payload, err := r.payload(ctx, index)
+	if err != nil {
+		return "", leaf, err
+	}
+	return r.v.h.origin, recordHash(payload), nil
 }

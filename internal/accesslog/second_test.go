@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -39,7 +40,11 @@ func secondVerify(dir, vkey string) (entries int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	size, root, err := secondCheckpoint(string(cp), vkey)
+	key, err := secondKey(dir, vkey, payloads)
+	if err != nil {
+		return 0, err
+	}
+	size, root, err := secondCheckpoint(string(cp), key)
 	if err != nil {
 		return 0, err
 	}
@@ -62,12 +67,15 @@ func secondCheckpoint(msg, vkey string) (int, [32]byte, error) {
 		return 0, root, fmt.Errorf("key %q", vkey)
 	}
 	i := strings.LastIndex(msg, "\n\n")
-	text, sig := msg[:i+1], strings.TrimSuffix(msg[i+2:], "\n")
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sig, "\u2014 "+parts[0]+" "))
-	if err != nil || len(raw) != 68 || fmt.Sprintf("%x", raw[:4]) != parts[1] {
-		return 0, root, fmt.Errorf("signature line %q", sig)
+	text, holds := msg[:i+1], false
+	for _, sig := range strings.Split(strings.TrimSuffix(msg[i+2:], "\n"), "\n") {
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sig, "\u2014 "+parts[0]+" "))
+		if err != nil || len(raw) != 68 {
+			return 0, root, fmt.Errorf("signature line %q", sig)
+		}
+		holds = holds || fmt.Sprintf("%x", raw[:4]) == parts[1] && ed25519.Verify(key[1:], []byte(text), raw[4:])
 	}
-	if !ed25519.Verify(key[1:], []byte(text), raw[4:]) {
+	if !holds {
 		return 0, root, fmt.Errorf("the signature does not hold")
 	}
 	lines := strings.Split(text, "\n")
@@ -78,6 +86,56 @@ func secondCheckpoint(msg, vkey string) (int, [32]byte, error) {
 	h, err := base64.StdEncoding.DecodeString(lines[2])
 	copy(root[:], h)
 	return size, root, err
+}
+
+// secondKey finds the key of the newest checkpoint: the one given, or one that
+// an entry names which a checkpoint under a key of before covers.
+func secondKey(dir, given string, payloads [][]byte) (string, error) {
+	list, err := os.ReadFile(filepath.Join(dir, "log.pub"))
+	if err != nil {
+		return given, nil
+	}
+	history, err := os.ReadFile(filepath.Join(dir, "checkpoints"))
+	if err != nil {
+		return "", err
+	}
+	newest, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		return "", err
+	}
+	blank := regexp.MustCompile(`\n\n(?:\x{2014} [^\n]*\n)+`)
+	trusted := given
+	for range strings.Split(string(list), "\n") {
+		if _, _, err := secondCheckpoint(string(newest), trusted); err == nil {
+			return trusted, nil
+		}
+		covered := 0
+		for rest := string(history); ; {
+			at := blank.FindStringIndex(rest)
+			if at == nil {
+				break
+			}
+			if size, root, err := secondCheckpoint(rest[:at[1]], trusted); err == nil && size <= len(payloads) && merkle(payloads[:size]) == root {
+				covered = max(covered, size)
+			}
+			rest = rest[at[1]:]
+		}
+		next := ""
+		for _, p := range payloads[:covered] {
+			var e struct {
+				Type, Action string
+				Detail       map[string]string
+			}
+			if err := json.Unmarshal(p, &e); err == nil && e.Type == "log" && e.Action == "key" && e.Detail["replaces"] == trusted {
+				next = e.Detail["key"]
+			}
+		}
+		if next == "" {
+			break
+		}
+		trusted = next
+	}
+	return "", fmt.Errorf("no key leads from the one given to that of the newest checkpoint")
 }
 
 // merkle is the definition in RFC 6962, section 2.1.

@@ -14,14 +14,15 @@ var ErrSignature = errors.New("the signature is not of this key, or the text was
 
 // SignText signs a text under the log's key as a signed note, for statements
 // that are handed out. text must end with a newline and be UTF-8 without other
-// control characters. It cannot become a checkpoint: a text that begins with
+// control characters. Of several keys the newest, which stands first, signs. It cannot become a checkpoint: a text that begins with
 // the log's own name is refused.
 func SignText(skey, text string) ([]byte, error) {
-	signer, err := note.NewSigner(strings.TrimSpace(skey))
+	first, _, _ := strings.Cut(strings.TrimSpace(skey), "\n")
+	signer, err := note.NewSigner(strings.TrimSpace(first))
 	if err != nil {
 		return nil, errors.New("signing a text: the log's key is not a signer key")
 	}
-	if first, _, _ := strings.Cut(text, "\n"); first == signer.Name() {
+	if line, _, _ := strings.Cut(text, "\n"); line == signer.Name() {
 		return nil, errors.New("signing a text: it begins as a checkpoint does")
 	}
 	msg, err := note.Sign(&note.Note{Text: text}, signer)
@@ -32,13 +33,13 @@ func SignText(skey, text string) ([]byte, error) {
 }
 
 // OpenText returns the text of a signed note that has exactly one signature,
-// which is that of vkey. Any other is [ErrSignature].
+// which is that of vkey, or of one of several keys, one a line. Any other is [ErrSignature].
 func OpenText(vkey string, msg []byte) (string, error) {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	keys, err := readLogKeys(vkey)
 	if err != nil {
-		return "", errors.New("reading the public key: it is not one of a log, such as gate.example.com/node-1+1a2b3c4d+…")
+		return "", fmt.Errorf("reading the public key: %w", err)
 	}
-	n, err := note.Open(msg, note.VerifierList(v))
+	n, err := note.Open(msg, keys.list)
 	if err != nil || len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
 		return "", ErrSignature
 	}
@@ -49,5 +50,33 @@ func OpenText(vkey string, msg []byte) (string, error) {
 	return n.Text, nil
 }
 
-// PublicKey returns the public half of the log's key.
-func PublicKey(skey string) (string, error) { return verifierKey(strings.TrimSpace(skey)) }
+// PublicKey returns the public half of the log's key; of several, of the
+// newest, which stands first.
+func PublicKey(skey string) (string, error) {
+	first, _, _ := strings.Cut(strings.TrimSpace(skey), "\n")
+	return verifierKey(strings.TrimSpace(first))
+}
+
+// PublicKeys returns the public halves of the log's keys as they are kept, and
+// the public keys that stand there alone because they were retired: one a line,
+// the newest first.
+func PublicKeys(kept string) (string, error) {
+	var out strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(kept)) {
+		vkey := strings.TrimSpace(line)
+		if strings.HasPrefix(vkey, secretPrefix) {
+			var err error
+			if vkey, err = verifierKey(vkey); err != nil {
+				return "", err
+			}
+		}
+		out.WriteString(vkey + "\n")
+	}
+	if _, err := readLogKeys(out.String()); err != nil {
+		return "", fmt.Errorf("reading the log's keys: %w", err)
+	}
+	return out.String(), nil
+}
+
+// secretPrefix begins every key that signs.
+const secretPrefix = "PRIVATE+KEY+"

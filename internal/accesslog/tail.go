@@ -18,7 +18,7 @@ func Tail(ctx context.Context, dir string, f Filter, from uint64, yield func(*En
 	f.Ascending, f.Before, f.After = true, 0, 0
 	until := f.Until
 	f.Until = time.Time{} // the end of the past is not the end of a tail
-	q := newQuery(f, func(e *Entry) bool {
+	q := newQuery(dir, f, func(e *Entry) bool {
 		return !until.IsZero() && e.Time.After(until) || yield(e)
 	})
 	tick := time.NewTicker(tailEvery)

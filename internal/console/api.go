@@ -259,6 +259,7 @@ func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) e
 	if !f.OK() {
 		return c.apiFaults(w, v, f)
 	}
+	filter.Clusters = v.filterScope()
 	want := cmp.Or(filter.Limit, apiEntries)
 	filter.Limit = want + 1 // one more shows whether there are more
 	detail := searchDetail(q)
@@ -275,7 +276,7 @@ func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) e
 			more = true
 			return false
 		}
-		body.Write(e.Payload)
+		body.Write(e.Clear())
 		body.WriteByte('\n')
 		n, last = n+1, e.Index
 		return true

@@ -28,11 +28,14 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Reviews    Reviews
+	Follow     Follower // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
+	Alarms     Alarms // nil: nothing watches the log
 	LogFolder  string // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
@@ -100,6 +103,8 @@ type Console struct {
 	desk     desk // what the administrators' pages keep in memory
 	mux      *http.ServeMux
 	kept     keptForms
+	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.

@@ -33,7 +33,7 @@ func rolesFrom(f *form, vendor string) []policy.Role {
 }
 
 // personFields are the form's fields for those of an account.
-var personFields = fieldMap(map[string]string{"email": "email", "name": "name", "vendor": "vendor", "roles": "roles", "ends": "ends", "time_zone": "time_zone"})
+var personFields = fieldMap(map[string]string{"email": "email", "name": "name", "vendor": "vendor", "roles": "roles", "ends": "ends", "time_zone": "time_zone", "log_clusters": "log_clusters"})
 
 // personGroups are the controls of the forms that invite and edit. The
 // address names the account, so it cannot be edited.
@@ -60,6 +60,7 @@ func personGroups(d *directory.Directory, f *form, email bool) []group {
 				u.Hint = "The account works until the end of this day, UTC. A contractor must have one, at most 180 days ahead."
 			}),
 			zoneField(f),
+			logClustersField(f, d),
 		), shortening(f, email)...)},
 	}
 }
@@ -106,6 +107,7 @@ func (c *Console) newPerson(w http.ResponseWriter, r *http.Request, v *visit) er
 	a.Roles = rolesFrom(f, a.Vendor)
 	a.Ends = accountEnds(f, a.Roles)
 	a.TimeZone = f.zone("time_zone")
+	a.LogClusters = logClustersFrom(f, d, a.Roles)
 	if !a.Ends.IsZero() && !v.Now.Before(a.Ends) {
 		f.fault("ends", "This day is over.")
 	}
@@ -165,7 +167,7 @@ func (c *Console) editPersonForm(w http.ResponseWriter, r *http.Request, v *visi
 	if a == nil {
 		return ui.NotFound()
 	}
-	f := newForm(url.Values{"name": {a.Name}, "vendor": {a.Vendor}, "ends": {lastDayValue(a.Ends)}, "time_zone": {a.TimeZone}, "seen": {accountState(a)}})
+	f := newForm(url.Values{"name": {a.Name}, "vendor": {a.Vendor}, "ends": {lastDayValue(a.Ends)}, "time_zone": {a.TimeZone}, "log_clusters": a.LogClusters, "seen": {accountState(a)}})
 	for _, role := range a.Roles {
 		f.values.Add("roles", string(role))
 	}
@@ -174,7 +176,7 @@ func (c *Console) editPersonForm(w http.ResponseWriter, r *http.Request, v *visi
 
 // accountState names the state of what an administrator can edit of an account.
 func accountState(a *directory.Account) string {
-	return fingerprint([]any{a.Name, a.Vendor, a.Roles, a.Ends, a.Disabled, a.TimeZone})
+	return fingerprint([]any{a.Name, a.Vendor, a.Roles, a.Ends, a.Disabled, a.TimeZone, a.LogClusters})
 }
 
 func (c *Console) showEditPerson(w http.ResponseWriter, r *http.Request, v *visit, a *directory.Account, f *form) error {
@@ -202,6 +204,7 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 		want.Vendor = f.oneOf("vendor", "a vendor", append(names(d.Vendors, vendorName), ""))
 		want.Roles = rolesFrom(f, want.Vendor)
 		want.TimeZone = f.zone("time_zone")
+		want.LogClusters = logClustersFrom(f, d, want.Roles)
 		// The last day stays as it is, to the second, unless it was changed.
 		if f.Value("ends") != lastDayValue(a.Ends) {
 			want.Ends = accountEnds(f, want.Roles)
@@ -218,6 +221,7 @@ func (c *Console) editPerson(w http.ResponseWriter, r *http.Request, v *visit) e
 				return errChanged
 			}
 			have.Name, have.Vendor, have.Roles, have.Ends, have.TimeZone = want.Name, want.Vendor, want.Roles, want.Ends, want.TimeZone
+			have.LogClusters = want.LogClusters
 			if f.Checked("shorten", "yes") && !want.Ends.IsZero() {
 				shorten(d, want.Ends, func(x *directory.Assignment) bool { return x.Account == a.Email })
 			}

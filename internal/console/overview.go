@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -123,6 +124,7 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	page.Attention = append(c.alarmAttentions(r.Context(), v), page.Attention...)
 	if m, ok := c.Log.(logMeter); ok {
 		if a := diskAttention(m.Space()); a != nil {
 			page.Attention = append([]attention{*a}, page.Attention...)
@@ -156,7 +158,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 		page.Revision = ui.Hash{Value: c.Policies.Revision(), Short: 16}
 	}
 	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
-	page.Hour, page.Day = newTraffic("Last hour", "1h", d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", "24h", d, v, counted.day, counted.partial)
+	page.Hour, page.Day = newTraffic("Last hour", time.Hour, d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", 24*time.Hour, d, v, counted.day, counted.partial)
 	page.TrafficAt = clock(counted.at)
 	if v.mayReview() {
 		page.LogURL = "/console/log"
@@ -259,8 +261,12 @@ func (c *Console) logHealth() logHealth {
 	return h
 }
 
-func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
+func newTraffic(title ui.Text, since time.Duration, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
+	if clusters, limited := v.logClusters(); limited {
+		counts = maps.Clone(counts) // shared
+		maps.DeleteFunc(counts, func(name string, _ tally) bool { return !slices.Contains(clusters, name) })
+	}
 	widest := 0
 	for _, n := range counts {
 		widest = max(widest, n.Sum())
@@ -268,7 +274,7 @@ func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, c
 	for name, n := range counts {
 		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
 		if v.mayReview() && n.Deny > 0 {
-			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
+			row.DenyURL = logURL(query.All(is(query.Effect, policy.Deny.String()), is(query.Cluster, name), query.Bound{Field: query.Since, Ago: since}))
 		}
 		if name == "" {
 			row.Cluster = ui.Link{Label: "no cluster"}

@@ -187,6 +187,9 @@ func (c *Console) beginGap(w http.ResponseWriter, r *http.Request, v *visit) err
 	ask := studio.GapRequest{Modules: set.Modules}
 	asked := gapAsked{Rules: set.rules()}
 	if n, _ := strconv.Atoi(days); n > 0 {
+		if err := v.mayReadAll(); err != nil {
+			return err
+		}
 		asked.Since = v.Now.AddDate(0, 0, -n)
 		ask.Log, ask.Since, ask.Before = c.LogFolder, asked.Since, c.Log.Size()
 		if err := c.recordRead(r, v, "log.query", "log", map[string]string{"for": "policy " + kind, "since": asked.Since.Format(time.RFC3339)}); err != nil {

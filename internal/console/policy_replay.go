@@ -207,6 +207,9 @@ func (c *Console) beginReplay(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err != nil {
 		return err
 	}
+	if err := v.mayReadAll(); err != nil {
+		return err
+	}
 	before := c.Log.Size()
 	if err := c.recordRead(r, v, "log.replay", "draft:"+strconv.FormatInt(about.Draft, 10), asked.detail()); err != nil {
 		return err

@@ -74,7 +74,7 @@ func (s *Shape) json(e *accesslog.Entry, x extras) ([]byte, error) {
 	var doc []byte
 	switch s.Format {
 	case Ringfence:
-		doc = e.Payload
+		doc = e.Clear()
 	case OCSF:
 		doc, err = AppendOCSF(nil, e, s.Origin, s.Version)
 	case ECS:

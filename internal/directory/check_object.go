@@ -258,6 +258,9 @@ func (c *checker) oneAccount(o object, a *Account, ids map[string]bool) {
 	if a.TimeZone != "" && !ValidTimeZone(a.TimeZone) {
 		o.fault("time_zone", "%q is no time zone; give a name such as Europe/Berlin or UTC", a.TimeZone)
 	}
+	if len(a.LogClusters) > 0 && (len(a.Roles) != 1 || !a.Has(policy.Reviewer)) {
+		o.fault("log_clusters", "is given, but only an account whose one role is reviewer can be limited to clusters")
+	}
 	if !a.Has(policy.Contractor) {
 		if a.Vendor != "" {
 			o.fault("vendor", "is given, but only contractors belong to a vendor")

@@ -31,6 +31,11 @@ func (c *checker) references() {
 		if a := &c.d.Accounts[i]; a.Vendor != "" && c.vendors[a.Vendor] == nil {
 			c.account(i).fault("vendor", "there is no vendor %q", a.Vendor)
 		}
+		for j, n := range c.d.Accounts[i].LogClusters {
+			if c.clusters[n] == nil {
+				c.account(i).fault(fmt.Sprintf("log_clusters[%d]", j), "there is no cluster %q", n)
+			}
+		}
 	}
 	for i := range c.d.Assignments {
 		c.assigned(c.assignment(i), &c.d.Assignments[i])

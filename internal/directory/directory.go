@@ -85,6 +85,9 @@ type Account struct {
 	// TimeZone is where the person works, an IANA name such as Europe/Berlin;
 	// empty: nobody has said.
 	TimeZone string
+	// LogClusters limit a reviewer to what the access log says of these
+	// clusters, by name; empty: all of the log.
+	LogClusters []string
 
 	// Read-only: whoever edits a directory leaves them as they are.
 	Status    string // policy.StatusActive, StatusInvited or StatusDisabled; anything else is not active
@@ -187,6 +190,7 @@ func (d *Directory) Clone() *Directory {
 	}
 	for i := range c.Accounts {
 		c.Accounts[i].Roles = slices.Clone(c.Accounts[i].Roles)
+		c.Accounts[i].LogClusters = slices.Clone(c.Accounts[i].LogClusters)
 	}
 	for i := range c.Assignments {
 		a := &c.Assignments[i]

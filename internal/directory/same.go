@@ -76,7 +76,8 @@ func clusterFields(c *Cluster) []field {
 
 func sameAccount(a, b *Account) bool {
 	return (a.ID == b.ID || b.ID == "") && a.Email == b.Email && a.Name == b.Name && a.Vendor == b.Vendor &&
-		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled && a.TimeZone == b.TimeZone
+		slices.Equal(a.Roles, b.Roles) && a.Ends.Equal(b.Ends) && a.Disabled == b.Disabled && a.TimeZone == b.TimeZone &&
+		slices.Equal(a.LogClusters, b.LogClusters)
 }
 
 func accountFields(a *Account) []field {
@@ -86,7 +87,7 @@ func accountFields(a *Account) []field {
 	}
 	return []field{
 		{"email", a.Email}, {"name", a.Name}, {"vendor", a.Vendor}, {"roles", list(roles)},
-		{"ends", instant(a.Ends)}, {"time_zone", a.TimeZone}, {"disabled", flag(a.Disabled)},
+		{"ends", instant(a.Ends)}, {"time_zone", a.TimeZone}, {"log_clusters", list(a.LogClusters)}, {"disabled", flag(a.Disabled)},
 	}
 }
 

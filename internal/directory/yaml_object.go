@@ -16,7 +16,7 @@ var (
 	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "log_mode", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
 	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "session", "trust_provider_factor", "phishing_resistant", "access_tokens"}
-	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "time_zone", "disabled"}
+	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "time_zone", "log_clusters", "disabled"}
 	assignmentFieldNames = []string{"account", "cluster", "engagement", "starts", "ends", "access", "methods", "paths", "reason"}
 )
 
@@ -231,6 +231,8 @@ func (r *reader) account(n ast.Node, at string, to *Account) ([]fieldLine, bool)
 			return r.ends(v, at, &to.Ends)
 		case "time_zone":
 			return r.text(v, at, &to.TimeZone)
+		case "log_clusters":
+			return r.list(v, at, &to.LogClusters)
 		default:
 			to.unsaid = false
 			return r.bool(v, at, &to.Disabled)

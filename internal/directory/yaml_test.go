@@ -136,7 +136,7 @@ func TestParseYAML_Faults(t *testing.T) {
 			`f.yaml:13: cluster c: routes[1].name: "a" is there twice`,
 			`f.yaml:15: cluster c: routes[1].upstreams: is missing: a route has at least one upstream`}},
 		"account": {"version: 1\naccounts:\n  - {email: a@example.com, name: A, roles: [contractor, administrator, owner]}\n  - {email: b@example.com, name: B, vendor: v, roles: [reviewer, reviewer]}\n  - {id: x, email: nobody, name: N, roles: [reviewer]}\n", []string{
-			`f.yaml:5: accounts[2]: unknown field "id": known are email, name, vendor, roles, ends, time_zone, disabled`,
+			`f.yaml:5: accounts[2]: unknown field "id": known are email, name, vendor, roles, ends, time_zone, log_clusters, disabled`,
 			`f.yaml:3: account a@example.com: roles[2]: "owner" must be one of contractor, administrator, approver, reviewer`,
 			`f.yaml:3: account a@example.com: roles: a contractor holds no other role`,
 			`f.yaml:3: account a@example.com: vendor: is missing: a contractor belongs to a vendor`,

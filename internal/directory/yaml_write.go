@@ -264,6 +264,7 @@ func (w *writer) account(a *Account) {
 	w.list(4, "roles", roles)
 	w.date(4, "ends", a.Ends)
 	w.text(4, "time_zone", a.TimeZone)
+	w.list(4, "log_clusters", a.LogClusters)
 	w.flag(4, "disabled", a.Disabled)
 }
 

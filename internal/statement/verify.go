@@ -47,12 +47,15 @@ func Verify(file []byte, vkey string) (*Statement, error) {
 	for i := range s.Acceptances {
 		v.acceptance(i)
 	}
+	signer := vkey
 	if vkey == "" {
-		vkey = s.Key
-	} else if strings.TrimSpace(vkey) != s.Key {
+		vkey, signer = s.Key, s.Key
+	} else if holdsKey(vkey, s.Key) {
+		signer = s.Key
+	} else {
 		v.fault("It names the public key %s, which is not the one given.", clip(s.Key))
 	}
-	if _, err := accesslog.OpenText(vkey, file); errors.Is(err, accesslog.ErrSignature) {
+	if _, err := accesslog.OpenText(signer, file); errors.Is(err, accesslog.ErrSignature) {
 		v.fault("The signature does not fit: it is of another key, or something was changed after it was signed.")
 	} else if err != nil {
 		v.fault("The public key cannot be read.")
@@ -62,6 +65,16 @@ func Verify(file []byte, vkey string) (*Statement, error) {
 		return s, &FaultError{v.faults}
 	}
 	return s, nil
+}
+
+// holdsKey reports whether one of the public keys that were given, one a line, is key.
+func holdsKey(given, key string) bool {
+	for line := range strings.Lines(given) {
+		if vkey, _, _ := strings.Cut(strings.TrimSpace(line), " "); vkey == key {
+			return true
+		}
+	}
+	return false
 }
 
 // split cuts a file into its words and its data.
@@ -144,6 +157,11 @@ func (v *verifier) proofs(vkey string) {
 			v.fault("The entry of acceptance %d cannot be read: %s.", i+1, clip(err.Error()))
 			continue
 		}
+		origin, _, _ := strings.Cut(vkey, "+")
+		if err := e.Open(origin, a.Entry.Opened); err != nil {
+			v.fault("The entry of acceptance %d cannot be read: %s.", i+1, clip(err.Error()))
+			continue
+		}
 		for _, c := range a.Differs(e) {
 			v.fault("Acceptance %d says %s is %q, and the entry in the access log says %q.", i+1, c[0], clip(c[1]), clip(c[2]))
 		}
@@ -151,7 +169,8 @@ func (v *verifier) proofs(vkey string) {
 }
 
 // Differs names what the acceptance and its entry in the access log say
-// otherwise of one another: the field in words, then both values.
+// otherwise of one another: the field in words, then both values. What the entry
+// keeps sealed and nobody can open any more cannot differ.
 func (a *Acceptance) Differs(e *accesslog.Entry) [][3]string {
 	at := e.Time
 	if !e.Clock.IsZero() { // the log moved the time of the entry, and kept the record's own
@@ -164,7 +183,7 @@ func (a *Acceptance) Differs(e *accesslog.Entry) [][3]string {
 		{"the account", a.Account, e.Account}, {"the e-mail", a.Email, e.Email}, {"the vendor", a.Vendor, e.Vendor},
 		{"the address", a.IP, e.SourceIP}, {"the session", a.Session, e.Session}, {"the browser", a.UserAgent, e.UserAgent},
 	} {
-		if c[1] != c[2] {
+		if c[1] != c[2] && (c[2] != "" || !e.Erased()) {
 			out = append(out, c)
 		}
 	}

@@ -132,7 +132,7 @@ func byID(d *directory.Directory, id string) *directory.Account {
 func sameRights(have, want *directory.Directory, id string) bool {
 	a, b := byID(have, id), byID(want, id)
 	if a == nil || b == nil || a.Email != b.Email || a.Vendor != b.Vendor || !a.Ends.Equal(b.Ends) ||
-		a.Disabled != b.Disabled || a.TimeZone != b.TimeZone || !slices.Equal(a.Roles, b.Roles) {
+		a.Disabled != b.Disabled || a.TimeZone != b.TimeZone || !slices.Equal(a.LogClusters, b.LogClusters) || !slices.Equal(a.Roles, b.Roles) {
 		return false
 	}
 	for _, c := range directory.Diff(

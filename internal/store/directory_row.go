@@ -18,7 +18,7 @@ import (
 const (
 	separator      = "\x1f"
 	accountColumns = `SELECT concat_ws(char(31), id, email, name, ifnull(vendor, ''), roles, ifnull(ends, ''), disabled, created,
-		ifnull(enrolled_at, ''), ifnull(last_login, ''), time_zone) FROM account`
+		ifnull(enrolled_at, ''), ifnull(last_login, ''), time_zone, log_clusters) FROM account`
 	assignmentColumns = `SELECT concat_ws(char(31), account, cluster, engagement, starts, ends, access, methods, paths, reason, given_by) FROM assignment`
 )
 
@@ -85,6 +85,7 @@ func (x *loader) account(rows *sql.Rows) (directory.Account, error) {
 	}
 	a.LastLogin = r.time()
 	a.TimeZone = x.word(r.text())
+	r.list(&a.LogClusters)
 	if r.err != nil {
 		return a, fmt.Errorf("account %s: %w", a.ID, r.err)
 	}

@@ -195,6 +195,10 @@ func TestChange_Records(t *testing.T) {
 		if r.Type != policy.RecordAdmin || r.Actor != actor.Account || r.Email != ines || r.RequestID != "req-2" || r.SourceIP != "10.1.1.1" || r.Result != "ok" || !r.Time.Equal(day) {
 			t.Errorf("got %+v", r)
 		}
+		if (r.Detail["account_id"] != "") != (strings.HasPrefix(r.Object, "account:") || strings.HasPrefix(r.Object, "assignment:")) {
+			t.Errorf("%s does not say whose personal fields it has: %v", r.Object, r.Detail)
+		}
+		delete(r.Detail, "account_id")
 		b, _ := json.Marshal(r.Detail)
 		got = append(got, fmt.Sprintf("%s %s vendor=%s cluster=%s engagement=%s %s", r.Action, r.Object, r.Vendor, r.Cluster, r.Engagement, b))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/policy"
@@ -37,6 +38,7 @@ func (db *DB) writeChanges(tx *sql.Tx, actor directory.Actor, have, want *direct
 	now := db.now()
 	for i := range changes {
 		r := changeRecord(actor, &changes[i])
+		w.tellAccount(r, &changes[i])
 		r.Time = now
 		if err := db.insertRecord(tx, r); err != nil {
 			return err
@@ -81,6 +83,37 @@ func changeRecord(actor directory.Actor, c *directory.Change) *policy.Record {
 	}
 	return r
 }
+
+// tellAccount adds the id of the account that a change is of, so that what the
+// record says of that person can be erased with it.
+func (w *rowWriter) tellAccount(r *policy.Record, c *directory.Change) {
+	of, id := c.After(), ""
+	if of == nil {
+		of = c.Before()
+	}
+	switch o := of.(type) {
+	case *directory.Account:
+		id = o.ID
+		if before, ok := c.Before().(*directory.Account); id == "" && ok {
+			id = before.ID
+		}
+	case *directory.Assignment:
+		if id = w.after[o.Account]; id == "" {
+			id = w.before[o.Account]
+		}
+	}
+	if id != "" {
+		r.Detail = maps.Clone(r.Detail)
+		if r.Detail == nil {
+			r.Detail = map[string]string{}
+		}
+		r.Detail[accesslogAccount] = id
+	}
+}
+
+// accesslogAccount is the key of a record's detail under which the access log
+// finds whose personal fields its object and detail are.
+const accesslogAccount = "account_id"
 
 // idsOf returns account ids by e-mail, when changes need them.
 func idsOf(d *directory.Directory, changes []directory.Change) map[string]string {
@@ -198,10 +231,10 @@ func (w *rowWriter) put(c *directory.Change) {
 			owner_name = excluded.owner_name, owner_email = excluded.owner_email, hosts = excluded.hosts, routes = excluded.routes, log_mode = excluded.log_mode`,
 			o.Name, o.Title, o.Classification, o.Owner.Name, o.Owner.Email, encode(w, o.Hosts), encode(w, o.Routes), o.LogMode)
 	case *directory.Account:
-		w.exec(`INSERT INTO account (id, email, name, vendor, roles, ends, disabled, created, time_zone) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)
+		w.exec(`INSERT INTO account (id, email, name, vendor, roles, ends, disabled, created, time_zone, log_clusters) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, vendor = excluded.vendor,
-			roles = excluded.roles, ends = excluded.ends, disabled = excluded.disabled, time_zone = excluded.time_zone`,
-			o.ID, o.Email, o.Name, o.Vendor, encode(w, o.Roles), column(o.Ends), o.Disabled, o.Created.UnixNano(), o.TimeZone)
+			roles = excluded.roles, ends = excluded.ends, disabled = excluded.disabled, time_zone = excluded.time_zone, log_clusters = excluded.log_clusters`,
+			o.ID, o.Email, o.Name, o.Vendor, encode(w, o.Roles), column(o.Ends), o.Disabled, o.Created.UnixNano(), o.TimeZone, encode(w, o.LogClusters))
 		if o.Disabled {
 			w.stop(`SELECT ?`, o.ID)
 		}

@@ -12,7 +12,7 @@ import (
 // Count returns how many entries r selects.
 func (x *Index) Count(ctx context.Context, r query.Request) (int, error) {
 	n := 0
-	err := x.run(ctx, r, func(_ chunk, s selection) (any, error) { return s.count(), nil },
+	err := x.run(ctx, r, func(_ chunk, s selection) (any, error) { return s.count(), nil }, false,
 		func(part any) bool { n += part.(int); return true })
 	return n, err
 }
@@ -66,7 +66,7 @@ func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, 
 			}
 		}
 		return out, nil
-	}, func(part any) bool {
+	}, false, func(part any) bool {
 		for k, n := range part.(map[key]int) {
 			all[k] += n
 		}
@@ -77,7 +77,7 @@ func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, 
 	}
 	out := make([]query.Cell, 0, len(all))
 	for k, n := range all {
-		out = append(out, query.Cell{k.value, time.Unix(0, k.start*int64(step)).UTC(), n})
+		out = append(out, query.Cell{Value: k.value, Start: time.Unix(0, k.start*int64(step)).UTC(), N: n})
 	}
 	slices.SortFunc(out, func(a, b query.Cell) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Value, b.Value)) })
 	return out, nil
@@ -92,7 +92,7 @@ func (x *Index) Top(ctx context.Context, r query.Request, by query.Field, n int)
 	all := map[string]int{}
 	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
 		return tally(c, by, s)
-	}, func(part any) bool {
+	}, false, func(part any) bool {
 		for k, n := range part.(map[string]int) {
 			all[k] += n
 		}
@@ -146,7 +146,7 @@ func tally(c chunk, by query.Field, s selection) (map[string]int, error) {
 func ranked(all map[string]int, n int) []query.Tally {
 	out := make([]query.Tally, 0, len(all))
 	for k, c := range all {
-		out = append(out, query.Tally{k, c})
+		out = append(out, query.Tally{Value: k, N: c})
 	}
 	slices.SortFunc(out, func(a, b query.Tally) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Value, b.Value)) })
 	if n > 0 && len(out) > n {
@@ -188,7 +188,7 @@ func (x *Index) Distinct(ctx context.Context, r query.Request, of, by query.Fiel
 	all := map[string]map[string]struct{}{}
 	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
 		return pairsOf(c, s, of, by)
-	}, func(part any) bool {
+	}, false, func(part any) bool {
 		for k, values := range part.(map[string][]string) {
 			m := all[k]
 			if m == nil {

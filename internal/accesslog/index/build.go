@@ -2,128 +2,35 @@ package index
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
-	"github.com/ringfence/ringfence/internal/durable"
 )
 
 const (
-	groupRows   = 1 << 17 // rows that are compressed together
-	bloomBits   = 10      // for each request id
-	batchRows   = 512
-	minPartRows = 1 << 12 // fewer sealed entries than this wait in memory, unless their day is over
+	groupRows = 1 << 17 // rows that are compressed together
+	bloomBits = 10      // for each request id
+	batchRows = 512
 )
 
-// Progress tells how far a build has come: entries done, of how many.
-type Progress func(done, of uint64)
-
-// Update brings the files in dir up to the sealed segments of the log in logDir
-// and makes one of the files of each day that is over. One process may do so at
-// a time; searches go on meanwhile.
-func Update(ctx context.Context, logDir, dir string, progress Progress) error {
-	if err := durable.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	parts, stale, err := list(dir)
-	if err != nil {
-		return err
-	}
-	if err := remove(dir, stale); err != nil {
-		return err
-	}
-	sealed, err := accesslog.SealedUntil(logDir)
-	if err != nil {
-		return fmt.Errorf("indexing the log: %w", err)
-	}
-	todo, err := plan(ctx, logDir, parts, sealed)
-	if err != nil {
-		return fmt.Errorf("indexing the log: %w", err)
-	}
-	if err := (&builder{log: logDir, dir: dir, progress: progress}).run(ctx, todo); err != nil {
-		return fmt.Errorf("indexing the log: %w", err)
-	}
-	return nil
-}
-
-// Rebuild throws the files in dir away and makes them again.
-func Rebuild(ctx context.Context, logDir, dir string, progress Progress) error {
-	parts, stale, err := list(dir)
-	if err != nil {
-		return err
-	}
-	for _, p := range parts {
-		stale = append(stale, p.name())
-	}
-	if err := remove(dir, stale); err != nil {
-		return err
-	}
-	return Update(ctx, logDir, dir, progress)
-}
-
-// plan returns the files to write: one for each finished day that has several
-// or is not whole, and one for what is new of the last day.
-func plan(ctx context.Context, logDir string, parts []part, sealed uint64) ([]part, error) {
-	covered := uint64(0)
-	if n := len(parts); n > 0 {
-		covered = parts[n-1].next
-	}
-	var todo []part
-	if covered > sealed {
-		return nil, errors.New("the index holds more than the log; it is of another log and must be rebuilt")
-	}
-	for from := covered; from < sealed; {
-		e, err := accesslog.Get(ctx, logDir, from)
-		if err != nil {
-			return nil, err
-		}
-		day := dayOf(e.Time.UnixNano())
-		to, err := accesslog.FirstAt(logDir, time.Unix(0, (day+1)*nanosPerDay))
-		if err != nil {
-			return nil, err
-		}
-		if to = min(to, sealed); to == sealed && to-from < minPartRows {
-			break
-		}
-		todo = append(todo, part{day, from, to})
-		from = to
-	}
-	return merge(parts, todo), nil
-}
-
-// merge replaces the new file of a day by one for all of the day, where a later
-// day has begun and there are earlier files of it.
-func merge(parts, todo []part) []part {
-	all := append(append([]part(nil), parts...), todo...)
-	var out []part
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].day == all[i].day {
-			j++
-		}
-		switch {
-		case j < len(all) && j-i > 1:
-			out = append(out, part{all[i].day, all[i].first, all[j-1].next})
-		default:
-			out = append(out, all[max(i, len(parts)):max(j, len(parts))]...)
-		}
-		i = j
-	}
-	return out
-}
-
+// A builder writes files.
 type builder struct {
 	log, dir string
+	disk     disk
+	workers  int  // how many files are written at the same time
+	quiet    bool // whether other work on the machine goes first
 	progress Progress
+
+	base    uint64           // entries before it are left out, beside what the log does not have
+	again   func(*file) bool // whether a file that is fine is made again; nil: none is
+	trusted func(part) bool  // whether a file was looked at before; nil: none was
 
 	mu   sync.Mutex
 	done uint64
@@ -140,7 +47,7 @@ func (b *builder) run(ctx context.Context, todo []part) error {
 	}
 	turn := make(chan struct{}) // closed when the file before is in its place
 	close(turn)
-	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	room := make(chan struct{}, b.workers)
 	var wg sync.WaitGroup
 	for _, p := range todo {
 		room <- struct{}{}
@@ -162,16 +69,21 @@ func (b *builder) run(ctx context.Context, todo []part) error {
 	return context.Cause(ctx)
 }
 
-// one writes a file and, when those before it are in place, gives it its name.
+// one writes a file and, when those before it are in place, gives it its name
+// and removes what it holds as well.
 func (b *builder) one(ctx context.Context, p part, before <-chan struct{}) (err error) {
-	f, err := os.CreateTemp(b.dir, "."+p.name()+"-*.tmp")
+	if b.quiet {
+		yieldToOthers()
+	}
+	f, err := b.disk.create(b.dir, p.name())
 	if err != nil {
 		return err
 	}
+	tmp := filepath.Base(f.Name())
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			b.disk.remove(b.dir, tmp)
 		}
 	}()
 	if err := b.write(ctx, f, p); err != nil {
@@ -188,47 +100,34 @@ func (b *builder) one(ctx context.Context, p part, before <-chan struct{}) (err 
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := os.Rename(f.Name(), filepath.Join(b.dir, p.name())); err != nil {
+	if err := b.disk.rename(b.dir, tmp, p.name()); err != nil {
 		return err
-	}
-	if err := durable.SyncDir(b.dir); err != nil {
-		return err
-	}
-	return b.replaced()
-}
-
-// replaced removes what the new file holds as well.
-func (b *builder) replaced() error {
-	parts, _, err := list(b.dir)
-	if err != nil {
-		return err
-	}
-	kept := map[string]bool{}
-	for _, p := range parts {
-		kept[p.name()] = true
 	}
 	names, err := filepath.Glob(filepath.Join(b.dir, "v*"+ending))
 	if err != nil {
 		return err
 	}
-	var stale []string
 	for _, n := range names {
-		if p, ok := parseName(filepath.Base(n)); ok && !kept[p.name()] && len(parts) > 0 && p.next <= parts[len(parts)-1].next {
-			stale = append(stale, p.name())
+		if q, ok := parseName(filepath.Base(n)); ok && q != p && q.overlaps(p) {
+			if err := b.disk.remove(b.dir, q.name()); err != nil {
+				return err
+			}
 		}
 	}
-	return remove(b.dir, stale)
+	return nil
 }
 
 // Keys of what a file says about itself.
 const (
 	keyOldest = "ringfence.oldest"
 	keyNewest = "ringfence.newest"
+	keyOrigin = "ringfence.origin" // of the log
+	keyLeaf   = "ringfence.leaf"   // of the last entry, base64
 )
 
-func (b *builder) write(ctx context.Context, f *os.File, p part) error {
+func (b *builder) write(ctx context.Context, f io.Writer, p part) error {
 	w := parquet.NewGenericWriter[row](f, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(groupRows),
-		parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, "request_id")), parquet.SkipPageBounds("path"), parquet.SkipPageBounds("request_id"))
+		parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, "request_id")), parquet.SkipPageBounds("path"), parquet.SkipPageBounds(sieveColumn))
 	buf := make([]row, 0, batchRows)
 	var oldest, newest int64
 	flush := func() error {
@@ -237,7 +136,8 @@ func (b *builder) write(ctx context.Context, f *os.File, p part) error {
 		buf = buf[:0]
 		return err
 	}
-	next := p.first
+	next, begun := p.first, p.first
+	runs := newSieveMaker()
 	err := accesslog.Scan(ctx, b.log, p.first, p.next, func(e *accesslog.Entry) error {
 		if next++; next == p.first+1 {
 			oldest = e.Time.UnixNano()
@@ -245,6 +145,10 @@ func (b *builder) write(ctx context.Context, f *os.File, p part) error {
 		newest = e.Time.UnixNano()
 		buf = buf[:len(buf)+1]
 		buf[len(buf)-1].fill(e)
+		if runs.add(e); next == p.next || next-begun == groupRows {
+			buf[len(buf)-1].Sieve = runs.finish(begun)
+			begun = next
+		}
 		if len(buf) == cap(buf) {
 			return flush()
 		}
@@ -259,6 +163,12 @@ func (b *builder) write(ctx context.Context, f *os.File, p part) error {
 	if next != p.next {
 		return fmt.Errorf("the log ends at entry %d, before entry %d", next, p.next)
 	}
+	origin, leaf, err := accesslog.Leaf(ctx, b.log, p.next-1)
+	if err != nil {
+		return err
+	}
+	w.SetKeyValueMetadata(keyOrigin, origin)
+	w.SetKeyValueMetadata(keyLeaf, base64.StdEncoding.EncodeToString(leaf[:]))
 	w.SetKeyValueMetadata(keyOldest, strconv.FormatInt(oldest, 10))
 	w.SetKeyValueMetadata(keyNewest, strconv.FormatInt(newest, 10))
 	return w.Close()

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
 )
 
 const readBuffer = 256 << 10
@@ -19,7 +23,8 @@ const readBuffer = 256 << 10
 type file struct {
 	part
 	f              *os.File
-	groups         []*group // oldest first
+	info           os.FileInfo // at opening; another file may get the name
+	groups         []*group    // oldest first
 	oldest, newest int64
 	users          atomic.Int64
 }
@@ -36,7 +41,11 @@ type group struct {
 	known bool
 }
 
-func openFile(dir string, p part) (x *file, err error) {
+// errUnusable: the file is damaged or of another log, and is to be made again.
+var errUnusable = errors.New("the file is to be made again")
+
+// openFile opens a file and checks that it is of the log in logDir.
+func openFile(ctx context.Context, logDir, dir string, p part) (x *file, err error) {
 	f, err := os.Open(filepath.Join(dir, p.name()))
 	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
@@ -47,23 +56,49 @@ func openFile(dir string, p part) (x *file, err error) {
 			err = fmt.Errorf("opening the index: %s: %w", p.name(), err)
 		}
 	}()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	pf, err := parquet.OpenFile(f, st.Size(), parquet.SkipPageIndex(true), parquet.ReadBufferSize(readBuffer))
-	if err != nil {
-		return nil, err
-	}
 	x = &file{part: p, f: f}
 	x.users.Store(1)
+	if x.info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	pf, err := x.open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnusable, err)
+	}
+	origin, leaf, err := accesslog.Leaf(ctx, logDir, p.next-1)
+	if errors.Is(err, accesslog.ErrNotFound) {
+		return nil, fmt.Errorf("%w: it holds more than the log", errUnusable)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s, _ := pf.Lookup(keyOrigin); s != origin {
+		return nil, fmt.Errorf("%w: it is of the log %q", errUnusable, s)
+	}
+	if s, _ := pf.Lookup(keyLeaf); s != base64.StdEncoding.EncodeToString(leaf[:]) {
+		return nil, fmt.Errorf("%w: entry %d of the log is another one", errUnusable, p.next-1)
+	}
+	return x, nil
+}
+
+// open reads what the file says about itself. The reader of the files panics
+// at some kinds of damage.
+func (x *file) open() (pf *parquet.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			pf, err = nil, fmt.Errorf("it is damaged: %v", p)
+		}
+	}()
+	if pf, err = parquet.OpenFile(x.f, x.info.Size(), parquet.SkipPageIndex(true), parquet.ReadBufferSize(readBuffer)); err != nil {
+		return nil, err
+	}
 	if x.oldest, err = number(pf, keyOldest); err != nil {
 		return nil, err
 	}
 	if x.newest, err = number(pf, keyNewest); err != nil {
 		return nil, err
 	}
-	at := p.first
+	at := x.first
 	for _, g := range pf.RowGroups() {
 		y := &group{start: at, n: int(g.NumRows()), columns: map[string]parquet.ColumnChunk{}, file: x}
 		chunks := g.ColumnChunks()
@@ -73,10 +108,10 @@ func openFile(dir string, p part) (x *file, err error) {
 		x.groups = append(x.groups, y)
 		at += uint64(y.n)
 	}
-	if at != p.next {
-		return nil, fmt.Errorf("it has entries up to %d, not %d", at, p.next)
+	if at != x.next {
+		return nil, fmt.Errorf("it has entries up to %d, not %d", at, x.next)
 	}
-	return x, nil
+	return pf, nil
 }
 
 func number(pf *parquet.File, key string) (int64, error) {
@@ -86,6 +121,12 @@ func number(pf *parquet.File, key string) (int64, error) {
 		return 0, fmt.Errorf("it does not say %s", key)
 	}
 	return n, nil
+}
+
+// still reports whether the name is still this file's.
+func (x *file) still(dir string) bool {
+	now, err := os.Stat(filepath.Join(dir, x.name()))
+	return err == nil && os.SameFile(now, x.info)
 }
 
 // take reports whether the file is still open, and keeps it so until release.
@@ -256,4 +297,89 @@ func (g *group) counts(column string) ([]int64, error) {
 		g.mu.Unlock()
 	}
 	return out, err
+}
+
+// plainOf goes by what the file says about each page: request ids rise with
+// time, so that few pages can have one.
+func (g *group) plainOf(column, text string, fn func(row int, data []byte, offsets []uint32) bool) error {
+	c, err := g.column(column)
+	if err != nil {
+		return err
+	}
+	bounds, berr := c.ColumnIndex()
+	starts, serr := c.OffsetIndex()
+	if berr != nil || serr != nil || bounds.NumPages() != starts.NumPages() {
+		return g.plain(column, fn)
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	for i := range bounds.NumPages() {
+		low, high := bounds.MinValue(i).String(), bounds.MaxValue(i).String() // perhaps only how they begin
+		if !bounds.NullPage(i) && (text < low || text[:min(len(text), len(high))] > high) {
+			continue
+		}
+		row := int(starts.FirstRowIndex(i))
+		if err := g.page(pages, column, row, func(data []byte, offsets []uint32) { fn(row, data, offsets) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads the rest of a page from row on.
+func (g *group) page(pages parquet.Pages, column string, row int, fn func(data []byte, offsets []uint32)) error {
+	if err := pages.SeekToRow(int64(row)); err != nil {
+		return g.damaged(column, err)
+	}
+	p, err := pages.ReadPage()
+	if err != nil {
+		return g.damaged(column, err)
+	}
+	defer parquet.Release(p)
+	values := p.Data()
+	data, offsets := values.ByteArray()
+	if len(offsets) < 2 || row+len(offsets)-1 > g.n {
+		return g.damaged(column, errRows)
+	}
+	fn(data, offsets)
+	return nil
+}
+
+// pick reads the texts of a few rows, in rising order, page by page.
+func (g *group) pick(column string, rows []int, out []string) error {
+	c, err := g.column(column)
+	if err != nil {
+		return err
+	}
+	if _, err := c.OffsetIndex(); err != nil { // by it pages are found
+		return g.damaged(column, err)
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	for i := 0; i < len(rows); {
+		first := rows[i]
+		if err := g.page(pages, column, first, func(data []byte, offsets []uint32) {
+			for ; i < len(rows) && rows[i]-first < len(offsets)-1; i++ {
+				at := rows[i] - first
+				out[i] = string(data[offsets[at]:offsets[at+1]])
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sieve returns nil where the row group has none that can be read: it only saves time.
+func (g *group) sieve() *sieve {
+	texts, ok, err := g.dict(sieveColumn)
+	if err != nil || !ok {
+		return nil
+	}
+	for _, t := range texts {
+		if s := readSieve(t, g.start, g.n); s != nil {
+			return s
+		}
+	}
+	return nil
 }

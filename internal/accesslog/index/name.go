@@ -1,18 +1,18 @@
 package index
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
 const (
-	version = 1
+	version = 2
 	ending  = ".parquet"
 )
 
@@ -53,9 +53,11 @@ func parseName(name string) (part, bool) {
 	return p, p.name() == name && p.first < p.next
 }
 
-// list returns the files that count, without gaps from index 0 on, oldest
-// first, and the names of those that do not. A folder that is not there is empty.
-func list(dir string) (parts []part, stale []string, err error) {
+// list returns the files that count, oldest first, and the names of those that
+// do not. Those count that hold entries from base on; of two that overlap it is
+// the one that begins earlier or is larger. There may be gaps. A folder that is
+// not there is empty.
+func list(dir string, base uint64) (parts []part, stale []string, err error) {
 	names, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("listing the index: %w", err)
@@ -68,17 +70,10 @@ func list(dir string) (parts []part, stale []string, err error) {
 			stale = append(stale, n.Name())
 		}
 	}
-	slices.SortFunc(all, func(a, b part) int {
-		switch {
-		case a.first != b.first:
-			return compare(a.first, b.first)
-		default:
-			return compare(b.next, a.next) // the larger first
-		}
-	})
-	next := uint64(0)
+	slices.SortFunc(all, compareParts)
+	next := base
 	for _, p := range all {
-		if p.first != next {
+		if p.next <= next || p.first < next && len(parts) > 0 {
 			stale = append(stale, p.name())
 			continue
 		}
@@ -88,21 +83,9 @@ func list(dir string) (parts []part, stale []string, err error) {
 	return parts, stale, nil
 }
 
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
+func (p part) overlaps(q part) bool { return p.first < q.next && q.first < p.next }
 
-func remove(dir string, names []string) error {
-	for _, n := range names {
-		if err := os.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("tidying the index: %w", err)
-		}
-	}
-	return nil
+// compareParts orders by beginning; of those that begin together the larger is first.
+func compareParts(a, b part) int {
+	return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.next, a.next))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ func (x *Index) Search(ctx context.Context, r query.Request) ([]query.Row, error
 			limit = math.MaxInt
 		}
 		return rowsOf(c, s.last(min(limit, c.rows())), r.Fields)
-	}, func(part any) bool {
+	}, false, func(part any) bool {
 		rows := part.([]query.Row)
 		if r.Limit > 0 && len(rows) > r.Limit-len(out) {
 			rows = rows[:r.Limit-len(out)]
@@ -30,6 +31,28 @@ func (x *Index) Search(ctx context.Context, r query.Request) ([]query.Row, error
 		return r.Limit <= 0 || len(out) < r.Limit
 	})
 	return out, err
+}
+
+// Each calls fn for runs of the indexes that r selects, the highest first or, if
+// ascending, the lowest first, until fn returns an error, which it returns.
+// Indexes in a run are in the same order. Limit and Fields play no part.
+func (x *Index) Each(ctx context.Context, r query.Request, ascending bool, fn func(indexes []uint64) error) error {
+	var stopped error
+	err := x.run(ctx, r, func(c chunk, s selection) (any, error) {
+		out := make([]uint64, 0, s.count())
+		s.each(func(row int) { out = append(out, c.first()+uint64(row)) })
+		if !ascending {
+			slices.Reverse(out)
+		}
+		return out, nil
+	}, ascending, func(part any) bool {
+		stopped = fn(part.([]uint64))
+		return stopped == nil
+	})
+	if err == nil {
+		err = stopped
+	}
+	return err
 }
 
 // rowsOf reads the fields of some rows and returns them the highest first.
@@ -79,17 +102,17 @@ func rowsOf(c chunk, rows []int, fields []query.Field) ([]query.Row, error) {
 
 // run evaluates r in each chunk that may have something, on all cores, calls
 // work where rows are selected, and hands the results to take in order, newest
-// first, until that returns false.
-func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selection) (any, error), take func(any) bool) error {
+// first unless ascending, until that returns false.
+func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selection) (any, error), ascending bool, take func(any) bool) error {
 	if r.Now.IsZero() {
 		r.Now = x.cfg.Now()
 	}
-	chunks, next, release, err := x.snapshot(ctx)
+	all, err := x.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
-	defer release()
+	defer all.release()
 	defer wg.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -101,12 +124,15 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	if r.Before > 0 {
 		spans.Last = min(spans.Last, r.Before-1)
 	}
-	wanted := chunks[:0]
-	for _, c := range chunks {
+	wanted := all.chunks[:0]
+	for _, c := range all.chunks {
 		oldest, newest := c.span()
 		if newest >= spans.Oldest && oldest <= spans.Newest && c.first() <= spans.Last && c.first()+uint64(c.rows()) > spans.First {
 			wanted = append(wanted, c)
 		}
+	}
+	if ascending {
+		slices.Reverse(wanted)
 	}
 	workers := runtime.GOMAXPROCS(0)
 	results := make([]chan result, len(wanted))
@@ -133,7 +159,7 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	for range min(workers, len(wanted)) {
 		wg.Go(func() {
 			for i := range jobs {
-				part, err := one(wanted[i], r, next, work)
+				part, err := one(ctx, wanted[i], r, all, work)
 				results[i] <- result{part, err}
 			}
 		})
@@ -157,21 +183,30 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 
 // one evaluates r in one chunk. The reader of the files panics at some kinds of
 // damage; a damaged index must fail a search and nothing else.
-func one(c chunk, r query.Request, next uint64, work func(chunk, selection) (any, error)) (part any, err error) {
+func one(ctx context.Context, c chunk, r query.Request, all *snapshot, work func(chunk, selection) (any, error)) (part any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			part, err = nil, fmt.Errorf("searching the index: a file is damaged, rebuild the index: %v", p)
 		}
 	}()
+	first, next := all.base, uint64(math.MaxUint64)
+	if _, tail := c.(*memory); tail {
+		first = max(first, all.next)
+	}
+	if l, ok := c.(*lazy); ok {
+		if c, err = l.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r.Before > 0 {
+		next = r.Before
+	}
+	first, next = max(first, c.first()), min(next, c.first()+uint64(c.rows()))
+	if first >= next {
+		return nil, nil
+	}
 	within := newSelection(c.rows())
-	from, to := 0, c.rows()
-	if _, tail := c.(*memory); tail && c.first() < next {
-		from = int(min(next-c.first(), uint64(to)))
-	}
-	if r.Before > 0 && r.Before < c.first()+uint64(to) {
-		to = int(max(r.Before, c.first()) - c.first())
-	}
-	within.setRange(from, to)
+	within.setRange(int(first-c.first()), int(next-c.first()))
 	s, err := eval(c, r.Where, r.Now, within)
 	if err != nil || s.empty() {
 		return nil, err

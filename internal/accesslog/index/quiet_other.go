@@ -1,0 +1,6 @@
+//go:build !linux
+
+package index
+
+// yieldToOthers does nothing here: threads have no priority of their own.
+func yieldToOthers() {}
