@@ -92,7 +92,7 @@ func TestEntryHeader_Upgrade(t *testing.T) {
 	g := start(t, claims(up.URL))
 	conn := g.rawConn()
 	defer conn.Close()
-	conn.Write([]byte("GET / HTTP/1.1\r\nHost: " + testHost + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://" + testHost + "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
+	conn.Write([]byte("GET / HTTP/1.1\r\nHost: " + testHost + "\r\nCookie: __Host-ringfence=kim\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://" + testHost + "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
