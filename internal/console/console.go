@@ -29,7 +29,8 @@ type Config struct {
 	Log        Log
 	Search     query.Engine // over the same log
 	Reviews    Reviews
-	Follow     Follower     // of the same log; nil: no page follows it
+	Follow     Follower // of the same log; nil: no page follows it
+	Evidence   Evidence // nil: no bundles are made
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
