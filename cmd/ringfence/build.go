@@ -71,6 +71,7 @@ type gateway struct {
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
 	deliver *delivery.Service
+	shared  sharedTable  // where the console searches many gateways' entries; nil: only this one's
 	index   *index.Index // of the access log
 	alarms  alarms
 	forced  atomic.Pointer[forced]
@@ -124,6 +125,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.index, err = index.Open(index.Config{Dir: paths{cfg.Data}.index(), LogDir: paths{cfg.Data}.log(), Log: g.log, Logger: logger}); err != nil {
 		return g, err
 	}
+	if g.shared, err = openSearch(cfg); err != nil {
+		return g, err
+	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
 		return g, err
 	}
@@ -171,6 +175,9 @@ func (g *gateway) close() error {
 	}
 	if g.index != nil {
 		errs = append(errs, g.index.Close())
+	}
+	if g.shared != nil {
+		errs = append(errs, g.shared.Close())
 	}
 	if g.witness != nil {
 		g.witnessLast()
@@ -267,7 +274,7 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Follow: g.log, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.search(), Follow: g.log, Status: consoleStatus{g}, UI: pages,
 		Evidence: consoleEvidence{g}, Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},

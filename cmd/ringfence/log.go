@@ -37,6 +37,8 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
+	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
 

@@ -11,16 +11,17 @@ import (
 
 // A leaf is what verifying needs of an entry, found out without the entries before it.
 type leaf struct {
-	hash   tlog.Hash
-	at     int64 // the entry's time
-	err    error // it has none
-	placed bool  // it has the index that it should have
+	payload []byte
+	hash    tlog.Hash
+	at      int64 // the entry's time
+	err     error // it has none
+	placed  bool  // it has the index that it should have
 	// payload is kept where the list of keys says something about the entry.
 	payload []byte
 }
 
 func (r *verifier) leafOf(payload []byte, index uint64) leaf {
-	l := leaf{hash: recordHash(payload), placed: payloadIndex(payload, index)}
+	l := leaf{payload: payload, hash: recordHash(payload), placed: payloadIndex(payload, index)}
 	l.at, l.err = payloadTime(payload)
 	if r.named[index] != nil {
 		l.payload = payload

@@ -357,6 +357,8 @@ type AccessLog struct {
 	// Deliver lists other systems that get every entry, too. Default none. No
 	// request waits for them.
 	Deliver []Delivery `yaml:"deliver"`
+	// Search is where the console searches the entries of many gateways together.
+	Search LogSearch `yaml:"search"`
 }
 
 // A Witness remembers the log's checkpoints on another machine.

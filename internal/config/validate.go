@@ -246,6 +246,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 	}
 	d.witnesses(a)
 	d.deliveries(a.Deliver)
+	d.logSearch(&a.Search)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -66,6 +66,7 @@ type logPage struct {
 	Quick     []ui.Link // searches that are made often
 	LiveURL   string
 	FixedURL  string // the same entries for ever
+	Keep      keepLinks
 }
 
 // log shows the search of the access log.
@@ -82,6 +83,7 @@ func (c *Console) log(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err := c.recordRead(r, v, "log.query", "log", a.detail()); err != nil {
 		return err
 	}
+	page.Keep = newKeepLinks(a.Node, page.Size)
 	page.LiveURL = queryURL(livePath, untimed(a.Node))
 	if page.Size > 0 {
 		page.FixedURL = logURL(lasting(a.Node, v.Now, page.Size-1))

@@ -104,6 +104,7 @@ var menu = []ui.NavGroup{
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
+		{Label: "What is recorded", URL: recordedPath},
 	}},
 }
 

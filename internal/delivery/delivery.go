@@ -68,6 +68,9 @@ type Destination struct {
 	// Newest begins a destination without a cursor at the log's end. Default:
 	// at its first entry.
 	Newest bool
+	// Types are those of the entries that it gets. Default all. With others left
+	// out, a gap in the indexes no longer shows a loss. Not with Segments.
+	Types []string
 	// Batch is the most entries in one batch. Default 1000.
 	Batch int
 	// BatchBytes ends a batch whose payloads have as many bytes. Default 1 MiB.
@@ -138,6 +141,9 @@ func New(c Config) (*Service, error) {
 		}
 		if (d.Sender == nil) == (d.Segments == nil) || d.Segments != nil && c.LogDir == "" {
 			return nil, fmt.Errorf("configuring delivery to %s: it takes either entries or segments", d.Name)
+		}
+		if d.Segments != nil && len(d.Types) > 0 {
+			return nil, fmt.Errorf("configuring delivery to %s: segments hold entries of every type", d.Name)
 		}
 		d.Batch = cmp.Or(d.Batch, defaultBatch)
 		d.BatchBytes = cmp.Or(d.BatchBytes, defaultBytes)
