@@ -11,10 +11,8 @@ import (
 // quickest: what lies together is read once. It reads files only and is safe
 // while the writer runs. [ErrNotFound]: the log does not have one of them.
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
-	keys := personalKeysOf(dir)
 	r, keys := picker{dir: dir}, personalKeysOf(dir)
 	defer r.close()
-	keys := personalKeysOf(dir)
 	for _, index := range indexes {
 		p, err := r.payload(ctx, index)
 		if err != nil {

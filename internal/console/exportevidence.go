@@ -9,7 +9,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/accesslog/export"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
-	"github.com/ringfence/ringfence/internal/evidence"
+	bundle "github.com/ringfence/ringfence/internal/evidence"
 	"github.com/ringfence/ringfence/internal/ui"
 )
 
@@ -17,7 +17,7 @@ import (
 type Evidence interface {
 	// Bundle must write one with every entry that q selects. It must write
 	// nothing before it is certain that there are some, and not too many.
-	Bundle(ctx context.Context, out io.Writer, q evidence.Question, progress func(entries int)) (*evidence.Manifest, error)
+	Bundle(ctx context.Context, out io.Writer, q bundle.Question, progress func(entries int)) (*bundle.Manifest, error)
 }
 
 // formatEvidence exports entries with all that proves them.
@@ -41,7 +41,7 @@ func exportFile(f export.Format) (ending, mediaType string) {
 
 // writeEvidence writes a bundle of what the job selects.
 func (c *Console) writeEvidence(ctx context.Context, out *exportStream, j *exportJob) error {
-	q := evidence.Ask(query.All(j.where, within(j.First, j.Past)), j.Asked)
+	q := bundle.Ask(query.All(j.where, within(j.First, j.Past)), j.Asked)
 	q.MadeFor = j.Email
 	buffer := bufio.NewWriterSize(out, 64<<10)
 	m, err := c.Evidence.Bundle(ctx, buffer, q, func(n int) {
@@ -64,9 +64,9 @@ func (c *Console) writeEvidence(ctx context.Context, out *exportStream, j *expor
 func noBundle(w http.ResponseWriter, err error) error {
 	var e *ui.Error
 	switch {
-	case errors.Is(err, evidence.ErrNothing):
+	case errors.Is(err, bundle.ErrNothing):
 		e = &ui.Error{Status: http.StatusNotFound, Title: "No entry matches", Detail: "Nothing in the access log fits this query, so there is nothing to prove."}
-	case errors.Is(err, evidence.ErrTooMany):
+	case errors.Is(err, bundle.ErrTooMany):
 		e = &ui.Error{Status: http.StatusBadRequest, Title: "Too many entries", Detail: "One bundle of evidence holds 200,000 entries. Ask for a shorter time, and make several."}
 	default:
 		return nil
