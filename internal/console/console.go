@@ -30,6 +30,7 @@ type Config struct {
 	Search     query.Engine // over the same log
 	Reviews    Reviews
 	Follow     Follower // of the same log; nil: no page follows it
+	Evidence   Evidence // nil: no bundles are made
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
