@@ -33,7 +33,8 @@ type Config struct {
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
-	LogFolder  string // of the access log, which replays read
+	Privacy    Privacy // nil: no holds and no erasure
+	LogFolder  string  // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

@@ -100,6 +100,7 @@ var menu = []ui.NavGroup{
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+		{Label: "Holds and erasure", URL: holdsPath},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
