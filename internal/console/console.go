@@ -37,7 +37,8 @@ type Config struct {
 	Shadows    Shadows
 	Sets       Sets
 	Alarms     Alarms // nil: nothing watches the log
-	LogFolder  string // of the access log, which replays read
+	Privacy    Privacy // nil: no holds and no erasure
+	LogFolder  string  // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer
