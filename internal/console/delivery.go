@@ -106,11 +106,11 @@ func (c *Console) deliveryRow(v *visit, s *delivery.State) (deliveryRow, error) 
 	}
 	row.To = ui.Field{Name: "to", Label: "Entry", Type: "text", InputMode: "numeric", Required: true, MaxLength: 20,
 		Hint: "0 is the log’s beginning. What lies before is left out; what lies after is sent, perhaps once more."}
-	if s.Refused == 0 {
+	if v.mayRead() != nil { // what a destination says may repeat what an entry says
+		row.Hidden, row.Fault = s.Refused > 0, ""
 		return row, nil
 	}
-	if v.mayRead() != nil { // a reason may repeat what an entry says
-		row.Hidden = true
+	if s.Refused == 0 {
 		return row, nil
 	}
 	list, err := c.Deliver.Refusals(s.Name)
@@ -118,7 +118,7 @@ func (c *Console) deliveryRow(v *visit, s *delivery.State) (deliveryRow, error) 
 		return row, err
 	}
 	if more := len(list) - refusalsShown; more > 0 {
-		row.MoreRefusals = ui.Count(more, "One more is listed by ringfence delivery refused.", "{n} more are listed by ringfence delivery refused.")
+		row.MoreRefusals = ui.Count(more, "{1} more is listed by ringfence delivery refused.", "{1} more are listed by ringfence delivery refused.")
 		list = list[:refusalsShown]
 	}
 	for _, f := range list {
@@ -155,7 +155,7 @@ func (c *Console) sharedView(ctx context.Context, v *visit) *sharedView {
 	for _, h := range list {
 		row := holdingRow{Origin: h.Origin, Entries: h.Entries, Newest: h.Newest, Age: ago(v.Now, h.Newest), State: ui.Badge{Kind: ui.Good, Text: "Without a gap"}}
 		if n := h.Missing(); n > 0 {
-			row.State = ui.Badge{Kind: ui.Warn, Text: ui.Count(int(n), "One entry is not there", "{n} entries are not there")}
+			row.State = ui.Badge{Kind: ui.Warn, Text: ui.Count(int(n), "{1} entry is not there", "{1} entries are not there")}
 		}
 		out.Rows = append(out.Rows, row)
 	}

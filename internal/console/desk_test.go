@@ -30,6 +30,7 @@ var deskPages = []struct{ name, as, target string }{
 	{"agreement-new", "ada", "/console/agreements/new"}, {"agreement-edit", "ada", "/console/agreements/nda/edit"},
 	{"assignments", "ada", "/console/assignments"}, {"assignments-held", "rae", "/console/assignments?state=held+up"}, {"assignment", "ada", "/console/assignments/kim/claims"}, {"assignment-held", "rae", "/console/assignments/oma/payroll"},
 	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
+	{"delivery", "ada", "/console/delivery"}, {"delivery-reviewer", "rae", "/console/delivery"},
 	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?effect=deny&since=24h&type=request"}, {"log-none", "rae", "/console/log?text=nowhere"}, {"log-fault", "rae", "/console/log?since=yesterday&status=99"},
 	{"log-status", "rae", "/console/log?status=5xx"}, {"entry", "rae", "/console/log/1"}, {"entry-denied", "rae", "/console/log/5"}, {"entry-outcome", "rae", "/console/log/2"}, {"entry-facts", "rae", "/console/log/0"},
 	{"policy-try", "abe", "/console/policies/try"}, {"policy-try-entry", "rae", "/console/policies/try?entry=5"}, {"entry-explained", "rae", "/console/log/5?explain=yes"},
