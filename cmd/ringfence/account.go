@@ -21,7 +21,7 @@ func newAccount() *cobra.Command {
 	cmd.AddCommand(newAccountInvite(), newAccountList(),
 		accountSwitch("disable", "Refuse an account and end its sessions at once", true),
 		accountSwitch("enable", "Let a disabled account sign in again", false),
-		newAccountReset(), newAccountEnd(), newAccountTokens())
+		newAccountReset(), newAccountEnd(), newAccountTokens(), newAccountErase())
 	return cmd
 }
 

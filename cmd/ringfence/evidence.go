@@ -160,6 +160,9 @@ func writeEvidence(cmd *cobra.Command, d *deployment, q evidence.Question, older
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
+	if err := awaitSigned(ctx, src.Log); err != nil {
+		return err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*.tmp")
 	if err != nil {
 		return fmt.Errorf("creating the bundle: %w", err)
@@ -181,6 +184,30 @@ func writeEvidence(cmd *cobra.Command, d *deployment, q evidence.Question, older
 		file, countEntries(m.Entries), m.Size, m.Size, file)
 	for _, what := range m.Without {
 		fmt.Fprintf(cmd.ErrOrStderr(), "It does not hold %s: this is not known here any more.\n", plain(what))
+	}
+	return nil
+}
+
+// signedWait is how long a checkpoint of what was just recorded is waited for.
+const signedWait = 5 * time.Second
+
+// awaitSigned waits until a checkpoint covers what is in the log now. A gateway
+// that is stuck may never sign one: then what is covered must do.
+func awaitSigned(ctx context.Context, dir string) error {
+	end, err := logEnd(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(signedWait); time.Now().Before(deadline); {
+		p, err := accesslog.NewProver(dir)
+		if err != nil || p.Size() >= end {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func sayBundle(cmd *cobra.Command, r *evidence.Report, asJSON bool) error {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("The bundle holds: %s of the log %s, numbers %d to %d, from %s to %s.", countEntries(m.Entries), plain(m.Origin), r.First, r.Last, stamp(r.From), stamp(r.To))
 	line("Each stands unchanged in the tree of %d entries with the root %s.", m.Size, r.Root)
-	if r.Dense {
+	if r.Dense && m.Entries > 1 {
 		line("They are all entries from %d to %d: none between is missing.", r.First, r.Last)
 	} else {
 		line("That no other entry answers the query is the word of the log's key: %s", orDash(strings.TrimSpace(m.Query+" "+m.Scope)))
@@ -34,8 +34,15 @@ func sayBundle(cmd *cobra.Command, r *evidence.Report, asJSON bool) error {
 	for _, n := range r.Older {
 		line("It continues the checkpoint of %d entries that was kept elsewhere.", n)
 	}
-	line("With %s that entries name, policies of %s (%d with who published them), and what %s had accepted.", plural(m.Facts, "facts document"),
-		plural(len(r.Policies), "revision"), r.Published, plural(len(r.Accounts), "account"))
+	if n := m.Facts; n > 0 {
+		line("With %s that entries name.", plural(n, "facts document"))
+	}
+	if n := len(r.Policies); n > 0 {
+		line("With the policies of %s that entries name, and for %d of them who published it.", plural(n, "revision"), r.Published)
+	}
+	if n := len(r.Accounts); n > 0 {
+		line("With what %s had accepted.", plural(n, "account"))
+	}
 	for _, what := range m.Without {
 		line("It does not hold %s, which entries name.", plain(what))
 	}

@@ -38,6 +38,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/drift":     {module},
 		"internal/bundle":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/mail":      {module},
+		"internal/alarm":     {module + "/proxy", module + "/rego", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/witness":   {module + "/policy", module + "/proxy", module + "/auth", module + "/rego", module + "/internal/accesslog", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/evidence":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},
 		"internal/delivery":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},

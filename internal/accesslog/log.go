@@ -180,11 +180,11 @@ type item struct {
 	waits     bool
 	// relaxed: whoever waits is answered once the record has its index.
 	relaxed bool
-	exact        bool // its own time is kept to the nanosecond
-	state        atomic.Int32
-	gaveUp      string // why, once abandoned: a value of Ended
-	result      chan result
-	timer        *time.Timer
+	exact   bool // its own time is kept to the nanosecond
+	state   atomic.Int32
+	gaveUp  string // why, once abandoned: a value of Ended
+	result  chan result
+	timer   *time.Timer
 }
 
 var items = sync.Pool{New: func() any {

@@ -272,7 +272,7 @@ func (r *verifier) comparePoints(name string, off int64) error {
 
 // entry takes the next entry into the tree.
 func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) error {
-	l := r.leafOf(p, r.tree.n)
+	l := leafOf(p, r.tree.n)
 	return r.leaf(ctx, v, &l, off)
 }
 
@@ -332,7 +332,7 @@ func (r *verifier) sealed(ctx context.Context, v *view) error {
 	for len(left) > 0 && left[0].first+uint64(left[0].count) <= r.tree.n {
 		left = left[1:] // done before the segment was sealed
 	}
-	if err := r.eachBlock(v, left, func(b *block, leaves []leaf, err error) error {
+	if err := eachBlock(v, left, func(b *block, leaves []leaf, err error) error {
 		return r.block(ctx, v, b, leaves, err)
 	}); err != nil {
 		return err

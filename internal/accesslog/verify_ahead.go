@@ -11,20 +11,16 @@ import (
 
 // A leaf is what verifying needs of an entry, found out without the entries before it.
 type leaf struct {
-	hash   tlog.Hash
-	at     int64 // the entry's time
-	err    error // it has none
-	placed bool  // it has the index that it should have
-	// payload is kept where the list of keys says something about the entry.
 	payload []byte
+	hash    tlog.Hash
+	at      int64 // the entry's time
+	err     error // it has none
+	placed  bool  // it has the index that it should have
 }
 
-func (r *verifier) leafOf(payload []byte, index uint64) leaf {
-	l := leaf{hash: recordHash(payload), placed: payloadIndex(payload, index)}
+func leafOf(payload []byte, index uint64) leaf {
+	l := leaf{payload: payload, hash: recordHash(payload), placed: payloadIndex(payload, index)}
 	l.at, l.err = payloadTime(payload)
-	if r.named[index] != nil {
-		l.payload = payload
-	}
 	return l
 }
 
@@ -36,13 +32,14 @@ type readBlock struct {
 
 // eachBlock calls fn for the blocks in their order until it returns an error.
 // Unpacking and hashing, which are most of the work, run ahead on all processors.
-func (r *verifier) eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err error) error) error {
+func eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err error) error) error {
 	workers := min(runtime.GOMAXPROCS(0), len(blocks))
 	done := make([]chan readBlock, len(blocks))
 	for i := range done {
 		done[i] = make(chan readBlock, 1)
 	}
-	jobs := make(chan int, 2*workers) // bounds how far ahead
+	jobs := make(chan int)
+	ahead := make(chan struct{}, 4*workers) // blocks that are held unpacked
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -50,6 +47,11 @@ func (r *verifier) eachBlock(v *view, blocks []block, fn func(b *block, leaves [
 	wg.Go(func() {
 		defer close(jobs)
 		for i := range blocks {
+			select {
+			case ahead <- struct{}{}:
+			case <-stop:
+				return
+			}
 			select {
 			case jobs <- i:
 			case <-stop:
@@ -60,12 +62,13 @@ func (r *verifier) eachBlock(v *view, blocks []block, fn func(b *block, leaves [
 	for range workers {
 		wg.Go(func() {
 			for i := range jobs {
-				done[i] <- r.readOne(v, &blocks[i])
+				done[i] <- readOne(v, &blocks[i])
 			}
 		})
 	}
 	for i := range blocks {
 		b := <-done[i]
+		<-ahead
 		if err := fn(&blocks[i], b.leaves, b.err); err != nil {
 			return err
 		}
@@ -73,14 +76,14 @@ func (r *verifier) eachBlock(v *view, blocks []block, fn func(b *block, leaves [
 	return nil
 }
 
-func (r *verifier) readOne(v *view, b *block) readBlock {
+func readOne(v *view, b *block) readBlock {
 	payloads, err := b.load(v.f)
 	if err != nil {
 		return readBlock{err: err}
 	}
 	leaves := make([]leaf, len(payloads))
 	for j, p := range payloads {
-		leaves[j] = r.leafOf(p, b.first+uint64(j))
+		leaves[j] = leafOf(p, b.first+uint64(j))
 	}
 	return readBlock{leaves: leaves}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -194,7 +195,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.GiveAccess = "/console/assignments/new?cluster=" + url.QueryEscape(cl.Name)
 	}
 	if v.mayReview() {
-		page.LogURL = "/console/log?cluster=" + url.QueryEscape(cl.Name)
+		page.LogURL = logURL(is(query.Cluster, cl.Name))
 	}
 	return c.show(w, r, http.StatusOK, "cluster", page)
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Deliver    Deliveries   // nil: entries go nowhere else
 	Shared     Shared       // nil: each gateway searches its own log
 	Reviews    Reviews
+	Follow     Follower // of the same log; nil: no page follows it
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -105,6 +106,7 @@ type Console struct {
 	mux      *http.ServeMux
 	kept     keptForms
 	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.

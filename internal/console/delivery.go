@@ -163,7 +163,7 @@ func (c *Console) sharedView(ctx context.Context, v *visit) *sharedView {
 }
 
 func (c *Console) retryDelivery(w http.ResponseWriter, r *http.Request, v *visit) error {
-	entries, err := indexesOf(r)
+	entries, err := refusedOf(r)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *Console) retryDelivery(w http.ResponseWriter, r *http.Request, v *visit
 }
 
 func (c *Console) skipDelivery(w http.ResponseWriter, r *http.Request, v *visit) error {
-	entries, err := indexesOf(r)
+	entries, err := refusedOf(r)
 	if err != nil {
 		return err
 	}
@@ -190,8 +190,8 @@ func badIndex() error {
 	return &ui.Error{Status: http.StatusUnprocessableEntity, Title: "No such entry", Detail: "Write the number of an entry, such as 4711."}
 }
 
-// indexesOf reads which refused entries are meant; the word all means each of them.
-func indexesOf(r *http.Request) ([]uint64, error) {
+// refusedOf reads which refused entries are meant; the word all means each of them.
+func refusedOf(r *http.Request) ([]uint64, error) {
 	if r.PostForm.Get("entry") == "all" {
 		return nil, nil
 	}

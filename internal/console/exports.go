@@ -261,7 +261,7 @@ func (c *Console) newExport(w http.ResponseWriter, r *http.Request, v *visit) er
 		bounds = nil
 	}
 	var err error
-	if j.First, j.Past, err = c.spanOf(r.Context(), bounds, v.Now, c.exportPast(f)); err != nil {
+	if j.First, j.Past, err = c.indexesOf(r.Context(), bounds, v.Now, c.exportPast(f)); err != nil {
 		return err
 	}
 	j.First = min(j.First, j.Past)

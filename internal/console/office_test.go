@@ -296,6 +296,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Console.Search = logEngine{o.entries, clock}
 	fillLog(o)
 	for _, id := range officeAccounts {
 		o.signIn(id)

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -158,7 +158,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 		page.Revision = ui.Hash{Value: c.Policies.Revision(), Short: 16}
 	}
 	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
-	page.Hour, page.Day = newTraffic("Last hour", "1h", d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", "24h", d, v, counted.day, counted.partial)
+	page.Hour, page.Day = newTraffic("Last hour", time.Hour, d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", 24*time.Hour, d, v, counted.day, counted.partial)
 	page.TrafficAt = clock(counted.at)
 	if v.mayReview() {
 		page.LogURL = "/console/log"
@@ -261,7 +261,7 @@ func (c *Console) logHealth() logHealth {
 	return h
 }
 
-func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
+func newTraffic(title ui.Text, since time.Duration, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
 	if clusters, limited := v.logClusters(); limited {
 		counts = maps.Clone(counts) // shared
@@ -274,7 +274,7 @@ func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, c
 	for name, n := range counts {
 		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
 		if v.mayReview() && n.Deny > 0 {
-			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
+			row.DenyURL = logURL(query.All(is(query.Effect, policy.Deny.String()), is(query.Cluster, name), query.Bound{Field: query.Since, Ago: since}))
 		}
 		if name == "" {
 			row.Cluster = ui.Link{Label: "no cluster"}

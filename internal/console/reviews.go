@@ -179,9 +179,9 @@ func unreviewed(conditions query.Node, offs []review.SignOff) (query.Node, error
 	return query.All(nodes...), nil
 }
 
-// spanOf returns the entries, by index, that bounds select of those before past.
+// indexesOf returns the entries, by index, that bounds select of those before past.
 // Times of entries never fall, so bounds of time are bounds of index.
-func (c *Console) spanOf(ctx context.Context, bounds []query.Node, now time.Time, past uint64) (first, end uint64, err error) {
+func (c *Console) indexesOf(ctx context.Context, bounds []query.Node, now time.Time, past uint64) (first, end uint64, err error) {
 	s := query.SpansOf(query.All(bounds...), now)
 	first, end = s.First, past
 	if s.Last < math.MaxUint64 {

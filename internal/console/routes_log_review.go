@@ -19,5 +19,9 @@ func (c *Console) reviewRoutes() []route {
 		{pattern: "GET " + exportsPath + "/{id}", need: mayReview, handle: c.showExport},
 		{pattern: "POST " + exportsPath + "/{id}/file", need: mayReview, handle: c.fetchExport},
 		{pattern: "POST " + exportsPath + "/{id}/stop", need: mayReview, handle: c.stopExport},
+
+		// What is recorded about oneself is for everybody who is signed in.
+		{pattern: "GET " + recordedPath, need: signedIn, handle: c.recorded},
+		{pattern: "GET " + readersPath, need: signedIn, handle: c.readers},
 	}
 }

@@ -90,7 +90,7 @@ func (c *Console) reviewAsked(r *http.Request, v *visit) (*toReview, error) {
 		t.past = p
 	}
 	t.conditions, t.text = conditions, query.Print(conditions)
-	t.first, t.past, err = c.spanOf(r.Context(), append(own, bounds...), v.Now, t.past)
+	t.first, t.past, err = c.indexesOf(r.Context(), append(own, bounds...), v.Now, t.past)
 	return t, err
 }
 

@@ -172,6 +172,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Console.Search = logEngine{emptyLog{}, w.clock}
 	return w
 }
 

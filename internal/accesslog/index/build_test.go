@@ -67,14 +67,7 @@ func TestMerge(t *testing.T) {
 // TestUpdate_Leftovers: what a crash or another version left is tidied up, and
 // files that are gone are made again.
 func TestUpdate_Leftovers(t *testing.T) {
-	log, err := testLog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "index")
-	if err := Update(t.Context(), log, dir, nil); err != nil {
-		t.Fatal(err)
-	}
+	log, dir := built(t)
 	whole := filesIn(t, dir)
 	parts, stale, err := list(dir, 0)
 	if err != nil || len(stale) > 0 || len(parts) != len(whole) || len(parts) < synthetic.Days/2 {
@@ -109,14 +102,7 @@ func TestUpdate_Leftovers(t *testing.T) {
 // TestUpdate_Days: the files of a day become one when a later day has begun,
 // and an index that is open takes that up without a hole.
 func TestUpdate_Days(t *testing.T) {
-	log, err := testLog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "index")
-	if err := Update(t.Context(), log, dir, nil); err != nil {
-		t.Fatal(err)
-	}
+	log, dir := built(t)
 	x, err := Open(Config{Dir: dir, LogDir: log})
 	if err != nil {
 		t.Fatal(err)

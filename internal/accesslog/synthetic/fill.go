@@ -34,7 +34,7 @@ func Fill(ctx context.Context, dir string, n int, size int64, progress func(done
 	}
 	var clock atomic.Int64 // of the newest record; the log never lets its own go back
 	clock.Store(Start.UnixNano())
-	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size,
+	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size, SealPersonal: true,
 		Now: func() time.Time { return time.Unix(0, clock.Load()).UTC() }})
 	if err != nil {
 		return 0, err

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/index"
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/store"
+)
+
+// finishErasures carries out the erasures that are in the access log: the
+// account's rows, then the key of its personal fields, then what the index
+// keeps of them. What fails, or a stop ends, is done again by the next call.
+func finishErasures(ctx context.Context, db *store.DB, p paths, forget func(ctx context.Context, account string) error) error {
+	all, err := db.Erasures(ctx)
+	if err != nil {
+		return err
+	}
+	waiting := 0
+	for _, e := range all {
+		if e.Done.IsZero() {
+			waiting++
+		}
+	}
+	if waiting == 0 {
+		return nil
+	}
+	// Those that were read just now are in the log once nothing waits to be recorded.
+	if n, err := db.Pending(ctx); err != nil || n > 0 {
+		return err
+	}
+	for _, e := range all {
+		if !e.Done.IsZero() {
+			continue
+		}
+		err := db.EraseRows(ctx, e.Account)
+		if err == nil {
+			err = accesslog.ErasePersonal(p.log(), e.Account)
+		}
+		if err == nil {
+			err = forget(ctx, e.Account)
+		}
+		if err == nil {
+			err = db.ErasureDone(ctx, e.Account)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseEvery is how soon a gateway carries out what was asked for.
+const eraseEvery = time.Second
+
+// erasures carries out erasures until ctx ends.
+func (g *gateway) erasures(ctx context.Context) error {
+	tick := time.NewTicker(eraseEvery)
+	defer tick.Stop()
+	for {
+		if err := finishErasures(ctx, g.db, paths{g.cfg.Load().Data}, g.index.Forget); err != nil && ctx.Err() == nil {
+			g.logger.Error("erasing an account's personal data", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func newAccountErase() *cobra.Command {
+	var t target
+	var reason string
+	cmd := &cobra.Command{
+		Use: "erase EMAIL", Short: "Erase an account's personal data, for good", Args: exactly("an EMAIL"),
+		Long: "Erase takes a person's name, address and devices out of the directory, disables the\n" +
+			"account and destroys the key of its personal fields in the access log: its e-mail\n" +
+			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
+			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
+			"accepted stays as well, as the proof of a contract. Backups and systems that entries\n" +
+			"were delivered to are not reached: see to them yourself. A legal hold refuses it.",
+		Example: "  ringfence account erase kim@northwind.example --reason 'asked for on 22 November' --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if reason == "" {
+				return usagef("why? Give the reason with --reason WHY; it is kept in the access log")
+			}
+			return withAccount(ctx, &t, args[0], func(d *deployment, a *directory.Account) error {
+				if err := d.db.AskErasure(ctx, operator, a.ID, reason); err != nil {
+					if held, ok := errors.AsType[*directory.HeldError](err); ok {
+						return &hintError{err, fmt.Sprintf("It was placed because: %s. See them with 'ringfence log holds'.", plain(held.Hold.Reason))}
+					}
+					return err
+				}
+				if err := d.settle(ctx); err != nil {
+					return err
+				}
+				if err := d.erase(ctx, a.ID); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "Erased account %s. Entries of the access log keep this id and nothing else of the person.\n", a.ID)
+				return nil
+			})
+		},
+	}
+	t.flags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the access log (`words` without personal data)")
+	return cmd
+}
+
+// erase carries out an erasure that is recorded, or waits until the running gateway has.
+func (d *deployment) erase(ctx context.Context, account string) error {
+	deadline := time.Now().Add(4 * settleWait)
+	for {
+		all, err := d.db.Erasures(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
+			if e.Account == account && !e.Done.IsZero() {
+				return nil
+			}
+		}
+		if !accesslog.InUse(d.paths.log()) {
+			err := finishErasures(ctx, d.db, d.paths, func(ctx context.Context, account string) error {
+				if _, err := os.Stat(d.paths.index()); err != nil {
+					return nil // there is none
+				}
+				return index.Forget(ctx, d.paths.log(), d.paths.index(), account, nil)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if time.Now().After(deadline) {
+			return &hintError{errors.New("the erasure is recorded, but the running gateway has not carried it out yet"), "It goes on trying. Look at its log for the reason."}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/policy"
+)
+
+func TestHolds(t *testing.T) {
+	db := filled(t)
+	actor := actorOf(t, db, ines)
+	d, _, err := db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := of(d, kim).ID
+	if _, err := db.PlaceHold(t.Context(), actorOf(t, db, kim), directory.HoldAccount, id, "why"); !errors.Is(err, directory.ErrNotAllowed) {
+		t.Errorf("by a contractor: %v", err)
+	}
+	if _, err := db.PlaceHold(t.Context(), actor, directory.HoldEngagement, "nothing", "why"); !errors.Is(err, directory.ErrNoSubject) {
+		t.Errorf("on nothing: %v", err)
+	}
+	h, err := db.PlaceHold(t.Context(), actor, directory.HoldAccount, id, "case 7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.PlaceHold(t.Context(), actor, directory.HoldAccount, id, "case 8"); !errors.Is(err, directory.ErrHeldTwice) {
+		t.Errorf("twice: %v", err)
+	}
+	var held *directory.HeldError
+	if err := db.AskErasure(t.Context(), actor, id, "asked for"); !errors.As(err, &held) || held.Hold.Reason != "case 7" {
+		t.Errorf("erasing what is held: %v", err)
+	}
+	if err := db.LiftHold(t.Context(), actor, h.ID, "settled"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.LiftHold(t.Context(), actor, h.ID, "again"); !errors.Is(err, directory.ErrNoHold) {
+		t.Errorf("lifted twice: %v", err)
+	}
+	e, err := db.PlaceHold(t.Context(), actor, directory.HoldEngagement, "claims-2026", "audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	assigned := of(d, "amara@northwind.example").ID
+	if err := db.AskErasure(t.Context(), actor, assigned, "asked for"); !errors.As(err, &held) || held.Hold.ID != e.ID {
+		t.Errorf("erasing under a held engagement: %v", err)
+	}
+	all, err := db.Holds(t.Context())
+	if err != nil || len(all) != 2 || !all[0].Stands() || all[1].Stands() || all[1].LiftedWhy != "settled" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	var actions []string
+	for _, r := range drained(t, db) {
+		actions = append(actions, r.Action)
+	}
+	if got := strings.Join(actions, " "); got != "hold.place hold.lift hold.place" {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+func TestErasure(t *testing.T) {
+	db := filled(t)
+	actor := actorOf(t, db, ines)
+	d, _, err := db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := of(d, "amara@northwind.example").ID
+	if err := db.AskErasure(t.Context(), actor, actor.Account, "why"); !errors.Is(err, directory.ErrNotAllowed) {
+		t.Errorf("one's own: %v", err)
+	}
+	if err := db.AskErasure(t.Context(), actor, id, "asked for by the person"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.AskErasure(t.Context(), actor, id, "again"); !errors.Is(err, directory.ErrErasedTwice) {
+		t.Errorf("twice: %v", err)
+	}
+	for range 2 { // a crash between the steps has them done again
+		if err := db.EraseRows(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(db.ErasureDone(t.Context(), id), db.ErasureDone(t.Context(), id)); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err = db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := byID(d, id)
+	if a == nil || a.Name != directory.ErasedName || !strings.HasSuffix(a.Email, ".invalid") || !a.Disabled || a.Status == policy.StatusActive {
+		t.Errorf("%+v", a)
+	}
+	kept := false
+	for _, x := range d.Assignments {
+		kept = kept || x.Account == a.Email
+	}
+	if !kept {
+		t.Error("its assignments are gone")
+	}
+	for _, table := range columnOf(t, db.writer, `SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c ON c.name = 'account' WHERE m.type = 'table'`) {
+		switch table {
+		case "acceptance", "assignment", "account_touch", "policy_draft_author", "policy_draft_note":
+			continue // ids, and the proof of a contract
+		}
+		var n int
+		if err := db.read().QueryRow(`SELECT count(*) FROM `+table+` WHERE account = ?`, id).Scan(&n); err != nil || n != 0 {
+			t.Errorf("table %s still has %d rows: %v", table, n, err)
+		}
+	}
+	all, err := db.Erasures(t.Context())
+	if err != nil || len(all) != 1 || all[0].Done.IsZero() || all[0].AskedBy != actor.Account {
+		t.Errorf("%+v, %v", all, err)
+	}
+	var actions []string
+	for _, r := range drained(t, db) {
+		actions = append(actions, r.Action)
+		if r.Action == ActionErase && (r.Account != id || r.Detail["reason"] == "" || r.Email != "") {
+			t.Errorf("recorded %+v", r)
+		}
+	}
+	if len(actions) == 0 || actions[0] != ActionErase || actions[len(actions)-1] != ActionErased {
+		t.Errorf("recorded %v", actions)
+	}
+}
