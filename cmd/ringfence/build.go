@@ -281,6 +281,7 @@ func (g *gateway) buildConsole() error {
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
 		Privacy: consolePrivacy{g},
+		Deliver: g.deliver, Shared: g.holdings(),
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,

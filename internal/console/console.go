@@ -28,6 +28,8 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Deliver    Deliveries   // nil: entries go nowhere else
+	Shared     Shared       // nil: each gateway searches its own log
 	Reviews    Reviews
 	Follow     Follower // of the same log; nil: no page follows it
 	Evidence   Evidence // nil: no bundles are made

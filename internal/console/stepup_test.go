@@ -41,6 +41,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /login/key": signing, "POST /confirm/key": signing, "POST /factors/keys/new": "asks for a factor of its own", "POST /factors/keys/rename": own, "POST /factors/keys/{key}/remove": ask,
 		"POST /device/code": "is a program's request", "POST /device/token": "is a program's request", "POST /device/clusters": "is a program's request", "POST /device/revoke": own,
 		"POST /device": "asks for a factor of its own", "POST /device/{id}": "asks for a factor of its own",
+		"POST /console/delivery/{name}/retry": ask, "POST /console/delivery/{name}/skip": ask, "POST /console/delivery/{name}/reset": ask,
 		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
 		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
