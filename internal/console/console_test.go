@@ -143,6 +143,7 @@ func TestXSS_Console(t *testing.T) {
 // Empty lists say what they are for.
 func TestConsolePages_Empty(t *testing.T) {
 	o := newOffice(t, plainText)
+	o.alarms.alarms = nil
 	o.dir.d = &directory.Directory{Accounts: o.dir.d.Accounts[:1]}
 	o.entries.entries = nil
 	for target, want := range map[string]string{
