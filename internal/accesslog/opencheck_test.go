@@ -117,6 +117,11 @@ func TestOpen_SecondCopyVouches(t *testing.T) {
 	if now := takeImage(t, x.cfg.Dir); string(now[im.newest()]) != string(im[im.newest()]) {
 		t.Fatal("the damage was cut away")
 	}
+	before.put(t, x.cfg.Dir) // whole, and an older state
+	if _, err := Open(t.Context(), x.cfg); !errors.Is(err, ErrBehind) {
+		t.Fatalf("an older state: %v", err)
+	}
+	im.put(t, x.cfg.Dir)
 	x.cfg.Vouched = 0
 	x.open() // it is this that the second copy is for
 	if got := x.all(Filter{Action: ActionRecovered}); len(got) != 1 {
