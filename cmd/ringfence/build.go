@@ -162,6 +162,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
 	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
+	g.metrics.registry.MustRegister(g.alarmFigures()...)
 	g.metrics.registry.MustRegister(logMetrics{g.log})
 	return g, nil
 }
@@ -279,6 +280,8 @@ func (g *gateway) buildConsole() error {
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
+		Privacy: consolePrivacy{g},
+		Deliver: g.deliver, Shared: g.holdings(),
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,

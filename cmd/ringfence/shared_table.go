@@ -12,6 +12,7 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/accesslog/table"
 	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/console"
 )
 
 // A sharedTable holds the entries of many gateways.
@@ -64,4 +65,12 @@ func (g *gateway) search() query.Engine {
 		return g.shared
 	}
 	return g.index
+}
+
+// holdings is what the console asks about the shared table; nil: there is none.
+func (g *gateway) holdings() console.Shared {
+	if g.shared == nil {
+		return nil
+	}
+	return g.shared
 }

@@ -28,6 +28,8 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Deliver    Deliveries   // nil: entries go nowhere else
+	Shared     Shared       // nil: each gateway searches its own log
 	Reviews    Reviews
 	Follow     Follower // of the same log; nil: no page follows it
 	Evidence   Evidence // nil: no bundles are made
@@ -37,7 +39,8 @@ type Config struct {
 	Shadows    Shadows
 	Sets       Sets
 	Alarms     Alarms // nil: nothing watches the log
-	LogFolder  string // of the access log, which replays read
+	Privacy    Privacy // nil: no holds and no erasure
+	LogFolder  string  // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

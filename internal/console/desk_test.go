@@ -30,6 +30,7 @@ var deskPages = []struct{ name, as, target string }{
 	{"agreement-new", "ada", "/console/agreements/new"}, {"agreement-edit", "ada", "/console/agreements/nda/edit"},
 	{"assignments", "ada", "/console/assignments"}, {"assignments-held", "rae", "/console/assignments?state=held+up"}, {"assignment", "ada", "/console/assignments/kim/claims"}, {"assignment-held", "rae", "/console/assignments/oma/payroll"},
 	{"assignment-new", "ada", "/console/assignments/new?account=kim@example.com"}, {"assignment-edit", "ada", "/console/assignments/kim/claims/edit"}, {"ask-end", "ada", "/console/assignments/kim/claims/end"},
+	{"delivery", "ada", "/console/delivery"}, {"delivery-reviewer", "rae", "/console/delivery"},
 	{"log", "rae", "/console/log"}, {"log-filtered", "rae", "/console/log?q=effect:deny+since:1d+type:request"}, {"log-none", "rae", "/console/log?q=nowhere"}, {"log-fault", "rae", "/console/log?q=cluter:claims+since:1d"}, {"log-older-fault", "rae", "/console/log?since=yesterday&status=99"}, {"log-facets", "rae", "/console/log?q=cluster:claims&facets=more"},
 	{"log-live", "rae", "/console/log/live?q=effect:deny"}, {"log-live-fault", "rae", "/console/log/live?q=("}, {"timeline-session", "rae", "/console/log/session/ses_kim"}, {"timeline-account", "rae", "/console/log/account/kim"}, {"timeline-none", "rae", "/console/log/session/none"},
 	{"log-status", "rae", "/console/log?q=status:5xx"}, {"entry", "rae", "/console/log/1"}, {"entry-denied", "rae", "/console/log/5"}, {"entry-outcome", "rae", "/console/log/2"}, {"entry-facts", "rae", "/console/log/0"},

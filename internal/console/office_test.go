@@ -291,7 +291,7 @@ func newOffice(t *testing.T, say sampleText) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Search: scanEngine{o.entries}, Reviews: o.reviews, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Alarms: o.alarms, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Search: scanEngine{o.entries}, Reviews: o.reviews, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Alarms: o.alarms, Deliver: newMemoryDeliveries(say), Shared: memoryShared{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func (o *office) data() []string {
 	defer o.dir.mu.Unlock()
 	o.entries.mu.Lock()
 	defer o.entries.mu.Unlock()
-	return dataOf(o.dir.d, o.entries.entries, o.say("Northwind Mutual"), o.say("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"), o.say("dial tcp 10.20.0.6:8080: connection refused"), o.say("A release at night."), o.say("Duty desk"), "the receiver answers 500")
+	return dataOf(o.dir.d, o.entries.entries, append(deliveryWords(o.say), o.say("Northwind Mutual"), o.say("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"), o.say("dial tcp 10.20.0.6:8080: connection refused"), o.say("A release at night."), o.say("Duty desk"), "the receiver answers 500")...)
 }
 
 type officeRevision struct{}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/durable"
@@ -82,4 +83,14 @@ func (c cursor) fits(ctx context.Context, cfg *Config) error {
 		return fmt.Errorf("%w: entry %d is not the one that was delivered", errMisfit, e.Index)
 	}
 	return nil
+}
+
+// Position returns the first entry that the destination of that name has not
+// taken, by its cursor in dir, and whether there is a cursor.
+func Position(dir, name string) (next uint64, found bool, err error) {
+	if !nameForm.MatchString(name) {
+		return 0, false, fmt.Errorf("reading the cursor: %q is not the name of a delivery", name)
+	}
+	c, found, err := readCursor(filepath.Join(dir, name+".cursor"))
+	return c.Next, found, err
 }

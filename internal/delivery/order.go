@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -38,6 +40,24 @@ type Order struct {
 	Entries []uint64 `json:"entries,omitempty"`
 	// To is for Reset. An index beyond the log's end is the log's end.
 	To uint64 `json:"to,omitempty"`
+}
+
+// Describe says what an order is to do, for the record of it.
+func Describe(o Order) map[string]string {
+	d := map[string]string{}
+	switch {
+	case o.Act == Reset:
+		d["to"] = strconv.FormatUint(o.To, 10)
+	case len(o.Entries) == 0:
+		d["entries"] = "all"
+	default:
+		var all []string
+		for _, n := range o.Entries[:min(len(o.Entries), 100)] {
+			all = append(all, strconv.FormatUint(n, 10))
+		}
+		d["entries"], d["count"] = strings.Join(all, ","), strconv.Itoa(len(o.Entries))
+	}
+	return d
 }
 
 // ErrOrdered: another order for the destination has not been carried out yet.
@@ -91,6 +111,9 @@ func (s *Service) Give(name string, o Order) error {
 	}
 	return Give(s.cfg.Dir, name, o)
 }
+
+// Ordered is as the function [Ordered].
+func (s *Service) Ordered(name string) bool { return Ordered(s.cfg.Dir, name) }
 
 // Refusals returns the entries that a destination refused, by index.
 func (s *Service) Refusals(name string) ([]Refusal, error) { return Refusals(s.cfg.Dir, name) }
