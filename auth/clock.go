@@ -41,6 +41,20 @@ func (c *clock) now() time.Time {
 	}
 }
 
+// clockSlack is how far the clock may be behind before codes are refused: time
+// servers put it back by less every day.
+const clockSlack = time.Second
+
+// codesRefused reports whether the clock is behind a time that was told or
+// recorded before.
+func (s *Service) codesRefused() bool {
+	behind := s.clock.behind()
+	if s.cfg.Behind != nil {
+		behind = max(behind, s.cfg.Behind())
+	}
+	return behind > clockSlack
+}
+
 // behind returns how far the wall clock is behind what was told before.
 func (c *clock) behind() time.Duration {
 	return max(0, time.Duration(c.high.Load()-c.wall().UnixNano()))

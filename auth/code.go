@@ -105,6 +105,14 @@ func (s *Service) settleTry(ctx context.Context, o Origin, a *Account, t try, fa
 			return err
 		}
 		return ErrCodeSpent
+	case errors.Is(outcome, ErrClockBehind):
+		if err := s.refund(ctx, t); err != nil {
+			return err
+		}
+		if err := s.record(ctx, s.event(actionTOTPFail, "clock_behind", a, o)); err != nil {
+			return err
+		}
+		return ErrClockBehind
 	case errors.Is(outcome, ErrBadCredentials):
 		tell, codes, err := s.fail(ctx, t)
 		if err != nil {

@@ -107,6 +107,11 @@ type Config struct {
 	// to be told too: see [Warned]. It must return soon.
 	Told func(context.Context, Account, Notice)
 
+	// Behind, when set, returns how far the clock is behind the latest time that
+	// was ever recorded, also before this process began. While that is more than
+	// a second, codes of authenticator apps are refused. It must return at once.
+	Behind func() time.Duration
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
 }

@@ -18,6 +18,10 @@ var (
 	ErrBusy = errors.New("too many sign-ins at once")
 	// ErrCodeSpent means that the code was right and has been used already.
 	ErrCodeSpent = errors.New("this code has been used already")
+	// ErrClockBehind means that the clock was set back, so that codes of apps
+	// that were good once would be good again: none is looked at until the clock
+	// has caught up. Recovery codes and keys are as good as ever.
+	ErrClockBehind = errors.New("the clock was set back, and codes are refused until it is right")
 	// ErrFlowEnded means that a sign-in took too long or is finished: start again.
 	ErrFlowEnded = errors.New("this sign-in has ended")
 	// ErrInviteInvalid means that an invitation is unknown, used, voided or expired.

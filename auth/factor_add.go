@@ -179,6 +179,12 @@ func (s *Service) confirmPending(ctx context.Context, o Origin, a *Account, have
 // counted: whoever sees the secret need not guess.
 func (s *Service) firstCode(ctx context.Context, o Origin, a *Account, secret []byte, typed string, at time.Time, during string) (step int64, offset int, err error) {
 	code, factor := normalCode(typed)
+	if s.codesRefused() {
+		if err := s.record(ctx, detail(s.event(actionTOTPFail, "clock_behind", a, o), "during", during)); err != nil {
+			return 0, 0, err
+		}
+		return 0, 0, ErrClockBehind
+	}
 	step, result, err := totp.Match(secret, code, at, s.cfg.Skew, 0)
 	if err != nil {
 		return 0, 0, err

@@ -33,6 +33,9 @@ func (s *Service) openTOTP(d *TOTPDevice) ([]byte, error) {
 // spendStep spends a code of any of the account's authenticator apps, on every
 // one of them that shows it, so that no code is good twice.
 func (s *Service) spendStep(ctx context.Context, account string, c Credential, code string) error {
+	if s.codesRefused() {
+		return ErrClockBehind
+	}
 	spends, err := s.matchDevices(ctx, c.Devices, code)
 	if err != nil {
 		return err

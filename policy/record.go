@@ -36,11 +36,14 @@ type Record struct {
 
 	Cluster        string `json:"cluster,omitempty"`
 	Classification string `json:"classification,omitempty"`
-	Route          string `json:"route,omitempty"`
-	Protocol       string `json:"protocol,omitempty"`
-	Method         string `json:"method,omitempty"`
-	Host           string `json:"host,omitempty"`
-	Path           string `json:"path,omitempty"`
+	// Mode is how long requests of the cluster wait for their entry, ModeStrict
+	// or ModeRelaxed; empty in entries of no cluster and from before there were modes.
+	Mode     string `json:"mode,omitempty"`
+	Route    string `json:"route,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	Method   string `json:"method,omitempty"`
+	Host     string `json:"host,omitempty"`
+	Path     string `json:"path,omitempty"`
 	// QueryNames are the names of the query's fields, sorted. Their values are
 	// kept in Input alone, and there only of the fields that the configuration names.
 	QueryNames []string `json:"query_names,omitempty"`
@@ -74,6 +77,12 @@ type Record struct {
 	Object string            `json:"object,omitempty"` // what was changed, such as "account:kim@example.com"
 	Detail map[string]string `json:"detail,omitempty"` // further plain facts, never secrets
 }
+
+// Values of [Record.Mode].
+const (
+	ModeStrict  = "strict"  // nothing is forwarded before its entry is durable
+	ModeRelaxed = "relaxed" // it is forwarded once the entry has its place in the log
+)
 
 // Int64 returns a pointer to n, for a Record's optional counts.
 func Int64(n int64) *int64 { return &n }

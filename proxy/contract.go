@@ -88,6 +88,9 @@ type Cluster struct {
 	Hosts                       []string // at least one, any spelling
 	Owner                       policy.Person
 	Routes                      []Route
+	// LogMode is recorded in each entry and tells the [Recorder] how long the
+	// cluster's requests wait: policy.ModeRelaxed, or empty for policy.ModeStrict.
+	LogMode string
 }
 
 // A Route leads the requests below one path prefix to its upstreams.

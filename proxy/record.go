@@ -36,7 +36,10 @@ func (x *exchange) fillRecord() *policy.Record {
 		}
 	}
 	if x.cluster != nil {
-		rec.Cluster, rec.Classification = x.cluster.Name, x.cluster.Classification
+		rec.Cluster, rec.Classification, rec.Mode = x.cluster.Name, x.cluster.Classification, policy.ModeStrict
+		if x.cluster.LogMode == policy.ModeRelaxed {
+			rec.Mode = policy.ModeRelaxed
+		}
 	}
 	if x.route != nil {
 		rec.Route = x.route.Name

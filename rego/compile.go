@@ -135,7 +135,11 @@ func compileUpon(s Source, base map[string]string) (*set, error) {
 
 // RevisionOf returns what an engine of this version calls a set, without
 // compiling it.
-func RevisionOf(s Source) string {
+func RevisionOf(s Source) string { return policy.Revision(Texts(s)) }
+
+// Texts returns every file that the name of a set covers: s and the rules of
+// this version beside it, without tests.
+func Texts(s Source) map[string]string {
 	texts := map[string]string{}
 	for _, from := range []map[string]string{s, stock()} {
 		for name, text := range from {
@@ -144,7 +148,7 @@ func RevisionOf(s Source) string {
 			}
 		}
 	}
-	return policy.Revision(texts)
+	return texts
 }
 
 func newCompiler(caps *ast.Capabilities) *ast.Compiler {

@@ -399,14 +399,15 @@ func brokenConfiguration(t *testing.T, _ *advisories) {
 	}
 }
 
-// predictableRandomness holds every package of ours to crypto/rand.
+// predictableRandomness holds every package of ours to crypto/rand, but for the
+// one that makes up entries to measure with: those shall be the same each time.
 func predictableRandomness(t *testing.T, _ *advisories) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "github.com/ringfence/ringfence/...").Output()
 	if err != nil {
 		t.Skipf("listing packages: %v (go is needed)", err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "math/rand") {
+		if strings.Contains(line, "math/rand") && !strings.Contains(line, "/internal/accesslog/synthetic: ") {
 			t.Errorf("randomness that can be predicted: %s", line)
 		}
 	}

@@ -44,9 +44,13 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	if err != nil {
 		return nil, fmt.Errorf("reading the access log's key: %w", err)
 	}
+	vouched, err := accesslog.CheckpointSize(anchor)
+	if err != nil {
+		return nil, fmt.Errorf("opening the access log: reading the checkpoint that was kept apart: %w", err)
+	}
 	l, err := accesslog.Open(ctx, accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
-		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Logger: logger,
+		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
 		SealPersonal: true,
 	})
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {

@@ -71,7 +71,9 @@ type gateway struct {
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
 	deliver *delivery.Service
+	shared  sharedTable  // where the console searches many gateways' entries; nil: only this one's
 	index   *index.Index // of the access log
+	alarms  alarms
 	forced  atomic.Pointer[forced]
 	shadows *shadows
 	changes *store.Changes
@@ -123,6 +125,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.index, err = index.Open(index.Config{Dir: paths{cfg.Data}.index(), LogDir: paths{cfg.Data}.log(), Log: g.log, Logger: logger}); err != nil {
 		return g, err
 	}
+	if g.shared, err = openSearch(cfg); err != nil {
+		return g, err
+	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
 		return g, err
 	}
@@ -141,6 +146,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	}
 	g.shadows = newShadows(g)
 	g.buildChanges()
+	if err = g.buildAlarms(); err != nil {
+		return g, err
+	}
 	if err = g.buildConsole(); err != nil {
 		return g, err
 	}
@@ -154,6 +162,8 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
 	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
+	g.metrics.registry.MustRegister(g.alarmFigures()...)
+	g.metrics.registry.MustRegister(logMetrics{g.log})
 	return g, nil
 }
 
@@ -166,6 +176,9 @@ func (g *gateway) close() error {
 	}
 	if g.index != nil {
 		errs = append(errs, g.index.Close())
+	}
+	if g.shared != nil {
+		errs = append(errs, g.shared.Close())
 	}
 	if g.witness != nil {
 		g.witnessLast()
@@ -206,6 +219,7 @@ func (g *gateway) buildSignIn(ctx context.Context) error {
 	g.clock = newClock(cfg, g.logger)
 	if g.auth, g.post, err = newAuth(ctx, cfg, g.db, keys, g.log, known, func() { g.recheck() }, g.logger, newCodeMetrics(g.metrics.registry).seam,
 		func(c *auth.Config) {
+			c.Behind = g.log.Behind
 			c.Derive, c.PhishingResistant, c.Limits = g.hashes.Derive, demands, g.sessionLimits
 		}); err != nil {
 		return err
@@ -261,10 +275,13 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Status: consoleStatus{g}, UI: pages,
-		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.search(), Follow: g.log, Status: consoleStatus{g}, UI: pages,
+		Evidence: consoleEvidence{g}, Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
+		Alarms:  consoleAlarms{g.db, g},
+		Reviews: consoleReviews{g},
 		Privacy: consolePrivacy{g},
+		Deliver: g.deliver, Shared: g.holdings(),
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,
@@ -309,7 +326,7 @@ func (k knower) Facts(account, cluster string, source netip.Addr) *policy.Docume
 func proxyClusters(d *directory.Directory) []proxy.Cluster {
 	out := make([]proxy.Cluster, 0, len(d.Clusters))
 	for _, c := range d.Clusters {
-		p := proxy.Cluster{Name: c.Name, Title: c.Title, Classification: c.Classification, Hosts: c.Hosts, Owner: c.Owner}
+		p := proxy.Cluster{Name: c.Name, Title: c.Title, Classification: c.Classification, Hosts: c.Hosts, Owner: c.Owner, LogMode: c.LogMode}
 		for _, r := range c.Routes {
 			p.Routes = append(p.Routes, proxy.Route{Name: r.Name, Path: r.Path, Upstreams: r.Upstreams, HealthPath: r.HealthPath,
 				EncodedSlashes: r.EncodedSlashes, Timeout: r.Timeout, UpstreamCA: r.UpstreamCA, PreserveHost: r.PreserveHost})

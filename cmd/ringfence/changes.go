@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
@@ -31,14 +30,14 @@ const tamperedHint = "Somebody changed the store. Look at 'ringfence policy revi
 
 // changesConfig joins change control to a deployment's keys and switches.
 func changesConfig(cfg *config.Config) store.ChangesConfig {
-	// The key is read once it is needed: a deployment without policies needs none.
-	key := sync.OnceValues(func() (string, error) {
+	// The key is read when it is needed: another may have taken its place.
+	key := func() (string, error) {
 		b, err := os.ReadFile(paths{cfg.Data}.logKey())
 		if err != nil {
 			return "", fmt.Errorf("reading the key that signs policies: %w", err)
 		}
 		return string(b), nil
-	})
+	}
 	return store.ChangesConfig{
 		OperatorAlone: cfg.PolicyChanges.OperatorAlone,
 		Origin:        func() change.Origin { return originOf(cfg) },

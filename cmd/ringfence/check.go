@@ -109,6 +109,12 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 		}
 		steps = append(steps, "delivery: "+plural(n, "destination")+", whose secrets and certificates can be read")
 	}
+	if t, err := openSearch(cfg); err != nil {
+		return cfg, codes, steps, err
+	} else if t != nil {
+		steps = append(steps, "search of many gateways' entries: "+cfg.AccessLog.Search.Engine+", which was not asked")
+		_ = t.Close() // it has connected to nothing
+	}
 	src := rego.Source{}
 	if cfg.Policies != "" {
 		if src, err = readPolicies(cfg.Policies); err != nil {

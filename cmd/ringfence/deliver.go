@@ -33,7 +33,7 @@ func newDelivery(cfg *config.Config, l *accesslog.Log, logger *slog.Logger) (*de
 func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	var out []delivery.Destination
 	for _, c := range cfg.AccessLog.Deliver {
-		d := delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest"}
+		d := delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest", Types: c.Types}
 		var err error
 		if c.To == config.ToS3 {
 			d.Segments, err = segmentStore(cfg, c)
@@ -67,6 +67,10 @@ func newDeliverySender(cfg *config.Config, c config.Delivery) (delivery.Sender, 
 		return nil, err
 	}
 	shape := &delivery.Shape{Format: delivery.Format(cmp.Or(c.Format, string(delivery.Ringfence))), Origin: logOrigin(cfg), Version: buildVersion()}
+	if c.To == config.ToClickHouse || c.To == config.ToPostgres {
+		return openShared(cfg, config.LogSearch{Engine: c.To, URL: c.URL, Database: c.Database, Table: c.Table, CAFile: c.CAFile,
+			Certificate: c.Certificate, Key: c.Key, Username: c.Username, PasswordFile: c.PasswordFile})
+	}
 	if c.To == config.ToSyslog {
 		u, err := url.Parse(c.URL)
 		if err != nil {

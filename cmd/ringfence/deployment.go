@@ -56,16 +56,18 @@ func (t *target) load() (*config.Config, error) {
 // paths are the files inside a data folder.
 type paths struct{ data string }
 
-func (p paths) db() string        { return filepath.Join(p.data, "ringfence.db") }
-func (p paths) log() string       { return filepath.Join(p.data, "log") }
-func (p paths) index() string     { return filepath.Join(p.data, "index") }
-func (p paths) delivery() string  { return filepath.Join(p.data, "delivery") }
-func (p paths) logPublic() string { return filepath.Join(p.data, "log", "log.pub") }
-func (p paths) logKey() string    { return filepath.Join(p.data, "keys", "log.key") }
-func (p paths) rootKey() string   { return filepath.Join(p.data, "keys", "root.key") }
-func (p paths) bundle() string    { return filepath.Join(p.data, "bundle") }
-func (p paths) witnessed() string { return filepath.Join(p.data, "witnessed") }
-func (p paths) certs() string     { return filepath.Join(p.data, "certs") }
+func (p paths) db() string           { return filepath.Join(p.data, "ringfence.db") }
+func (p paths) log() string          { return filepath.Join(p.data, "log") }
+func (p paths) index() string        { return filepath.Join(p.data, "index") }
+func (p paths) delivery() string     { return filepath.Join(p.data, "delivery") }
+func (p paths) logPublic() string    { return filepath.Join(p.data, "log", "log.pub") }
+func (p paths) logKey() string       { return filepath.Join(p.data, "keys", "log.key") }
+func (p paths) nextLogKey() string   { return filepath.Join(p.data, "keys", "log.next.key") }
+func (p paths) retireLogKey() string { return filepath.Join(p.data, "keys", "log.retire") }
+func (p paths) rootKey() string      { return filepath.Join(p.data, "keys", "root.key") }
+func (p paths) bundle() string       { return filepath.Join(p.data, "bundle") }
+func (p paths) witnessed() string    { return filepath.Join(p.data, "witnessed") }
+func (p paths) certs() string        { return filepath.Join(p.data, "certs") }
 
 // A deployment is a gateway's state, opened by a command on the same machine,
 // whether or not the gateway runs.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/export"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -27,12 +29,15 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogTail())
 	cmd.AddCommand(newLogExport())
 	cmd.AddCommand(newLogVerify())
+	cmd.AddCommand(newLogEvidence())
 	cmd.AddCommand(newLogProve())
 	cmd.AddCommand(newLogCheckpoint())
+	cmd.AddCommand(newLogRotateKey())
 	cmd.AddCommand(newLogPublish())
 	cmd.AddCommand(newLogAbandon())
 	cmd.AddCommand(newLogReindex())
 	cmd.AddCommand(newLogBench())
+	cmd.AddCommand(newLogReconcile())
 	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
 	return cmd
 }
@@ -151,7 +156,7 @@ func newLogQuery() *cobra.Command {
 	var q filterFlags
 	var limit int
 	var folder string
-	var asJSON, ascending bool
+	var asJSON, ascending, unrecorded bool
 	cmd := &cobra.Command{
 		Use: "query [QUERY]", Short: "Find entries, newest first", Long: "Query finds entries and prints them, the newest first.\n\n" + queryHelp,
 		Example: "  ringfence log query account:kim since:7d --config /etc/ringfence/config.yaml\n" +
@@ -167,12 +172,15 @@ func newLogQuery() *cobra.Command {
 				return usagef("--limit %d: at least 1", limit)
 			}
 			r, err := openReading(ctx, &t, folder)
+			if err != nil && unrecorded {
+				r, err = openUnrecorded(ctx, &t, err, cmd.ErrOrStderr())
+			}
 			if err != nil {
 				return err
 			}
 			// The record of this very read is not part of the answer.
 			w.options.Limit, w.options.Ascending, w.options.Before = limit, ascending, r.size
-			err = r.record(ctx, "log.query", w.describe(cmd))
+			err = r.recordOrSay(ctx, "log.query", w.describe(cmd), unrecorded, cmd.ErrOrStderr())
 			if err == nil {
 				err = showEntries(ctx, cmd.OutOrStdout(), asJSON, func(yield func(*accesslog.Entry) bool) error {
 					return r.find(ctx, w, yield)
@@ -184,6 +192,7 @@ func newLogQuery() *cobra.Command {
 	t.flags(cmd)
 	q.flags(cmd)
 	copyFlag(cmd, &folder)
+	unrecordedFlag(cmd, &unrecorded)
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many entries")
 	cmd.Flags().BoolVar(&ascending, "ascending", false, "oldest first")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")
@@ -278,17 +287,18 @@ func newLogExport() *cobra.Command {
 	var q filterFlags
 	var format, file string
 	cmd := &cobra.Command{
-		Use: "export [QUERY]", Short: "Write entries as JSON lines or CSV, oldest first",
+		Use: "export [QUERY]", Short: "Write entries as JSON lines, CSV or Parquet, oldest first",
 		Long: "Export writes entries, the oldest first.\n\n" + queryHelp,
 		Example: "  ringfence log export since:2026-11-01 --format csv -o november.csv --config /etc/ringfence/config.yaml\n" +
+			"  ringfence log export cluster:claims --format parquet -o claims.parquet --data demo\n" +
 			"  ringfence log export vendor:northwind --data demo > northwind.jsonl",
 		RunE: func(cmd *cobra.Command, words []string) error {
 			w, err := q.wanted(words)
 			if err != nil {
 				return err
 			}
-			if format != "json" && format != "csv" {
-				return usagef("--format %s: there are json and csv", format)
+			if !slices.Contains(export.Formats(), export.Format(format)) {
+				return usagef("--format %s: there are json, csv and parquet", format)
 			}
 			w.options.Ascending = true
 			d, err := openDeployment(cmd.Context(), &t)
@@ -300,7 +310,7 @@ func newLogExport() *cobra.Command {
 	}
 	t.flags(cmd)
 	q.flags(cmd)
-	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line) or csv")
+	cmd.Flags().StringVar(&format, "format", "json", "json (one entry a line), csv or parquet")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to a new `file` instead of standard output")
 	return cmd
 }
@@ -327,20 +337,36 @@ func exportLog(cmd *cobra.Command, d *deployment, w *wanted, format, file string
 	p := newProgress(cmd.ErrOrStderr(), "Exporting")
 	defer p.end()
 	n := uint64(0)
-	write := func(e *accesslog.Entry) error { return accesslog.WriteJSON(out, e) }
-	if format == "csv" {
-		c := accesslog.NewCSVWriter(out)
-		defer func() { err = errors.Join(err, c.Flush()) }()
-		write = c.Write
+	sink, err := export.New(export.Format(format), out)
+	if err != nil {
+		return err
 	}
 	var werr error
 	err = searched{dir, d.paths.index()}.find(ctx, w, func(e *accesslog.Entry) bool {
-		n++
-		p.step(n, 0)
-		werr = write(e)
+		if werr = sink.Write(e); werr == nil {
+			n++
+			p.step(n, 0)
+		}
 		return werr == nil
 	})
-	return errors.Join(err, werr)
+	if err = errors.Join(err, werr); err == nil {
+		err = sink.Close()
+	}
+	return errors.Join(err, recordExported(ctx, d, n, err))
+}
+
+// recordExported records how an export ended.
+func recordExported(ctx context.Context, d *deployment, n uint64, failed error) error {
+	r := &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.exported", Result: "ok", Actor: operator.Account,
+		Detail: map[string]string{"entries": strconv.FormatUint(n, 10)}}
+	if failed != nil {
+		r.Result = "failed"
+	}
+	ctx = context.WithoutCancel(ctx) // also one that was interrupted
+	if err := d.db.Enqueue(ctx, r); err != nil {
+		return err
+	}
+	return d.settle(ctx)
 }
 
 // logPlace finds the log's folder and public key: of a deployment, or of a copy.
@@ -382,15 +408,24 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 func newLogVerify() *cobra.Command {
 	var p logPlace
 	var asJSON bool
-	var against []string
+	var against, witnessKeys []string
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check the whole log against its signed checkpoint", Args: exactly(),
+		Use: "verify [BUNDLE]", Short: "Check the whole log, or a bundle of evidence", Args: cobra.MaximumNArgs(1),
 		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
 			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
 			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
-			"elsewhere, such as a witness's, show with --against that the log was not rolled back.",
-		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+			"elsewhere, such as a witness's, show with --against that the log was not rolled back.\n" +
+			"With a BUNDLE it checks that file alone, as 'ringfence log evidence' writes it, and says\n" +
+			"what is proven, and by whose keys.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness\n" +
+			"  ringfence log verify kim.zip --key log.pub --witness-key witness.pub",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return verifyBundle(cmd, args[0], p.key, witnessKeys, against, asJSON)
+			}
+			if len(witnessKeys) > 0 {
+				return usagef("--witness-key is for a BUNDLE; compare a log with --against")
+			}
 			dir, vkey, err := p.find()
 			if err != nil {
 				return err
@@ -424,6 +459,7 @@ func newLogVerify() *cobra.Command {
 	p.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringArrayVar(&against, "against", nil, "`file` with a checkpoint that was kept elsewhere; again for more")
+	cmd.Flags().StringArrayVar(&witnessKeys, "witness-key", nil, "`file` with the public key of a witness, for a BUNDLE; again for more")
 	return cmd
 }
 

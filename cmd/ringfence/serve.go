@@ -183,6 +183,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.watch(ctx)) })
 	group.Go(func() error { return ended(ctx, g.retry(ctx)) })
 	group.Go(func() error { return ended(ctx, g.anchor(ctx)) })
+	group.Go(func() error { return ended(ctx, g.rotations(ctx)) })
 	if g.witness != nil {
 		group.Go(func() error { return ended(ctx, g.witness.Run(ctx)) })
 	}
@@ -190,6 +191,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.tend(ctx)) })
 	group.Go(func() error { return ended(ctx, g.deliver.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.index.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.alarms.watch.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.alarms.courier.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.erasures(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
@@ -220,6 +223,8 @@ func (g *gateway) drain(ctx context.Context, public, plain, ops *http.Server) {
 	g.stopping.Store(true)
 	wait := g.cfg.Load().Limits.ShutdownTimeout
 	g.console.StopTrials()
+	g.console.StopExports()
+	g.console.StopTails()
 	g.logger.Info("stopping", "drain", wait.String(), "open_streams", g.proxy.OpenStreams())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()

@@ -55,17 +55,23 @@ func newWitnessTrust() *cobra.Command {
 	return &cobra.Command{
 		Use: "trust FOLDER KEYFILE", Short: "Cosign checkpoints that a log signs with this public key", Args: exactly("a FOLDER", "a KEYFILE"),
 		Long: "Trust reads a log's public key (log.pub in its folder), which must reach you by a way\n" +
-			"of its own. A second key of the same log stands beside the first. It works while the\n" +
-			"witness serves.",
+			"of its own. A second key of the same log stands beside the first, as after 'ringfence log\n" +
+			"rotate-key'. It works while the witness serves.",
 		Example: "  ringfence witness trust /var/lib/witness log.pub",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := os.ReadFile(args[1])
 			if err != nil {
 				return fmt.Errorf("reading the log's public key: %w", err)
 			}
-			origin, err := witness.Trust(args[0], string(key))
-			if err != nil {
-				return err
+			origin := ""
+			for line := range strings.Lines(string(key)) { // as a log has it: the key, and from and up to where it signs
+				vkey, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+				if origin, err = witness.Trust(args[0], vkey); err != nil {
+					return err
+				}
+			}
+			if origin == "" {
+				return fmt.Errorf("reading the log's public key: %s is empty", args[1])
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Checkpoints of %s will be cosigned.\n", plain(origin))
 			return nil

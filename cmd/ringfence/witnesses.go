@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,16 +50,8 @@ func (g *gateway) buildWitness(ctx context.Context) error {
 		return err
 	}
 	p := paths{cfg.Data}
-	skey, err := os.ReadFile(p.logKey())
-	if err != nil {
-		return fmt.Errorf("reading the access log's key: %w", err)
-	}
-	vkey, err := accesslog.PublicKey(strings.TrimSpace(string(skey)))
-	if err != nil {
-		return err
-	}
 	c, err := witness.New(witness.Config{
-		Source: witness.Source{Key: vkey, Checkpoint: g.log.Checkpoint, Older: accesslog.Older(p.log(), vkey)},
+		Source: witness.Source{Key: g.log.Keys(), Checkpoint: g.log.Checkpoint, Older: accesslog.Older(p.log(), "")},
 		Peers:  peers, Require: cfg.AccessLog.Require, MaxGap: cfg.AccessLog.MaxGap, File: p.witnessed(), Logger: g.logger,
 	})
 	if err != nil {

@@ -67,13 +67,13 @@ func checkpointText(origin string, p point) string {
 
 // parseCheckpoint checks the signatures and reads the body. One by a key that
 // signed checkpoints of that size must be there.
-func parseCheckpoint(msg []byte, keys *keyring) (point, error) {
+func parseCheckpoint(msg []byte, keys *logKeys) (point, error) {
 	p, _, err := openCheckpoint(msg, keys)
 	return p, err
 }
 
 // openCheckpoint also returns the places of the keys in the ring that signed.
-func openCheckpoint(msg []byte, keys *keyring) (p point, by []int, err error) {
+func openCheckpoint(msg []byte, keys *logKeys) (p point, by []int, err error) {
 	n, err := note.Open(msg, keys.list)
 	if err != nil {
 		return point{}, nil, fmt.Errorf("checking the checkpoint's signature: %w", err)
@@ -140,6 +140,16 @@ func splitHistory(b []byte) (notes [][]byte, torn []byte) {
 	}
 }
 
+// readHistory returns the whole notes of the history, oldest first.
+func readHistory(dir string) ([][]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, historyName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading checkpoints: %w", err)
+	}
+	notes, _ := splitHistory(b)
+	return notes, nil
+}
+
 // A past is every checkpoint that the log's folder remembers.
 type past struct {
 	points []point // history in its order, then the newest checkpoint
@@ -162,7 +172,7 @@ func (p *past) newest() point {
 
 // readPast reads and checks both files. Sizes must not fall, and one size has
 // one root.
-func readPast(dir string, v *keyring) (*past, error) {
+func readPast(dir string, v *logKeys) (*past, error) {
 	p := &past{}
 	hist, err := os.ReadFile(filepath.Join(dir, historyName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -189,7 +199,7 @@ func readPast(dir string, v *keyring) (*past, error) {
 	return p, p.add(p.last, v, checkpointName, 0)
 }
 
-func (p *past) add(msg []byte, v *keyring, name string, off int64) error {
+func (p *past) add(msg []byte, v *logKeys, name string, off int64) error {
 	q, by, err := openCheckpoint(msg, v)
 	if err != nil {
 		return &TamperedError{Index: p.newest().size, Segment: name, Offset: off, What: err.Error()}

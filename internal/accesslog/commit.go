@@ -25,6 +25,7 @@ type committer struct {
 	epoch uint64
 	last  time.Time         // of the newest entry
 	wall  int64             // the clock when last read, in nanoseconds
+	read  time.Time         // likewise, with what the clock that nobody sets said
 	open  map[string]uint64 // allowed requests without an outcome, by request id
 
 	buf     []byte // the batch, to be written at seg.off
@@ -32,6 +33,8 @@ type committer struct {
 	backlog []*item // without a waiter, held back for want of room
 	after   []*item // what the log itself has to say, for the next batch
 	gather  []*item
+	flight  *flight // nil: no batch is on its way
+	early   int     // records answered before they were durable
 }
 
 // placed is an entry in the batch.
@@ -40,6 +43,7 @@ type placed struct {
 	index      uint64
 	start, end int // of the payload in the batch
 	at         time.Time
+	early      bool // answered before it was durable
 }
 
 // commitLoop commits until told to stop, and then until the queue is empty.
@@ -49,12 +53,24 @@ func (l *Log) commitLoop() error {
 		select {
 		case first = <-l.queue:
 		case <-l.kick:
+		case err := <-l.c.landing():
+			if err = l.landed(err); err == nil {
+				err = l.launch()
+			}
+			if err != nil {
+				return err
+			}
+			continue
 		case <-l.stop:
 			return l.drain()
 		case <-l.dead:
 			return *l.fatal.Load()
 		}
-		if err := l.commit(l.collect(first)); err != nil {
+		commit := l.commit
+		if l.relaxed.Load() {
+			commit = l.commitAhead
+		}
+		if err := commit(l.collect(first)); err != nil {
 			return err
 		}
 	}
@@ -73,7 +89,7 @@ func (l *Log) drain() error {
 				return err
 			}
 		default:
-			if len(l.c.backlog) > 0 && l.full.Load() == nil {
+			if len(l.c.backlog) > 0 && l.full.Load() == nil || l.c.flight != nil || len(l.c.buf) > 0 {
 				return l.commit(nil)
 			}
 			return nil
@@ -107,6 +123,22 @@ func (l *Log) collect(first *item) []*item {
 // commit makes records durable, in order, and answers their waiters. An error
 // is final.
 func (l *Log) commit(batch []*item) error {
+	for {
+		if err := l.placeAll(batch); err != nil {
+			return err
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+		if len(l.c.after) == 0 {
+			return nil
+		}
+		batch, l.c.after = l.c.after, nil
+	}
+}
+
+// placeAll adds records to the batch, those first that were held back.
+func (l *Log) placeAll(batch []*item) error {
 	c := &l.c
 	if len(c.backlog) > 0 && l.full.Load() == nil {
 		batch = slices.Concat(c.backlog, batch)
@@ -117,38 +149,36 @@ func (l *Log) commit(batch []*item) error {
 	if err := l.watchClock(now); err != nil {
 		return err
 	}
-	for {
-		for _, it := range batch {
-			if err := l.place(it, now); err != nil {
-				return err
-			}
-		}
-		if err := l.flush(); err != nil {
+	for _, it := range batch {
+		if err := l.place(it, now); err != nil {
 			return err
 		}
-		if len(c.after) == 0 {
-			return nil
-		}
-		batch, c.after = c.after, nil
 	}
+	return nil
 }
 
-// watchClock records a jump back of more than a second.
+// watchClock records a jump of more than a second: back, or, as the clock that
+// nobody sets tells it, ahead.
 func (l *Log) watchClock(now time.Time) error {
 	c := &l.c
-	was := c.wall
-	c.wall = now.UnixNano()
-	if was == 0 || c.wall >= was-int64(time.Second) {
+	was, elapsed := c.wall, time.Duration(0)
+	if !c.read.IsZero() {
+		elapsed = now.Sub(c.read)
+	}
+	c.wall, c.read = now.UnixNano(), now
+	jump := time.Duration(c.wall-was) - elapsed
+	if was == 0 || c.wall >= was-int64(time.Second) && (elapsed == 0 || jump.Abs() <= time.Second) {
 		return nil
 	}
 	it, err := l.newItem(&policy.Record{Type: policy.RecordLog, Action: ActionClock, Detail: map[string]string{
 		"from": time.Unix(0, was).UTC().Format(time.RFC3339Nano),
 		"to":   now.UTC().Format(time.RFC3339Nano),
+		"by":   jump.Round(time.Millisecond).String(),
 	}}, false)
 	if err != nil {
 		return err
 	}
-	l.cfg.Logger.Warn("the clock went back", "by", time.Duration(was-c.wall))
+	l.cfg.Logger.Warn("the clock jumped", "by", jump)
 	return l.place(it, now)
 }
 
@@ -170,6 +200,10 @@ func (l *Log) place(it *item, now time.Time) error {
 		case !errors.Is(err, errNoRoom):
 			return err
 		case privileged(it.typ) && l.fits(it, true):
+		case privileged(it.typ) && l.keep.reserved():
+			if err := l.rollReserve(); err != nil {
+				return err
+			}
 		default:
 			l.holdBack(it, err)
 			return nil
@@ -195,12 +229,19 @@ func (l *Log) place(it *item, now time.Time) error {
 		c.open[it.opens] = index
 	}
 	delete(c.open, it.closes)
+	l.answerEarly(&c.batch[len(c.batch)-1])
 	return nil
 }
 
 // fits reports whether it and the facts that it needs fit the open segment.
 func (l *Log) fits(it *item, spend bool) bool {
 	c := &l.c
+	if c.seg.reserved && !privileged(it.typ) {
+		if l.full.Load() != nil {
+			return false
+		}
+		c.seg.reserved = false
+	}
 	need := int64(len(c.buf)) + 2*(frameHead+markLen) + frameHead + int64(l.headLen()+len(it.body))
 	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
 		need += frameHead + int64(l.headLen()+factsLen+l.docLen(it.doc))
@@ -255,40 +296,54 @@ func (l *Log) put(it *item, now, at time.Time, body []byte) uint64 {
 	closeFrame(c.buf, start, c.seg.epoch, c.seg.seq)
 	c.seg.seq++
 	c.tree.add(leafHash(c.buf[start+8:]), c.tiles.add)
-	c.batch = append(c.batch, placed{it, index, start + frameHead, len(c.buf), t})
+	c.batch = append(c.batch, placed{it: it, index: index, start: start + frameHead, end: len(c.buf), at: t})
 	return index
 }
 
 // flush writes and syncs the batch, makes it public and answers its waiters.
 func (l *Log) flush() error {
+	if err := l.land(); err != nil {
+		return err
+	}
 	c := &l.c
 	if len(c.buf) == 0 {
 		return nil
 	}
 	start := time.Now()
-	if _, err := c.seg.f.WriteAt(c.buf, c.seg.off); err != nil {
-		return l.fail(fmt.Errorf("writing %s: %w", c.seg.name, err))
-	}
-	if err := c.seg.f.sync(); err != nil {
-		return l.fail(fmt.Errorf("syncing %s: %w", c.seg.name, err))
+	if err := c.seg.store(c.buf, c.seg.off); err != nil {
+		return l.fail(err)
 	}
 	c.seg.off += int64(len(c.buf))
-	l.counters.lastCommit.Store(int64(time.Since(start)))
+	batch, buf := c.batch, c.buf
+	c.batch, c.buf = c.batch[:0], nil
+	l.durable(buf, batch, &c.tree, c.last, start)
+	return nil
+}
+
+// durable makes public what was synced, tree and last being those at its end,
+// and answers its waiters.
+func (l *Log) durable(buf []byte, batch []placed, t *tree, last, start time.Time) {
+	c := &l.c
+	took := time.Since(start)
+	l.counters.lastCommit.Store(int64(took))
+	if took > time.Duration(l.counters.slowest.Load()) {
+		l.counters.slowest.Store(int64(took))
+	}
 	l.counters.commits.Add(1)
-	l.counters.bytes.Add(uint64(len(c.buf)))
+	l.counters.bytes.Add(uint64(len(buf)))
 	if err := c.tiles.flush(); err != nil {
 		// Derived from the entries, and kept in memory until it can be written.
 		l.cfg.Logger.Warn("keeping the tree's hashes", "err", err)
 	}
-	l.live.publish(c.buf, c.batch, &c.tree)
-	batch := c.batch
-	buf := c.buf
-	c.batch, c.buf = c.batch[:0], nil
+	l.latest.Store(last.UnixNano())
+	l.live.publish(buf, batch, t)
 	for i := range batch {
+		if batch[i].early {
+			c.early--
+		}
 		l.answer(&batch[i], buf)
 		batch[i].it = nil
 	}
-	return nil
 }
 
 // answer tells the waiter, or, when it has gone, adds the outcome of a request
@@ -345,11 +400,30 @@ func outcomeOf(e *Entry, ended string) *policy.Record {
 // roll continues the log in a new segment. Its header and the list of open
 // requests are on disk before the file takes its place in the log.
 func (l *Log) roll() error {
-	c := &l.c
 	spare, err := l.keep.take(l)
 	if err != nil {
 		return err
 	}
+	return l.rollInto(spare)
+}
+
+// rollReserve continues the log in the segment that is kept back, for those
+// who can make room.
+func (l *Log) rollReserve() error {
+	spare, ok := l.keep.popReserve()
+	if !ok {
+		return fmt.Errorf("taking the reserved segment: it is gone")
+	}
+	if err := l.rollInto(spare); err != nil {
+		return err
+	}
+	l.c.seg.reserved = true
+	l.cfg.Logger.Error("the access log takes sign-ins and administrators' changes into its reserved segment; make room", "segment", l.c.seg.name)
+	return nil
+}
+
+func (l *Log) rollInto(spare string) (err error) {
+	c := &l.c
 	s := &segment{header: header{l.cfg.Origin, l.cfg.SegmentSize, c.epoch + 1, c.tree.n, c.last, c.tree.root()}, facts: map[string]bool{}}
 	s.name = segmentName(s.first, rawEnding)
 	if s.f, err = l.cfg.disk.open(filepath.Join(l.cfg.Dir, spare)); err != nil {

@@ -34,6 +34,10 @@ type Config struct {
 	// Queue is how many records may wait for the committer. Further ones
 	// block; none is dropped. Default 2048.
 	Queue int
+	// Vouched is how many entries a checkpoint that is kept elsewhere vouches
+	// for. What lies below is never taken for a batch that a crash cut short.
+	// Whether it is the same log is for [ProveConsistency] to say.
+	Vouched uint64
 	// Recent is how many of the newest entries are kept in memory, for tails
 	// and the newest page of a search. Default 4096.
 	Recent int

@@ -138,6 +138,7 @@ func (d *decoder) record(e *Entry) {
 	d.count(`,"code_age_s":`, &r.CodeAge)
 	d.str(`,"cluster":`, &r.Cluster)
 	d.str(`,"classification":`, &r.Classification)
+	d.str(`,"mode":`, &r.Mode)
 	d.str(`,"route":`, &r.Route)
 	d.str(`,"protocol":`, &r.Protocol)
 	d.str(`,"method":`, &r.Method)

@@ -29,6 +29,8 @@ type disk interface {
 	append(name string, data []byte) error
 	// flush syncs a file that others write; one that is missing is none.
 	flush(name string) error
+	// space returns how many bytes are free, for us, and how many there are.
+	space() (free, total uint64, err error)
 	// zero overwrites a file of size bytes with zeros and syncs it.
 	zero(name string, size int64) error
 }
@@ -138,6 +140,8 @@ func (d osDisk) zero(name string, size int64) error {
 	}
 	return writeZeros(f, size)
 }
+
+func (d osDisk) space() (free, total uint64, err error) { return freeSpace(d.dir) }
 
 func writeZeros(f *os.File, size int64) error {
 	for off := int64(0); off < size; off += int64(len(zeros)) {

@@ -17,6 +17,16 @@ func datasync(f *os.File) error {
 	}
 }
 
+// freeSpace returns how much of the disk that holds dir we may still fill.
+func freeSpace(dir string) (free, total uint64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	// What is reserved for root counts as taken.
+	return st.Bavail * uint64(st.Bsize), (st.Blocks - st.Bfree + st.Bavail) * uint64(st.Bsize), nil
+}
+
 // reserve asks for size bytes of disk for f. A file system that cannot reserve is not an error.
 func reserve(f *os.File, size int64) error {
 	err := unix.Fallocate(int(f.Fd()), 0, 0, size)

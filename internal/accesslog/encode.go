@@ -46,6 +46,7 @@ func appendRecord(b []byte, r *policy.Record, personal *sealedParts, agent strin
 	b = appendCount(b, `,"code_age_s":`, r.CodeAge)
 	b = appendField(b, `,"cluster":`, r.Cluster)
 	b = appendField(b, `,"classification":`, r.Classification)
+	b = appendField(b, `,"mode":`, r.Mode)
 	b = appendField(b, `,"route":`, r.Route)
 	b = appendField(b, `,"protocol":`, r.Protocol)
 	b = appendField(b, `,"method":`, r.Method)

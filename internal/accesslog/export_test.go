@@ -10,13 +10,13 @@ import (
 // no code with this one.
 var SecondVerify func(dir, vkey string) (int, error)
 
-func testCheckpoint(t testing.TB, skey, vkey string) (*keyring, []byte) {
+func testCheckpoint(t testing.TB, skey, vkey string) (*logKeys, []byte) {
 	t.Helper()
 	s, err := note.NewSigner(skey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,9 +27,9 @@ func testCheckpoint(t testing.TB, skey, vkey string) (*keyring, []byte) {
 	return v, msg
 }
 
-func testVerifier(t testing.TB, vkey string) *keyring {
+func testVerifier(t testing.TB, vkey string) *logKeys {
 	t.Helper()
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		t.Fatal(err)
 	}

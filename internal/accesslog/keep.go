@@ -17,6 +17,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	spares  []string
+	reserve string   // kept for sign-ins and administrators when there is no room
 	retired []string // raw segments to compress, oldest first
 	next    int      // number of the next spare's name
 	retry   time.Time
@@ -43,7 +44,26 @@ func (k *keeper) pop() (string, bool) {
 func (k *keeper) push(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.reserve == "" {
+		k.reserve = name
+		return
+	}
 	k.spares = append(k.spares, name)
+}
+
+// popReserve hands out the segment that is kept back, once.
+func (k *keeper) popReserve() (string, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name := k.reserve
+	k.reserve = ""
+	return name, name != ""
+}
+
+func (k *keeper) reserved() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reserve != ""
 }
 
 func (k *keeper) newName() string {
@@ -176,7 +196,7 @@ func (l *Log) keepOnce() {
 }
 
 func (l *Log) topUp(want int) {
-	for !l.ending() && (l.keep.count() < want || l.full.Load() != nil) {
+	for !l.ending() && (l.keep.count() < want || !l.keep.reserved() || l.full.Load() != nil) {
 		l.keep.making.Lock()
 		if l.keep.count() > 0 && l.full.Load() != nil {
 			l.keep.making.Unlock()
@@ -194,7 +214,9 @@ func (l *Log) topUp(want int) {
 			}
 			return
 		}
-		l.setRoom()
+		if l.keep.count() > 0 { // the first may have become the reserve
+			l.setRoom()
+		}
 	}
 }
 
@@ -225,7 +247,7 @@ func (k *keeper) sealed() {
 // entries stays behind and every byte of a segment can be checked.
 func (l *Log) recycle(name string) error {
 	path := filepath.Join(l.cfg.Dir, name)
-	if l.keep.count() >= l.cfg.Spares {
+	if l.keep.count() >= l.cfg.Spares && l.keep.reserved() {
 		return l.cfg.disk.remove(path)
 	}
 	spare := l.keep.newName()

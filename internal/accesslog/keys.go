@@ -10,7 +10,7 @@ import (
 // CheckPublicKey reports whether vkey holds public keys as GenerateKey makes
 // them and as they lie beside a log: one a line, with the entries that each signs.
 func CheckPublicKey(vkey string) error {
-	_, err := readKeyring(vkey)
+	_, err := readLogKeys(vkey)
 	return err
 }
 
@@ -21,7 +21,7 @@ func CheckKeys(skey, vkey string) error {
 	if err != nil {
 		return errors.New("the first holds no key that signs")
 	}
-	keys, err := readKeyring(vkey)
+	keys, err := readLogKeys(vkey)
 	if err != nil {
 		return err
 	}

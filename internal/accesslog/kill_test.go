@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // The environment that makes the test binary a writer to be killed.
@@ -46,11 +48,16 @@ func writeUntilKilled(dir, key string) error {
 			for n := 0; ; n++ {
 				r := request(0)
 				r.RequestID = fmt.Sprintf("%d-%d-%d", start, w, n)
+				if n%2 == 1 { // goes ahead of the disk, and promises nothing
+					r.Mode = policy.ModeRelaxed
+				}
 				i, err := l.Record(context.Background(), r)
 				if err != nil {
 					return
 				}
-				os.Stdout.WriteString(strconv.FormatUint(i, 10) + " " + r.RequestID + "\n")
+				if r.Mode == "" {
+					os.Stdout.WriteString(strconv.FormatUint(i, 10) + " " + r.RequestID + "\n")
+				}
 				o := outcome(0)
 				o.RequestID = r.RequestID
 				l.Append(o)
@@ -114,6 +121,9 @@ func TestLogLoss_KillUnderLoad(t *testing.T) {
 		case e.Type == "request":
 			open[e.RequestID] = true
 		case e.Type == "outcome":
+			if !open[e.RequestID] {
+				t.Errorf("entry %d is the outcome of a request that is not there", e.Index)
+			}
 			delete(open, e.RequestID)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	ActionStart     = "start"     // a writer opened the log
 	ActionRecovered = "recovered" // bytes of an unfinished batch were dropped
-	ActionClock     = "clock"     // the clock went back by more than a second
+	ActionClock     = "clock"     // the clock jumped by more than a second
 	ActionFacts     = "facts"     // a facts document, once in each segment that names it
 )
 
@@ -42,7 +42,12 @@ type Log struct {
 	dead  chan struct{} // closed once fatal is set
 	fatal atomic.Pointer[error]
 	full  atomic.Pointer[error] // why there is no room; nil while there is
-	held  atomic.Int64          // records without a waiter, held back for want of room
+	// relaxed is set at the first relaxed record: from then on batches are placed
+	// while the one before is synced.
+	relaxed atomic.Bool
+	latest  atomic.Int64          // time of the newest durable entry, in nanoseconds since 1970
+	space   atomic.Pointer[Space] // of the disk, when last measured
+	held    atomic.Int64          // records without a waiter, held back for want of room
 
 	// sending is held for reading while a record goes into the queue, so that
 	// Close can know that none comes after it drained the queue.
@@ -64,8 +69,9 @@ type Log struct {
 }
 
 type counters struct {
-	commits, bytes, deadlines, refused, sealed atomic.Uint64
-	lastCommit                                 atomic.Int64 // nanoseconds
+	commits, bytes, deadlines, missed, refused, sealed, early atomic.Uint64
+
+	lastCommit, slowest atomic.Int64 // nanoseconds
 }
 
 // Stats are figures for metrics and the health page.
@@ -75,11 +81,15 @@ type Stats struct {
 	Commits        uint64 // syncs of batches
 	Bytes          uint64 // written in batches
 	Deadlines      uint64 // records given up on, by deadline or by their caller
+	Missed         uint64 // of these, by deadline: commits that took too long
 	Refused        uint64 // records refused for want of room or after a fault
 	Sealed         uint64 // segments compressed since the start
 	Queued         int    // records waiting for the committer
 	Spares         int    // empty segments at hand
+	Reserved       bool   // the segment for sign-ins and administrators is at hand too
+	Early          uint64 // relaxed records that were answered before they were durable
 	LastCommit     time.Duration
+	SlowestCommit  time.Duration // since the start
 	OldestUnsigned time.Duration // since the newest checkpoint, while there are entries that it does not cover
 }
 
@@ -89,9 +99,10 @@ func (l *Log) Stats() Stats {
 	at, unsigned := l.signs.state()
 	s := Stats{
 		Entries: size, Checkpointed: at, Commits: l.counters.commits.Load(), Bytes: l.counters.bytes.Load(),
-		Deadlines: l.counters.deadlines.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
-		Queued: len(l.queue), Spares: l.keep.count(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
+		Deadlines: l.counters.deadlines.Load(), Missed: l.counters.missed.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
+		Queued: len(l.queue), Spares: l.keep.count(), Reserved: l.keep.reserved(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
 	}
+	s.Early, s.SlowestCommit = l.counters.early.Load(), time.Duration(l.counters.slowest.Load())
 	if size > at {
 		s.OldestUnsigned = time.Since(unsigned)
 	}
@@ -101,6 +112,17 @@ func (l *Log) Stats() Stats {
 // Size returns the number of durable entries, which is the next entry's
 // index as long as nobody records.
 func (l *Log) Size() uint64 { return l.live.size.Load() }
+
+// Behind returns how far the clock is behind the time of the newest entry,
+// which never falls: more than 0 after the clock was set back, whether or not
+// the process was started anew meanwhile.
+func (l *Log) Behind() time.Duration {
+	latest := l.latest.Load()
+	if latest == 0 {
+		return 0
+	}
+	return max(0, time.Duration(latest-l.cfg.Now().UnixNano()))
+}
 
 // Healthy returns nil while records are accepted, and otherwise why not.
 func (l *Log) Healthy() error {
@@ -156,11 +178,13 @@ type item struct {
 	opens     string // request id of an allowed request, which will have an outcome
 	closes    string // request id of an outcome
 	waits     bool
-	exact     bool // its own time is kept to the nanosecond
-	state     atomic.Int32
-	gaveUp    string // why, once abandoned: a value of Ended
-	result    chan result
-	timer     *time.Timer
+	// relaxed: whoever waits is answered once the record has its index.
+	relaxed bool
+	exact   bool // its own time is kept to the nanosecond
+	state   atomic.Int32
+	gaveUp  string // why, once abandoned: a value of Ended
+	result  chan result
+	timer   *time.Timer
 }
 
 var items = sync.Pool{New: func() any {
@@ -178,6 +202,7 @@ func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
 	it.at, it.typ, it.doc, it.waits = r.Time, r.Type, r.Document, waits
 	it.opens, it.closes, it.gaveUp = "", "", ""
 	it.exact = r.Input != nil
+	it.relaxed = waits && r.Type == policy.RecordRequest && r.Effect == "allow" && r.Mode == policy.ModeRelaxed
 	it.state.Store(itemWaiting)
 	switch {
 	case r.Type == policy.RecordRequest && r.Effect == "allow":
@@ -239,6 +264,10 @@ func release(it *item) {
 // [ErrDeadline] when it took longer than the deadline, ctx's error when the
 // caller gave up, [ErrTooLarge]. After a deadline the entry may be in the log
 // all the same; if r allows a request, an outcome that says so follows it.
+// An allowed request of [policy.ModeRelaxed] has its index as soon as the entry
+// has its place in the order, before it is durable: a crash then loses it,
+// together with at most [Config.Queue] others. Beyond that many it waits.
+//
 // An empty Time becomes the present. The log keeps nothing of r but strings
 // and r.Document.
 func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
@@ -246,13 +275,19 @@ func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if it.relaxed && !l.relaxed.Load() {
+		l.relaxed.Store(true)
+	}
 	it.timer.Reset(l.cfg.CommitDeadline)
 	if err := l.send(it, ctx.Done()); err != nil {
 		it.timer.Stop()
 		release(it)
 		l.counters.refused.Add(1)
-		if err == errGaveUp {
+		switch err {
+		case errGaveUp:
 			err = context.Cause(ctx)
+		case ErrDeadline: // the queue had no room for so long
+			l.counters.missed.Add(1)
 		}
 		return 0, fmt.Errorf("recording: %w", err)
 	}
@@ -273,6 +308,9 @@ func (l *Log) Record(ctx context.Context, r *policy.Record) (uint64, error) {
 		return it.take(<-it.result)
 	}
 	l.counters.deadlines.Add(1)
+	if why == EndedTimedOut {
+		l.counters.missed.Add(1)
+	}
 	return 0, fmt.Errorf("recording: %w", err)
 }
 

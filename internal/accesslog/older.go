@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Older returns what a witness asks of the log in dir: a function that returns
 // the root of the first size entries, and the proof that the log of a
-// checkpoint, signed under vkey, continues them. The proof is empty where
+// checkpoint, signed under vkey (empty: the keys beside the log, as they are
+// then), continues them. The proof is empty where
 // nothing is to be proven: for no entries, and for all of them. Every hash was
 // proven to belong to the checkpoint's tree.
 func Older(dir, vkey string) func(ctx context.Context, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
@@ -20,7 +23,14 @@ func Older(dir, vkey string) func(ctx context.Context, checkpoint []byte, size u
 }
 
 func older(ctx context.Context, dir, vkey string, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
-	v, err := readKeyring(vkey)
+	if vkey == "" {
+		b, err := os.ReadFile(filepath.Join(dir, keyName))
+		if err != nil {
+			return nil, root, fmt.Errorf("proving consistency: reading the public keys: %w", err)
+		}
+		vkey = string(b)
+	}
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, root, errors.New("proving consistency: the public key is not one of a log")
 	}

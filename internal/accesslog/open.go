@@ -24,8 +24,8 @@ import (
 // It returns [ErrLocked] when somebody else writes the log, and a
 // [TamperedError] when the log is not what it signed: shorter than its last
 // checkpoint, damaged in what was synced, or without its checkpoints. Then
-// nothing is changed. Sealed segments are not read again, only found to be
-// there; that is for [Verify].
+// nothing is changed. Of sealed segments the newest are read again, of older
+// ones only what describes them; the rest is for [Verify].
 func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 	defer func() {
 		if err != nil {
@@ -114,9 +114,12 @@ func (o *opener) open(ctx context.Context) (err error) {
 // create makes a new log. Its first checkpoint, of no entries, comes before
 // its first segment: a segment without a checkpoint is thus never innocent.
 func (o *opener) create() error {
-	if n := o.past.newest().size; n > 0 {
+	if n := o.vouched(); n > 0 {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1,
 			What: fmt.Sprintf("a checkpoint vouches for %d entries, and there is no segment", n)}
+	}
+	if err := o.cutHistory(); err != nil {
+		return err
 	}
 	if err := o.cfg.disk.write(filepath.Join(o.cfg.Dir, keyName), []byte(o.pen.ring.String())); err != nil {
 		return err
@@ -128,16 +131,26 @@ func (o *opener) create() error {
 	return o.roll()
 }
 
+// cutHistory takes off what a crash left of a checkpoint at the history's end.
+func (o *opener) cutHistory() error {
+	if len(o.past.torn) == 0 {
+		return nil
+	}
+	err := os.Truncate(filepath.Join(o.cfg.Dir, historyName), o.past.length)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // load reads the raw segments, of which there are one or two unless the
 // writer could not compress, and finds where the log goes on.
 func (o *opener) load(ctx context.Context) error {
 	if o.past.last == nil {
 		return &TamperedError{Index: 0, Segment: checkpointName, Offset: -1, What: "the last checkpoint is missing"}
 	}
-	if o.past.torn != nil {
-		if err := os.Truncate(filepath.Join(o.cfg.Dir, historyName), o.past.length); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := o.cutHistory(); err != nil {
+		return err
 	}
 	raws := o.list.segments
 	for len(raws) > 0 && raws[0].sealed {
@@ -161,9 +174,9 @@ func (o *opener) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if p := o.past.newest(); o.c.tree.n < p.size {
+	if n := o.vouched(); o.c.tree.n < n {
 		return &TamperedError{Index: o.c.tree.n, Segment: o.c.seg.name, Offset: o.c.seg.off,
-			What: fmt.Sprintf("the log ends here, but a checkpoint vouches for %d entries", p.size)}
+			What: fmt.Sprintf("the log ends here, but a checkpoint vouches for %d entries", n)}
 	}
 	return errors.Join(o.c.tiles.flush(), o.c.tiles.cut())
 }
@@ -211,7 +224,7 @@ func (o *opener) adoptSpares() {
 		if err == nil {
 			o.keep.next = max(o.keep.next, n)
 		}
-		if o.keep.count() < o.cfg.Spares && o.blank(name) {
+		if (o.keep.count() < o.cfg.Spares || !o.keep.reserved()) && o.blank(name) {
 			o.keep.push(name)
 			continue
 		}
@@ -222,7 +235,7 @@ func (o *opener) adoptSpares() {
 			o.cfg.Logger.Warn("recycling a segment", "segment", name, "err", err)
 		}
 	}
-	if o.keep.count() == 0 && o.cfg.Spares > 0 {
+	if o.keep.count() == 0 {
 		if name, err := o.keep.makeSpare(o.Log); err != nil {
 			o.cfg.Logger.Warn("making a spare segment", "err", err)
 		} else {
@@ -294,10 +307,17 @@ func (o *opener) interrupted(ctx context.Context) ([]*policy.Record, error) {
 	var out []*policy.Record
 	open := map[string]uint64{}
 	slices.Sort(indexes)
+	indexes = slices.Compact(indexes)
+	newest, err := o.newestOpen(ctx, indexes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the open requests: %w", err)
+	}
 	for _, index := range indexes {
-		e, err := Get(ctx, o.cfg.Dir, index)
-		if err != nil {
-			return nil, fmt.Errorf("reading an open request: %w", err)
+		e := newest[index]
+		if e == nil {
+			if e, err = Get(ctx, o.cfg.Dir, index); err != nil {
+				return nil, fmt.Errorf("reading an open request: %w", err)
+			}
 		}
 		if _, closed := c.open[closedKey+e.RequestID]; closed && index < c.seg.first {
 			continue
@@ -307,4 +327,23 @@ func (o *opener) interrupted(ctx context.Context) ([]*policy.Record, error) {
 	}
 	c.open = open
 	return out, nil
+}
+
+// newestOpen reads those of the entries that are in the newest segment in one
+// go: after a crash there may be thousands. Older ones are few.
+func (o *opener) newestOpen(ctx context.Context, indexes []uint64) (map[uint64]*Entry, error) {
+	from, _ := slices.BinarySearch(indexes, o.c.seg.first)
+	if indexes = indexes[from:]; len(indexes) == 0 {
+		return nil, nil
+	}
+	found := make(map[uint64]*Entry, len(indexes))
+	err := readPayloads(ctx, o.cfg.Dir, indexes[0], indexes[len(indexes)-1]+1, func(index uint64, p []byte) error {
+		if _, open := slices.BinarySearch(indexes, index); !open {
+			return nil
+		}
+		e, err := decodeEntry(p)
+		found[index] = e
+		return err
+	})
+	return found, err
 }

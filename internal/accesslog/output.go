@@ -74,6 +74,7 @@ var columns = []column{
 	{"code_age_s", func(e *Entry) string { return count(e.CodeAge) }},
 	{"cluster", func(e *Entry) string { return e.Cluster }},
 	{"classification", func(e *Entry) string { return e.Classification }},
+	{"mode", func(e *Entry) string { return e.Mode }},
 	{"route", func(e *Entry) string { return e.Route }},
 	{"protocol", func(e *Entry) string { return e.Protocol }},
 	{"method", func(e *Entry) string { return e.Method }},

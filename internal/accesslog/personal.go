@@ -38,7 +38,7 @@ const keyLook = time.Second
 // mostPeople bounds how many accounts' keys are kept in memory.
 const mostPeople = 8192
 
-// A personalKeys holds the accounts' keys of one log. Looking a key up takes no
+// personalKeys holds the accounts' keys of one log. Looking a key up takes no
 // lock and allocates nothing.
 type personalKeys struct {
 	dir    string
@@ -46,15 +46,15 @@ type personalKeys struct {
 	making sync.Mutex
 }
 
-var allPersonalKeys sync.Map // of folder to *personalKeys, so that all readers of a log share what they opened
+var personalKeysByFolder sync.Map // of folder to *personalKeys, so that all readers of a log share what they opened
 
 // personalKeysOf returns the keys for the log in dir.
 func personalKeysOf(dir string) *personalKeys {
 	folder := PersonalFolder(dir)
-	if k, ok := allPersonalKeys.Load(folder); ok {
+	if k, ok := personalKeysByFolder.Load(folder); ok {
 		return k.(*personalKeys)
 	}
-	k, _ := allPersonalKeys.LoadOrStore(folder, &personalKeys{dir: folder})
+	k, _ := personalKeysByFolder.LoadOrStore(folder, &personalKeys{dir: folder})
 	return k.(*personalKeys)
 }
 

@@ -11,8 +11,7 @@ import (
 // quickest: what lies together is read once. It reads files only and is safe
 // while the writer runs. [ErrNotFound]: the log does not have one of them.
 func Pick(ctx context.Context, dir string, indexes []uint64, fn func(*Entry) error) error {
-	keys := personalKeysOf(dir)
-	r := picker{dir: dir}
+	r, keys := picker{dir: dir}, personalKeysOf(dir)
 	defer r.close()
 	for _, index := range indexes {
 		p, err := r.payload(ctx, index)

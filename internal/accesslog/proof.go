@@ -77,7 +77,7 @@ func prove(ctx context.Context, dir string, index uint64, now point, msg []byte,
 // Check returns nil if the proof holds under vkey: the checkpoint is signed,
 // and the payload is the entry with that index in its tree.
 func (p *Proof) Check(vkey string) error {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return fmt.Errorf("checking the proof of entry %d: %w", p.Index, err)
 	}
@@ -121,7 +121,7 @@ func ProveConsistency(ctx context.Context, dir string, old []byte) (*Consistency
 }
 
 func proveConsistency(ctx context.Context, dir string, now point, msg []byte, vkey string, old []byte) (*ConsistencyProof, error) {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("proving consistency: %w", err)
 	}
@@ -149,7 +149,7 @@ func proveConsistency(ctx context.Context, dir string, now point, msg []byte, vk
 
 // Check returns nil if the proof holds under vkey.
 func (p *ConsistencyProof) Check(vkey string) error {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return fmt.Errorf("checking consistency: %w", err)
 	}
@@ -165,17 +165,25 @@ func (p *ConsistencyProof) Check(vkey string) error {
 	if err != nil {
 		return fmt.Errorf("checking consistency: %w", err)
 	}
+	if err := checkContinues(was, now, path); err != nil {
+		return fmt.Errorf("checking consistency: %w", err)
+	}
+	return nil
+}
+
+// checkContinues checks a consistency proof. Where nothing is to be proven it
+// must have no hashes.
+func checkContinues(was, now point, path []tlog.Hash) error {
 	empty := (&tree{}).root()
 	switch {
 	case was.size > now.size:
-		err = errors.New("the newer checkpoint is of fewer entries")
+		return errors.New("the newer checkpoint is of fewer entries")
 	case was.size == 0 && was.root != empty, was.size == now.size && was.root != now.root:
-		err = errors.New("the roots differ")
+		return errors.New("the roots differ")
 	case was.size > 0 && was.size < now.size:
-		err = tlog.CheckTree(path, int64(now.size), now.root, int64(was.size), was.root)
-	}
-	if err != nil {
-		return fmt.Errorf("checking consistency: %w", err)
+		return tlog.CheckTree(path, int64(now.size), now.root, int64(was.size), was.root)
+	case len(path) > 0:
+		return errors.New("there are hashes where nothing is to be proven")
 	}
 	return nil
 }
@@ -188,7 +196,7 @@ func newest(dir string) (p point, msg []byte, vkey string, err error) {
 		return point{}, nil, "", fmt.Errorf("reading the verifier key: %w", err)
 	}
 	vkey = strings.TrimSpace(string(b))
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return point{}, nil, "", err
 	}

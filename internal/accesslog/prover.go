@@ -84,18 +84,38 @@ type Checkpoint struct {
 	Origin string
 	Size   uint64 // entries
 	Root   string // of their tree, base64
-	root   tlog.Hash
+	// By are the public keys of those that were given which signed it.
+	By   []string
+	root tlog.Hash
 }
 
-// ReadCheckpoint reads a checkpoint that vkey has signed.
+// Continues returns nil if the hashes prove that the log of c begins with the
+// entries of an older checkpoint's.
+func (c *Checkpoint) Continues(older *Checkpoint, hashes []string) error {
+	path, err := decodeHashes(hashes)
+	if err == nil {
+		err = checkContinues(point{older.Size, older.root}, point{c.Size, c.root}, path)
+	}
+	if err != nil {
+		return fmt.Errorf("checking consistency: %w", err)
+	}
+	return nil
+}
+
+// ReadCheckpoint reads a checkpoint that vkey, or one of several keys as they
+// lie beside a log, has signed.
 func ReadCheckpoint(msg []byte, vkey string) (*Checkpoint, error) {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("reading a checkpoint: %w", err)
 	}
-	p, err := parseCheckpoint(msg, v)
+	p, by, err := openCheckpoint(msg, v)
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{Origin: v.Name(), Size: p.size, Root: p.root.String(), root: p.root}, nil
+	c := &Checkpoint{Origin: v.Name(), Size: p.size, Root: p.root.String(), root: p.root}
+	for _, i := range by {
+		c.By = append(c.By, v.keys[i].vkey)
+	}
+	return c, nil
 }

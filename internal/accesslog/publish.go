@@ -22,7 +22,7 @@ const tileWidth = 1 << tileHeight
 // are safe for concurrent use and work while the log is written.
 type Publication struct {
 	dir      string
-	verifier *keyring
+	verifier *logKeys
 	newest   func() ([]byte, error)
 }
 
@@ -30,7 +30,7 @@ type Publication struct {
 // checkpoint to show, such as one with cosignatures; nil shows the newest one
 // in dir.
 func Publish(dir, vkey string, newest func() ([]byte, error)) (*Publication, error) {
-	v, err := readKeyring(vkey)
+	v, err := readLogKeys(vkey)
 	if err != nil {
 		return nil, errors.New("publishing the log: the public key is not one of a log")
 	}

@@ -32,6 +32,9 @@ func (o *opener) loadRaw(ctx context.Context, ref segmentRef, first, last bool) 
 		return err
 	}
 	if first {
+		if err := o.checkContents(ctx, h); err != nil {
+			return err
+		}
 		if err := o.loadTree(ctx, h); err != nil {
 			return err
 		}
@@ -204,7 +207,7 @@ func (o *opener) finishRaw(s *scanner, last bool) error {
 	if from < 0 {
 		return nil
 	}
-	if n := o.past.newest().size; s.index < n {
+	if n := o.vouched(); s.index < n {
 		return damage(fmt.Sprintf("the frame is damaged, and a checkpoint vouches for %d entries", n))
 	}
 	mark, err := s.laterMark(s.off)
@@ -217,6 +220,10 @@ func (o *opener) finishRaw(s *scanner, last bool) error {
 	o.dropped = to + 1 - s.off
 	return wipe(o.c.seg.f, s.off, to+1)
 }
+
+// vouched returns how many entries are known to have been durable: by the
+// folder's own checkpoints, or by one that is kept elsewhere.
+func (o *opener) vouched() uint64 { return max(o.past.newest().size, o.cfg.Vouched) }
 
 // wipe overwrites a torn tail, so that nothing of it can ever be read as a frame.
 func wipe(f file, from, to int64) error {

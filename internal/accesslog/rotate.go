@@ -24,7 +24,7 @@ const (
 type pen struct {
 	signers []note.Signer // newest first
 	own     []string      // their public keys, in the same order
-	ring    *keyring      // all keys that the log ever had
+	ring    *logKeys      // all keys that the log ever had
 }
 
 // readPen reads signer keys, one a line, the newest first.
@@ -48,7 +48,7 @@ func readPen(text string) (*pen, error) {
 	}
 	slices.Reverse(public)
 	var err error
-	if p.ring, err = readKeyring(strings.Join(public, "\n")); err != nil {
+	if p.ring, err = readLogKeys(strings.Join(public, "\n")); err != nil {
 		return nil, errors.New("the keys that sign are none, of different logs, or one is there twice")
 	}
 	return p, nil
@@ -65,7 +65,7 @@ func (p *pen) adopt(dir string) error {
 	if err != nil {
 		return err
 	}
-	ring, err := readKeyring(string(b))
+	ring, err := readLogKeys(string(b))
 	if err != nil || slices.ContainsFunc(p.own, func(vkey string) bool { return ring.find(vkey) < 0 }) {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (l *Log) Rotate(ctx context.Context, skey, actor string) error {
 		if err != nil {
 			return fmt.Errorf("rotating the log's key: %w", err)
 		}
-		if err := l.changeKeys(func(r *keyring) {
+		if err := l.changeKeys(func(r *logKeys) {
 			r.keys = append(r.keys, ringKey{Verifier: next.ring.keys[0].Verifier, vkey: vkey, from: index + 1})
 		}); err != nil {
 			return fmt.Errorf("rotating the log's key: %w", err)
@@ -139,7 +139,7 @@ func (l *Log) Retire(ctx context.Context, actor string) error {
 	for _, vkey := range old {
 		index, err := l.keyEntry(ctx, ActionKeyRetired, actor, map[string]string{"key": vkey})
 		if err == nil {
-			err = l.changeKeys(func(r *keyring) { r.keys[r.find(vkey)].until = max(index+1, l.signedSize()) })
+			err = l.changeKeys(func(r *logKeys) { r.keys[r.find(vkey)].until = max(index+1, l.signedSize()) })
 		}
 		if err != nil {
 			return fmt.Errorf("retiring a key of the log: %w", err)
@@ -166,12 +166,12 @@ func (l *Log) keyEntry(ctx context.Context, action, actor string, detail map[str
 }
 
 // changeKeys writes the list of public keys anew. No checkpoint is signed meanwhile.
-func (l *Log) changeKeys(change func(*keyring)) error {
+func (l *Log) changeKeys(change func(*logKeys)) error {
 	l.signs.writing.Lock()
 	defer l.signs.writing.Unlock()
-	next := &keyring{keys: slices.Clone(l.pen.ring.keys)}
+	next := &logKeys{keys: slices.Clone(l.pen.ring.keys)}
 	change(next)
-	checked, err := readKeyring(next.String())
+	checked, err := readLogKeys(next.String())
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func (l *Log) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(l.keepLoop)
 	wg.Go(l.signLoop)
+	wg.Go(l.spaceLoop)
 	err := l.commitLoop()
 	if err != nil {
 		l.fail(err)

@@ -80,6 +80,8 @@ type segment struct {
 	off  int64  // of the next frame
 	seq  uint64 // of the next frame
 
+	reserved bool // begun when there was no room for another
+
 	facts map[string]bool // hashes of the documents recorded in this segment
 }
 

@@ -18,6 +18,7 @@ type shim struct {
 	mu      sync.Mutex
 	full    bool         // no file can be made and none can grow
 	onSync  func() error // before each sync of a segment
+	free    [2]uint64    // what the disk says of its space: free, total
 	syncs   int
 	creates int
 }
@@ -38,6 +39,18 @@ func (s *shim) setSync(f func() error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onSync = f
+}
+
+func (s *shim) setSpace(free, total uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = [2]uint64{free, total}
+}
+
+func (s *shim) space() (free, total uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free[0], s.free[1], nil
 }
 
 func (s *shim) room() error {

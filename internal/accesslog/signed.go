@@ -35,7 +35,7 @@ func SignText(skey, text string) ([]byte, error) {
 // OpenText returns the text of a signed note that has exactly one signature,
 // which is that of vkey, or of one of several keys, one a line. Any other is [ErrSignature].
 func OpenText(vkey string, msg []byte) (string, error) {
-	keys, err := readKeyring(vkey)
+	keys, err := readLogKeys(vkey)
 	if err != nil {
 		return "", fmt.Errorf("reading the public key: %w", err)
 	}
@@ -72,7 +72,7 @@ func PublicKeys(kept string) (string, error) {
 		}
 		out.WriteString(vkey + "\n")
 	}
-	if _, err := readKeyring(out.String()); err != nil {
+	if _, err := readLogKeys(out.String()); err != nil {
 		return "", fmt.Errorf("reading the log's keys: %w", err)
 	}
 	return out.String(), nil

@@ -39,7 +39,7 @@ type Report struct {
 //
 // progress, which may be nil, is told how many of how many entries are done.
 func Verify(ctx context.Context, dir, vkey string, progress func(done, total uint64)) (Report, error) {
-	given, err := readKeyring(vkey)
+	given, err := readLogKeys(vkey)
 	if err != nil {
 		return Report{}, fmt.Errorf("verifying the access log: %w", err)
 	}
@@ -53,8 +53,8 @@ func Verify(ctx context.Context, dir, vkey string, progress func(done, total uin
 // A verifier goes through a log once, from the first entry to the last.
 type verifier struct {
 	dir      string
-	key      *keyring // all of the log's
-	given    *keyring // those of the reviewer
+	key      *logKeys // all of the log's
+	given    *logKeys // those of the reviewer
 	named    map[uint64][]keyClaim
 	progress func(done, total uint64)
 
@@ -272,15 +272,20 @@ func (r *verifier) comparePoints(name string, off int64) error {
 
 // entry takes the next entry into the tree.
 func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) error {
+	l := leafOf(p, r.tree.n)
+	return r.leaf(ctx, v, &l, off)
+}
+
+// leaf takes the next entry into the tree, of which what is slow was done.
+func (r *verifier) leaf(ctx context.Context, v *view, l *leaf, off int64) error {
 	n := r.tree.n
-	if !payloadIndex(p, n) {
+	if !l.placed {
 		return r.fault(v, n, off, "the entry has another index: one was dropped, added or moved")
 	}
-	at, err := payloadTime(p)
-	if err != nil {
-		return r.fault(v, n, off, err.Error())
+	if l.err != nil {
+		return r.fault(v, n, off, l.err.Error())
 	}
-	t := time.Unix(0, at).UTC()
+	t := time.Unix(0, l.at).UTC()
 	if t.Before(r.last) {
 		return r.fault(v, n, off, "the entry's time is before that of the entry before")
 	}
@@ -289,13 +294,12 @@ func (r *verifier) entry(ctx context.Context, v *view, p []byte, off int64) erro
 	}
 	r.last = t
 	for _, c := range r.named[n] {
-		if !keyNamed(p, c.action, c.vkey) {
+		if !keyNamed(l.payload, c.action, c.vkey) {
 			return r.fault(v, n, off, "the list of keys says that a key changed here, and the entry does not")
 		}
 	}
-	h := recordHash(p)
 	var fault error
-	r.tree.add(h, func(level int, h tlog.Hash) {
+	r.tree.add(l.hash, func(level int, h tlog.Hash) {
 		ok, err := r.tiles.next(level, h)
 		if err != nil {
 			fault = err
@@ -324,29 +328,14 @@ func (r *verifier) sealed(ctx context.Context, v *view) error {
 	if err != nil {
 		return v.damaged(r.tree.n, v.foot.index, err.Error())
 	}
-	for i := range blocks {
-		b := &blocks[i]
-		if b.first+uint64(b.count) <= r.tree.n {
-			continue
-		}
-		payloads, err := b.load(v.f)
-		if err != nil {
-			return v.damaged(b.first, b.offset, fmt.Sprintf("%v: something in entries %d to %d was changed", err, b.first, b.first+uint64(b.count)-1))
-		}
-		for j, p := range payloads {
-			if b.first+uint64(j) < r.tree.n {
-				continue
-			}
-			if err := r.entry(ctx, v, p, b.offset); err != nil {
-				return err
-			}
-			if j == 0 && b.oldest != r.last.UnixNano() {
-				return v.damaged(b.first, v.foot.index, "the index has another time than the entry")
-			}
-		}
-		if b.newest != r.last.UnixNano() {
-			return v.damaged(b.first, v.foot.index, "the index has another time than the entry")
-		}
+	left := blocks
+	for len(left) > 0 && left[0].first+uint64(left[0].count) <= r.tree.n {
+		left = left[1:] // done before the segment was sealed
+	}
+	if err := eachBlock(v, left, func(b *block, leaves []leaf, err error) error {
+		return r.block(ctx, v, b, leaves, err)
+	}); err != nil {
+		return err
 	}
 	if n := len(blocks); n > 0 && (v.foot.oldest != blocks[0].oldest || v.foot.newest != blocks[n-1].newest) {
 		return v.damaged(v.h.first, v.size-footerLen, "the footer has other times than the index")

@@ -21,7 +21,7 @@ func (r *verifier) readKeys() error {
 	if err != nil {
 		return err
 	}
-	ring, err := readKeyring(string(b))
+	ring, err := readLogKeys(string(b))
 	if err != nil || ring.String() != string(b) {
 		return &TamperedError{Index: 0, Segment: keyName, Offset: 0, What: "it is no list of keys"}
 	}

@@ -65,6 +65,9 @@ type Config struct {
 	// IdentityProviders limits where vendors' own sign-ins may be.
 	IdentityProviders IdentityProviders `yaml:"identity_providers"`
 
+	// Alarms limits where receivers of alarms may be.
+	Alarms Alarms `yaml:"alarms"`
+
 	// Sessions says how long a sign-in lasts.
 	Sessions Sessions `yaml:"sessions"`
 
@@ -215,6 +218,16 @@ type Upstreams struct {
 	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
 }
 
+// Alarms limits where receivers of alarms may be: those that administrators
+// name in the console.
+type Alarms struct {
+	// AllowNetworks are networks that are not public (private, loopback or
+	// link-local ones) in which a webhook or syslog receiver may be all the same.
+	// Default none. Danger: whoever administers the gateway can have it connect to
+	// whatever is in these networks.
+	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
+}
+
 // IdentityProviders limits where vendors' own OpenID Connect providers may be.
 type IdentityProviders struct {
 	// AllowNetworks are networks that are not public (private, loopback or
@@ -344,6 +357,8 @@ type AccessLog struct {
 	// Deliver lists other systems that get every entry, too. Default none. No
 	// request waits for them.
 	Deliver []Delivery `yaml:"deliver"`
+	// Search is where the console searches the entries of many gateways together.
+	Search LogSearch `yaml:"search"`
 }
 
 // A Witness remembers the log's checkpoints on another machine.

@@ -23,6 +23,7 @@ func Default() *Config {
 		Zones:             []Zone{},
 		Upstreams:         Upstreams{AllowNetworks: []netip.Prefix{}},
 		IdentityProviders: IdentityProviders{AllowNetworks: []netip.Prefix{}},
+		Alarms:            Alarms{AllowNetworks: []netip.Prefix{}},
 		Sessions:          Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 		Codes:             Codes{Skew: 1},
 		Clock:             Clock{Servers: []string{}},

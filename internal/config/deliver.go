@@ -20,6 +20,8 @@ const (
 	ToLoki         = "loki"
 	ToVictoriaLogs = "victorialogs"
 	ToS3           = "s3"
+	ToClickHouse   = "clickhouse"
+	ToPostgres     = "postgres"
 )
 
 // A Delivery is another system that gets every entry of the access log, at
@@ -30,11 +32,13 @@ type Delivery struct {
 	Name string `yaml:"name"`
 	// To is the kind: "syslog" (RFC 5424 over TLS), "otlp" (logs as protobuf over
 	// HTTP), "elastic" (bulk; OpenSearch too), "splunk" (HTTP event collector),
-	// "loki", "victorialogs" or "s3" (whole sealed segments of the log).
+	// "loki", "victorialogs", "s3" (whole sealed segments of the log), or a table
+	// that many gateways share, "clickhouse" or "postgres".
 	To string `yaml:"to"`
 	// URL is where it is: of syslog tls://host:6514, of otlp the whole, such as
 	// https://host:4318/v1/logs, of the others the base without the interface's
-	// path. http:// is for this machine itself alone.
+	// path, of postgres postgres://host:5432/database. http:// is for this
+	// machine itself alone.
 	URL string `yaml:"url"`
 	// Format is what an entry is written as: "ringfence", "ocsf", "ecs", or, for
 	// syslog, splunk, loki and otlp, "cef". Default "ringfence". Not with s3.
@@ -62,6 +66,15 @@ type Delivery struct {
 	Index string `yaml:"index"`
 	// Tenant is loki's. Default none.
 	Tenant string `yaml:"tenant"`
+	// Database is of clickhouse alone. Default "default".
+	Database string `yaml:"database"`
+	// Table is of clickhouse and postgres. It is made if it is missing. Default
+	// "ringfence".
+	Table string `yaml:"table"`
+	// Types are those of the entries that are delivered: request, outcome, login,
+	// admin, policy, log. Default all. Not with s3. Danger: what is left out cannot
+	// be told from what was lost.
+	Types []string `yaml:"types"`
 	// Bucket is of s3 alone. Required there.
 	Bucket string `yaml:"bucket"`
 	// Prefix is what names in the bucket begin with. Default none.
@@ -83,7 +96,9 @@ var forKinds = map[string][]string{
 	"format": {ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs},
 	"index":  {ToElastic, ToSplunk}, "tenant": {ToLoki},
 	"token_file": {ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs},
-	"username":   {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs}, "password_file": {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs},
+	"username":   {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres}, "password_file": {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres},
+	"database": {ToClickHouse}, "table": {ToClickHouse, ToPostgres},
+	"types":  {ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres},
 	"bucket": {ToS3}, "prefix": {ToS3}, "region": {ToS3}, "access_key": {ToS3}, "secret_key_file": {ToS3}, "lock": {ToS3},
 }
 
@@ -99,7 +114,7 @@ func (d *decoder) deliveries(list []Delivery) {
 		case slices.ContainsFunc(list[:i], func(y Delivery) bool { return y.Name == x.Name }):
 			d.bad(at+".name", "%s names two deliveries: give each its own", x.Name)
 		}
-		oneOf(d, at+".to", x.To, ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToS3)
+		oneOf(d, at+".to", x.To, ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToS3, ToClickHouse, ToPostgres)
 		for _, name := range slices.Sorted(maps.Keys(forKinds)) {
 			if d.given(at+"."+name) && !slices.Contains(forKinds[name], x.To) {
 				d.bad(at+"."+name, "is of no use to %s", quote(x.To))
@@ -107,6 +122,10 @@ func (d *decoder) deliveries(list []Delivery) {
 		}
 		d.deliveryURL(at+".url", x)
 		d.deliverySecrets(at, x)
+		for _, t := range x.Types {
+			oneOf(d, at+".types", t, "request", "outcome", "login", "admin", "policy", "log")
+		}
+		d.sharedTable(at, x.To, x.URL, x.Database, x.Table, x.Username)
 		if x.Format != "" {
 			oneOf(d, at+".format", x.Format, "ringfence", "ocsf", "ecs", "cef")
 		}
@@ -134,6 +153,9 @@ func (d *decoder) deliveryURL(at string, x *Delivery) {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		d.bad(at, "holds a name, a password or a query: secrets go into files of their own")
 		return
+	}
+	if x.To == ToPostgres {
+		return // judged with the table
 	}
 	if x.To == ToSyslog {
 		if _, _, err := net.SplitHostPort(u.Host); u.Scheme != "tls" || err != nil || u.Path != "" {

@@ -169,6 +169,11 @@ func (d *decoder) networks(c *Config) {
 			d.bad(fmt.Sprintf("identity_providers.allow_networks[%d]", i), "%s is every address, a cloud's credentials service included: name the networks of the providers alone", p)
 		}
 	}
+	for i, p := range c.Alarms.AllowNetworks {
+		if p.IsValid() && p.Bits() == 0 {
+			d.bad(fmt.Sprintf("alarms.allow_networks[%d]", i), "%s is every address, a cloud's credentials service included: name the networks of the receivers alone", p)
+		}
+	}
 }
 
 var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -241,6 +246,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 	}
 	d.witnesses(a)
 	d.deliveries(a.Deliver)
+	d.logSearch(&a.Search)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

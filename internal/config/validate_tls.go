@@ -24,6 +24,8 @@ func (c *Config) resolve(folder string) {
 	for i := range c.AccessLog.Witnesses {
 		paths = append(paths, &c.AccessLog.Witnesses[i].CAFile)
 	}
+	shared := &c.AccessLog.Search
+	paths = append(paths, &shared.CAFile, &shared.Certificate, &shared.Key, &shared.PasswordFile)
 	for i := range c.AccessLog.Deliver {
 		x := &c.AccessLog.Deliver[i]
 		paths = append(paths, &x.CAFile, &x.Certificate, &x.Key, &x.TokenFile, &x.PasswordFile, &x.SecretKeyFile)

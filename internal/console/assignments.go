@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -198,7 +199,7 @@ func (c *Console) assignment(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 	}
 	if v.mayReview() {
-		page.LogURL = "/console/log?" + url.Values{searchAccount: {account.ID}, searchCluster: {a.Cluster}}.Encode()
+		page.LogURL = logURL(query.All(is(query.Account, account.ID), is(query.Cluster, a.Cluster)))
 	}
 	return c.show(w, r, http.StatusOK, "assignment", page)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // maxRoutes is how many routes the form of a cluster takes.
@@ -21,7 +22,7 @@ const maxRoutes = 32
 func clusterValues(cl *directory.Cluster) url.Values {
 	v := url.Values{
 		"title": {cl.Title}, "classification": {cl.Classification}, "hosts": {strings.Join(cl.Hosts, "\n")},
-		"owner_name": {cl.Owner.Name}, "owner_email": {cl.Owner.Email}, "routes": {strconv.Itoa(max(len(cl.Routes), 1))}, "seen": {fingerprint(cl)},
+		"owner_name": {cl.Owner.Name}, "owner_email": {cl.Owner.Email}, "log_mode": {cmp.Or(cl.LogMode, policy.ModeStrict)}, "routes": {strconv.Itoa(max(len(cl.Routes), 1))}, "seen": {fingerprint(cl)},
 	}
 	for i, rt := range cl.Routes {
 		set := func(name, value string) { v.Set(routeField(name, i), value) }
@@ -65,11 +66,27 @@ func clusterGroups(f *form, isNew bool) []group {
 			u.Required, u.Mono, u.Hint, u.Placeholder = true, true, "One a line, of this cluster alone.", "claims.example.com"
 		}),
 	)...)
+	what = append(what, controls(logModes(f))...)
 	groups := []group{{Title: "The cluster", Controls: what}, ownerGroup(f, "Who is accountable for the cluster inside your organisation. Contractors are told whom to ask.")}
 	for i := range routeCount(f) {
 		groups = append(groups, routeGroup(f, i))
 	}
 	return groups
+}
+
+// logModes asks how long a cluster's requests wait for their entry; strict
+// where nothing was said.
+func logModes(f *form) choices {
+	c := f.boxes("log_mode", "Waiting for the access log", []choice{
+		{Value: policy.ModeStrict, Label: "Strict: a request is forwarded once its entry is on disk", Hint: "Nothing reaches the cluster without an entry, whatever happens."},
+		{Value: policy.ModeRelaxed, Label: "Relaxed: a request is forwarded while its entry is being written",
+			Hint: "Faster where the disk is slow. If the power or the gateway fails, the entries of the last moment can be missing although their requests were forwarded."},
+	})
+	c.One = true
+	if f.Value("log_mode") == "" {
+		c.Items[0].Checked = true
+	}
+	return c
 }
 
 func routeGroup(f *form, i int) group {
@@ -106,6 +123,9 @@ func routeGroup(f *form, i int) group {
 func clusterFrom(f *form, want *directory.Cluster) {
 	want.Title = f.line("title", "a title", 120, true)
 	want.Classification = f.oneOf("classification", "a classification", directory.Classifications)
+	if want.LogMode = ""; f.oneOf("log_mode", "how long requests wait", []string{"", policy.ModeStrict, policy.ModeRelaxed}) == policy.ModeRelaxed {
+		want.LogMode = policy.ModeRelaxed
+	}
 	want.Owner = ownerFrom(f)
 	if want.Hosts = f.lines("hosts"); len(want.Hosts) == 0 {
 		f.fault("hosts", "Give at least one host name.")
@@ -165,7 +185,7 @@ func clusterFields(f *form) func(string) string {
 			numbers = append(numbers, i)
 		}
 	}
-	plain := map[string]string{"name": "name", "title": "title", "classification": "classification", "owner": "owner_email", "owner.name": "owner_name", "owner.email": "owner_email", "hosts": "hosts"}
+	plain := map[string]string{"name": "name", "title": "title", "classification": "classification", "owner": "owner_email", "owner.name": "owner_name", "owner.email": "owner_email", "hosts": "hosts", "log_mode": "log_mode"}
 	routes := map[string]string{"name": "route_name", "path": "path", "upstreams": "upstreams", "health_path": "health", "timeout": "timeout", "upstream_ca": "upstream_ca", "": "path"}
 	return func(field string) string {
 		m := clusterField.FindStringSubmatch(field)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -99,6 +100,7 @@ type clusterPage struct {
 	Class       ui.Badge
 	Owner       policy.Person
 	Hosts       []ui.Link
+	LogMode     ui.Text
 	Health      ui.Badge
 	Routes      []routeLine
 	Engagements []engagementRow
@@ -169,7 +171,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 	}
 	list := c.upstreams()[cl.Name]
 	page := clusterPage{Base: v.page(ui.Verbatim(cmp.Or(cl.Title, cl.Name))), Name: cl.Name, Label: cmp.Or(cl.Title, cl.Name), Class: classBadge(cl.Classification),
-		Owner: cl.Owner, Health: health(list)}
+		Owner: cl.Owner, Health: health(list), LogMode: logModeWords(cl.LogMode)}
 	for _, h := range cl.Hosts {
 		page.Hosts = append(page.Hosts, ui.Link{Label: ui.Verbatim(h), URL: c.hostURL(h) + "/"})
 	}
@@ -193,7 +195,7 @@ func (c *Console) cluster(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.GiveAccess = "/console/assignments/new?cluster=" + url.QueryEscape(cl.Name)
 	}
 	if v.mayReview() {
-		page.LogURL = "/console/log?cluster=" + url.QueryEscape(cl.Name)
+		page.LogURL = logURL(is(query.Cluster, cl.Name))
 	}
 	return c.show(w, r, http.StatusOK, "cluster", page)
 }

@@ -28,11 +28,17 @@ type Config struct {
 	Agreements Agreements
 	Log        Log
 	Search     query.Engine // over the same log
+	Deliver    Deliveries   // nil: entries go nowhere else
+	Shared     Shared       // nil: each gateway searches its own log
+	Reviews    Reviews
+	Follow     Follower // of the same log; nil: no page follows it
+	Evidence   Evidence // nil: no bundles are made
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
+	Alarms     Alarms // nil: nothing watches the log
 	Privacy    Privacy // nil: no holds and no erasure
 	LogFolder  string  // of the access log, which replays read
 	Status     Status
@@ -101,6 +107,8 @@ type Console struct {
 	desk     desk // what the administrators' pages keep in memory
 	mux      *http.ServeMux
 	kept     keptForms
+	exports  exportJobs
+	tails    tails
 }
 
 // New checks c and builds the table of routes.

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -40,6 +40,10 @@ type entryPage struct {
 	ExplainURL  string // this page with the explanation
 	Revision    int64  // published, that decided; 0: none is known
 	Explanation *explanationView
+
+	Proof      *entryProof // nil: the log's folder is not to be had here
+	SessionURL string      // the timeline of its session
+	AccountURL string      // and of its account
 }
 
 // An entryGroup is some fields of an entry under a title.
@@ -82,7 +86,14 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	page := entryPage{Base: v.page(ui.Say("Entry {1}", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
 		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Clear())}
-	if err := c.addPartner(ctx, &page, e); err != nil {
+	page.Proof = c.proofOf(ctx, e)
+	if e.Session != "" {
+		page.SessionURL = timelineURL("session", e.Session)
+	}
+	if id := cmp.Or(e.Account, e.Actor); id != "" {
+		page.AccountURL = timelineURL("account", id)
+	}
+	if err := c.addPartner(ctx, v, &page, e); err != nil {
 		return err
 	}
 	if err := c.addFacts(ctx, &page, e); err != nil {
@@ -111,7 +122,9 @@ func (c *Console) entryAt(ctx context.Context, index uint64) (*accesslog.Entry, 
 	f := accesslog.Filter{Before: index + 1, Limit: 1}
 	err := c.Log.Query(ctx, f, func(found *accesslog.Entry) bool {
 		if found.Index == index {
-			e = keep(found)
+			kept := *found // it may be good only during the call
+			kept.Payload = slices.Clone(found.Payload)
+			e = &kept
 		}
 		return false
 	})
@@ -120,22 +133,25 @@ func (c *Console) entryAt(ctx context.Context, index uint64) (*accesslog.Entry, 
 
 // addPartner looks for the other entry of the same request: the outcome after
 // it, or the decision before it.
-func (c *Console) addPartner(ctx context.Context, page *entryPage, e *accesslog.Entry) error {
+func (c *Console) addPartner(ctx context.Context, v *visit, page *entryPage, e *accesslog.Entry) error {
 	if e.RequestID == "" || e.Type != policy.RecordRequest && e.Type != policy.RecordOutcome {
 		return nil
 	}
-	f := accesslog.Filter{RequestID: e.RequestID, Limit: 1}
-	if e.Type == policy.RecordRequest {
-		f.Type, f.After, f.Ascending, page.PartnerIs = string(policy.RecordOutcome), e.Index, true, "Outcome"
-	} else {
-		f.Type, f.Before, page.PartnerIs = string(policy.RecordRequest), e.Index, "Request"
+	other := policy.RecordOutcome
+	page.PartnerIs = "Outcome"
+	if e.Type == policy.RecordOutcome {
+		other, page.PartnerIs = policy.RecordRequest, "Request"
 	}
-	err := c.Log.Query(ctx, f, func(found *accesslog.Entry) bool {
-		row := newEntryRow(pair{entry: keep(found)})
+	n := query.All(is(query.RequestID, e.RequestID), is(query.Type, string(other)))
+	rows, err := c.search(ctx, query.Request{Where: v.readable(n), Now: v.Now, Limit: 1, Fields: lineFields})
+	if err != nil {
+		return overdueIsNothing(err)
+	}
+	for _, found := range rows {
+		row := newEntryRow(pair{entry: entryOf(found)})
 		page.Partner = &row
-		return false
-	})
-	return overdueIsNothing(err)
+	}
+	return nil
 }
 
 // addFacts finds the facts document that the entry names. It is in the log
@@ -268,15 +284,12 @@ func actionWords(action string) ui.Text {
 // entryGroups puts every field of an entry in words. A field that the entry
 // does not have is left out.
 func entryGroups(e *accesslog.Entry) []entryGroup {
-	search := func(name, value string) string {
-		return "/console/log?" + url.Values{name: {value}}.Encode()
-	}
 	text := func(label, value ui.Text) entryLine { return entryLine{Label: label, Value: value} }
 	mono := func(label ui.Text, value string) entryLine {
 		return entryLine{Label: label, Value: ui.Verbatim(value), Mono: true}
 	}
-	link := func(label ui.Text, value, field string) entryLine {
-		return entryLine{Label: label, Value: ui.Verbatim(value), Mono: true, URL: search(field, value)}
+	link := func(label ui.Text, value string, field query.Field) entryLine {
+		return entryLine{Label: label, Value: ui.Verbatim(value), Mono: true, URL: logURL(is(field, value))}
 	}
 	hash := func(label ui.Text, value string) entryLine {
 		return entryLine{Label: label, Value: ui.Verbatim(value), Hash: &ui.Hash{Value: value, Short: 24}}
@@ -297,17 +310,17 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 	groups := []entryGroup{
 		{"When and what", []entryLine{
 			text("Time", ui.Instant(e.Time)), text("Own time", own), text("Type", typeInWords(e.Type)),
-			link("Action", e.Action, searchAction), text("Result", ui.Known(e.Result)), link("Request id", e.RequestID, searchRequestID), mono("Node", e.Node),
-			mono("Object", e.Object), link("Done by", e.Actor, searchAccount),
+			link("Action", e.Action, query.Action), text("Result", ui.Known(e.Result)), link("Request id", e.RequestID, query.RequestID), mono("Node", e.Node),
+			mono("Object", e.Object), link("Done by", e.Actor, query.Account),
 		}},
 		{"Who", []entryLine{
-			link("E-mail", e.Email, searchAccount), link("Account", e.Account, searchAccount), link("Vendor", e.Vendor, searchVendor), mono("Engagement", e.Engagement),
-			link("Session", e.Session, searchSession), text("Credential", ui.Known(e.Credential)), text("Factors", factorsInWords(e.Factors)),
-			number("Age of the code", e.CodeAge, seconds), mono("Address", e.SourceIP), mono("User agent", e.UserAgent),
+			link("E-mail", e.Email, query.Account), link("Account", e.Account, query.Account), link("Vendor", e.Vendor, query.Vendor), link("Engagement", e.Engagement, query.Engagement),
+			link("Session", e.Session, query.Session), text("Credential", ui.Known(e.Credential)), text("Factors", factorsInWords(e.Factors)),
+			number("Age of the code", e.CodeAge, seconds), link("Address", e.SourceIP, query.SourceIP), mono("User agent", e.UserAgent),
 		}},
 		{"Request", []entryLine{
-			link("Cluster", e.Cluster, searchCluster), text("Classification", classBadge(e.Classification).Text), mono("Route", e.Route), text("Protocol", ui.Verbatim(e.Protocol)), mono("Method", e.Method),
-			mono("Host", e.Host), link("Path", e.Path, searchPath), mono("Query fields", strings.Join(e.QueryNames, ", ")),
+			link("Cluster", e.Cluster, query.Cluster), text("Classification", classBadge(e.Classification).Text), mono("Route", e.Route), text("Waited for the log", waitedWords(e.Mode)), text("Protocol", ui.Verbatim(e.Protocol)), mono("Method", e.Method),
+			mono("Host", e.Host), link("Path", e.Path, query.Path), mono("Query fields", strings.Join(e.QueryNames, ", ")),
 		}},
 		{"Decision", []entryLine{
 			text("Effect", ui.Known(e.Effect)), text("Obligations", obligationsInWords(e.Obligations)), hash("Policy revision", e.Revision), hash("Facts", e.Facts), mono("Agreements accepted", strings.Join(e.Agreements, ", ")),

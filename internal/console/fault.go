@@ -38,6 +38,8 @@ func triedCode(err error, wrong ui.Text) (tried, bool) {
 		return tried{http.StatusUnauthorized, wrong, 0}, true
 	case errors.Is(err, auth.ErrCodeSpent):
 		return tried{http.StatusUnauthorized, "This code has been used already. Wait for the next one in your app; it comes within half a minute.", 0}, true
+	case errors.Is(err, auth.ErrClockBehind):
+		return tried{http.StatusServiceUnavailable, "The gateway's clock was set back, so codes of the app are not accepted until it is right again. Use a recovery code or a security key, or ask your administrator.", 0}, true
 	case errors.Is(err, auth.ErrBusy):
 		return tried{http.StatusTooManyRequests, "Many people are signing in right now. Please try again in a few seconds.", 2 * time.Second}, true
 	}

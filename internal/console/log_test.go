@@ -19,7 +19,8 @@ func TestLog_OnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := accesslog.Open(t.Context(), accesslog.Config{Dir: t.TempDir(), Node: "gw1", Key: key, SegmentSize: 1 << 20, Now: func() time.Time { return sampleNow }})
+	folder := t.TempDir()
+	log, err := accesslog.Open(t.Context(), accesslog.Config{Dir: folder, Node: "gw1", Key: key, SegmentSize: 1 << 20, Now: func() time.Time { return sampleNow }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +47,10 @@ func TestLog_OnDisk(t *testing.T) {
 	if _, err := log.Record(t.Context(), &outcome); err != nil {
 		t.Fatal(err)
 	}
-	o.Console.Log = log
-	shows(t, o.get("rae", "/console/log?account=kim"), http.StatusOK, "GET /reports/q1", "207", entryURL(index), "1 line")
+	o.Console.Log, o.Console.Search, o.LogFolder = log, logEngine{log, func() time.Time { return o.now }}, folder
+	shows(t, o.get("rae", "/console/log?q=account:kim"), http.StatusOK, "GET /reports/q1", "207", entryURL(index), "1 line")
 	shows(t, o.get("rae", entryURL(index)), http.StatusOK, "status 207", "The assignment is in force until", "facts document")
-	shows(t, o.get("rae", "/console/log?status=207"), http.StatusOK, entryURL(index))
+	shows(t, o.get("rae", "/console/log?q=status:207"), http.StatusOK, entryURL(index))
 	shows(t, o.get("rae", "/api/v1/log/entries?type=log&action=log.query"), http.StatusOK, `"action":"log.query"`, `"actor":"rae"`)
 	shows(t, o.get("rae", "/console/"), http.StatusOK, "1 decision")
 }

@@ -37,7 +37,9 @@ type office struct {
 	entries *officeLog
 	status  officeStatus
 	changes *officeChanges
+	reviews *memoryReviews
 	studio  *officeStudio
+	alarms  *memoryAlarms
 	now     time.Time
 	cookies map[string]string
 	say     sampleText
@@ -281,17 +283,20 @@ func newOffice(t *testing.T, say sampleText) *office {
 	for _, a := range o.dir.d.Accounts {
 		o.store.SetAccount(auth.Account{ID: a.ID, Email: a.Email, Name: a.Name, Vendor: a.Vendor, Roles: a.Roles, Ends: a.Ends, Disabled: a.Disabled, VendorSuspended: a.Vendor == "orbit"})
 	}
+	o.alarms = newMemoryAlarms(sampleNow, say)
 	o.changes, o.studio = newOfficeChanges(o), &officeStudio{Runner: studio.New(studio.Config{})}
+	o.reviews = &memoryReviews{log: o.entries, now: clock}
 	s, err := auth.New(auth.Config{Store: o.store,
 		Recorder: new(authtest.Recorder), RootKey: bytes.Repeat([]byte{7}, 32), Issuer: officeGate, HashCost: auth.HashCost{Memory: 64, Passes: 1}, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
+	o.Console, err = New(Config{Auth: s, Directory: o.dir, Agreements: &memoryAgreements{snapshot: o.dir.Snapshot}, Log: o.entries, Search: scanEngine{o.entries}, Reviews: o.reviews, Policies: officeRevision{}, Changes: o.changes, Studio: o.studio, Sets: officeSets{}, Alarms: o.alarms, Deliver: newMemoryDeliveries(say), Shared: memoryShared{}, Status: o.status, UI: markedRenderer(t, o.data), GateURL: officeGate,
 		Organisation: say("Northwind Mutual"), ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") }, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Console.Search = logEngine{o.entries, clock}
 	fillLog(o)
 	for _, id := range officeAccounts {
 		o.signIn(id)
@@ -305,7 +310,7 @@ func (o *office) data() []string {
 	defer o.dir.mu.Unlock()
 	o.entries.mu.Lock()
 	defer o.entries.mu.Unlock()
-	return dataOf(o.dir.d, o.entries.entries, o.say("Northwind Mutual"), o.say("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"), o.say("dial tcp 10.20.0.6:8080: connection refused"))
+	return dataOf(o.dir.d, o.entries.entries, append(deliveryWords(o.say), o.say("Northwind Mutual"), o.say("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"), o.say("dial tcp 10.20.0.6:8080: connection refused"), o.say("A release at night."), o.say("Duty desk"), "the receiver answers 500")...)
 }
 
 type officeRevision struct{}

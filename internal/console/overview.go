@@ -6,13 +6,13 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -55,6 +55,9 @@ type logHealth struct {
 	TreeSize  string
 	Root      ui.Hash
 	Signature bool
+	Disk      *diskLine // nil where nobody knows
+	Commits   ui.Text
+	Missed    ui.Text // of the deadline; empty for none
 }
 
 // traffic is how many requests were decided, and how, by cluster.
@@ -121,6 +124,12 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
+	page.Attention = append(c.alarmAttentions(r.Context(), v), page.Attention...)
+	if m, ok := c.Log.(logMeter); ok {
+		if a := diskAttention(m.Space()); a != nil {
+			page.Attention = append([]attention{*a}, page.Attention...)
+		}
+	}
 	var err error
 	if page.Warnings, err = c.openWarnings(r, d, v); err != nil {
 		return err
@@ -149,7 +158,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) err
 		page.Revision = ui.Hash{Value: c.Policies.Revision(), Short: 16}
 	}
 	counted := c.desk.tallies.get(r.Context(), v.Now, c.countDecisions)
-	page.Hour, page.Day = newTraffic("Last hour", "1h", d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", "24h", d, v, counted.day, counted.partial)
+	page.Hour, page.Day = newTraffic("Last hour", time.Hour, d, v, counted.hour, counted.partial), newTraffic("Last 24 hours", 24*time.Hour, d, v, counted.day, counted.partial)
 	page.TrafficAt = clock(counted.at)
 	if v.mayReview() {
 		page.LogURL = "/console/log"
@@ -238,6 +247,10 @@ func (c *Console) logHealth() logHealth {
 	if err := c.Log.Healthy(); err != nil {
 		h.State, h.Error = ui.Badge{Kind: ui.Bad, Text: "not writable"}, "New entries cannot be kept. The operational log says why."
 	}
+	if m, ok := c.Log.(logMeter); ok {
+		s := m.Stats()
+		h.Disk, h.Commits, h.Missed = newDiskLine(m.Space()), commitWords(s), missedWords(s.Missed)
+	}
 	// A signed note: origin, size and root a line each, then signatures
 	// after an empty line.
 	text, signatures, _ := strings.Cut(string(c.Log.Checkpoint()), "\n\n")
@@ -248,7 +261,7 @@ func (c *Console) logHealth() logHealth {
 	return h
 }
 
-func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
+func newTraffic(title ui.Text, since time.Duration, d *directory.Directory, v *visit, counts map[string]tally, partial bool) traffic {
 	t := traffic{Title: title}
 	if clusters, limited := v.logClusters(); limited {
 		counts = maps.Clone(counts) // shared
@@ -261,7 +274,7 @@ func newTraffic(title ui.Text, since string, d *directory.Directory, v *visit, c
 	for name, n := range counts {
 		row := trafficRow{Cluster: clusterLink(d, name), tally: n, Width: twentieths(n.Sum(), widest), Parts: n.bar()}
 		if v.mayReview() && n.Deny > 0 {
-			row.DenyURL = "/console/log?" + url.Values{searchEffect: {policy.Deny.String()}, searchCluster: {name}, searchSince: {since}}.Encode()
+			row.DenyURL = logURL(query.All(is(query.Effect, policy.Deny.String()), is(query.Cluster, name), query.Bound{Field: query.Since, Ago: since}))
 		}
 		if name == "" {
 			row.Cluster = ui.Link{Label: "no cluster"}

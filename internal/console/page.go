@@ -99,11 +99,14 @@ var menu = []ui.NavGroup{
 		{Label: "Who reaches what", URL: matrixPath}, {Label: "Gaps", URL: "/console/policies/gaps"}, {Label: "Shadow", URL: shadowPath},
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
-		{Label: "Access log", URL: "/console/log"}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+		{Label: "Access log", URL: "/console/log"}, {Label: "Alarms", URL: alarmsPath}, {Label: "Live", URL: livePath}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+		{Label: "To review", URL: queuePath}, {Label: "Saved searches", URL: searchesPath}, {Label: "What was reviewed", URL: reviewsPath},
 		{Label: "Holds and erasure", URL: holdsPath},
+		{Label: "Delivery", URL: deliveryPath},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
+		{Label: "What is recorded", URL: recordedPath},
 	}},
 }
 

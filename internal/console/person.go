@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
-	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -119,9 +119,8 @@ func (c *Console) person(w http.ResponseWriter, r *http.Request, v *visit) error
 		page.Acts = personActs(a, page.Standing.Text, page.Self, len(sessions))
 	}
 	if page.MayReadLog {
-		page.RecentURL = "/console/log?account=" + url.QueryEscape(a.ID)
-		filter := accesslog.Filter{Account: a.ID, Limit: recentEntries}
-		if page.Recent, err = c.readRecent(r, v, filter, map[string]string{searchAccount: a.ID, searchLimit: "10"}); err != nil {
+		page.RecentURL = timelineURL("account", a.ID)
+		if page.Recent, err = c.readRecent(r, v, is(query.Account, a.ID), recentEntries); err != nil {
 			return err
 		}
 	}

@@ -299,12 +299,12 @@ func TestReplay_PartLeavesNoFigures(t *testing.T) {
 
 func readsOf(t *testing.T, o *trialOffice, action string) (out []string) {
 	t.Helper()
-	found, err := o.searchLog(t.Context(), accesslog.Filter{Type: string(policy.RecordLog), Action: action})
+	err := o.Log.Query(t.Context(), accesslog.Filter{Type: string(policy.RecordLog), Action: action}, func(e *accesslog.Entry) bool {
+		out = append(out, e.Object)
+		return true
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, p := range found.pairs {
-		out = append(out, p.entry.Object)
 	}
 	return out
 }

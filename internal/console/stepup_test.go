@@ -27,6 +27,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		notYours = "sends on to a route that asks"
 		drafts   = "changes a draft, which is in force only once somebody else approved it with a fresh code"
 		tries    = "enforces nothing"
+		keeps    = "keeps a question"
 	)
 	want := map[string]string{
 		"POST /login": signing, "POST /login/code": signing, "POST /logout": own, "POST /resume": signing, "POST /confirm": signing,
@@ -40,13 +41,18 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /login/key": signing, "POST /confirm/key": signing, "POST /factors/keys/new": "asks for a factor of its own", "POST /factors/keys/rename": own, "POST /factors/keys/{key}/remove": ask,
 		"POST /device/code": "is a program's request", "POST /device/token": "is a program's request", "POST /device/clusters": "is a program's request", "POST /device/revoke": own,
 		"POST /device": "asks for a factor of its own", "POST /device/{id}": "asks for a factor of its own",
+		"POST /console/delivery/{name}/retry": ask, "POST /console/delivery/{name}/skip": ask, "POST /console/delivery/{name}/reset": ask,
 		"POST /tokens/access": ask, "POST /tokens/machines/end": own, "POST /console/tokens/revoke": ends,
 		"POST /language": own, "POST /notices/seen": own, "POST /password": ask, "POST /factors/recovery": ask, "POST /factors/recovery/new": own,
 		"POST /login/oidc": signing, "POST /login/oidc/start": signing, "POST /enrol/company": signing,
 		"POST /console/policies/matrix": tries, "POST /console/policies/matrix/stop": tries, "POST /console/policies/shadow": tries, "POST /console/policies/shadow/stop": tries,
 		"POST /console/policies/gaps": tries, "POST /console/policies/gaps/stop": tries,
 		"POST /console/policies/drafts/{id}/replay": tries, "POST /console/policies/drafts/{id}/replay/stop": tries, "POST /console/policies/drafts/{id}/replay/test": "writes in a draft, which decides nothing",
-		"POST /console/warnings/{id}/pass":    "notes that somebody was told",
+		"POST /console/alarms/{id}": "notes what somebody found", "POST /console/alarms/rules/{rule}": ask, "POST /console/alarms/rules/{rule}/try": tries, "POST /console/alarms/rules/{rule}/stop": tries,
+		"POST /console/alarms/receivers/new": ask, "POST /console/alarms/receivers/{receiver}": ask, "POST /console/alarms/receivers/{receiver}/try": ask, "POST /console/alarms/receivers/{receiver}/remove": ask,
+		"POST /console/warnings/{id}/pass": "notes that somebody was told",
+		"POST /console/log/searches/new":   keeps, "POST /console/log/searches/{id}/edit": keeps, "POST /console/log/reviews": "says that somebody looked, in their own name",
+		"POST /console/log/exports": ask, "POST /console/log/exports/{id}/file": "fetches what was asked for with a fresh code", "POST /console/log/exports/{id}/stop": own,
 		"POST /console/people/{id}/allow-key": ask, "POST /console/people/{id}/keys/{key}/remove": ask, "POST /console/people/{id}/unpin": ask,
 		"POST /console/vendors/{name}/provider": ask, "POST /console/vendors/{name}/provider/remove": ask, "POST /console/vendors/{name}/provider/try": "changes nothing",
 		"POST /console/agreements/new": ask, "POST /console/agreements/{name}/edit": ask, "POST /console/agreements/{name}/remove": ask,

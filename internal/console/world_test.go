@@ -166,12 +166,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Policies: oneRevision{}, Changes: changetest.New(w.dir.d.Accounts, nil), Studio: runner, Shadows: &memoryShadows{}, Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
+	w.Console, err = New(Config{Auth: s, Directory: w.dir, Agreements: &memoryAgreements{snapshot: w.dir.Snapshot}, Log: emptyLog{}, Search: scanEngine{emptyLog{}}, Reviews: &memoryReviews{log: emptyLog{}, now: w.clock}, Policies: oneRevision{}, Changes: changetest.New(w.dir.d.Accounts, nil), Studio: runner, Shadows: &memoryShadows{}, Alarms: newMemoryAlarms(sampleNow, plainText), Status: allHealthy{}, UI: markedRenderer(t, w.data), GateURL: gateURL,
 		Organisation: "Northwind Mutual", ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("198.51.100.24") },
 		CAPEM: []byte("-----BEGIN CERTIFICATE-----\n"), Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Console.Search = logEngine{emptyLog{}, w.clock}
 	return w
 }
 
@@ -179,7 +180,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) data() []string {
 	w.dir.mu.Lock()
 	defer w.dir.mu.Unlock()
-	return dataOf(w.dir.d, nil, "Northwind Mutual", "request-1", "gate.test:8443", "import <1>")
+	return dataOf(w.dir.d, nil, "Northwind Mutual", "request-1", "gate.test:8443", "import <1>", "A release at night.", "Duty desk", "the receiver answers 500")
 }
 
 // enrolled gives the accounts a password and a factor.

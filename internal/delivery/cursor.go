@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -86,54 +85,12 @@ func (c cursor) fits(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
-// A refusal is one line of the list of refused entries.
-type refusal struct {
-	Index  uint64 `json:"index"`
-	Time   string `json:"time"` // of the refusal
-	Reason string `json:"reason"`
-}
-
-// keepRefusals appends to the list and returns once that is durable.
-func keepRefusals(path string, list []refusal) (err error) {
-	var b []byte
-	for _, r := range list {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("keeping refused entries: %w", err)
-		}
-		b = append(append(b, line...), '\n')
+// Position returns the first entry that the destination of that name has not
+// taken, by its cursor in dir, and whether there is a cursor.
+func Position(dir, name string) (next uint64, found bool, err error) {
+	if !nameForm.MatchString(name) {
+		return 0, false, fmt.Errorf("reading the cursor: %q is not the name of a delivery", name)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("keeping refused entries: %w", err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = durable.SyncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("keeping refused entries: %w", err)
-	}
-	return nil
-}
-
-// countRefusals counts the distinct entries in the list: a crash can leave one twice.
-func countRefusals(path string) (uint64, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("reading refused entries: %w", err)
-	}
-	defer f.Close()
-	seen := map[uint64]bool{}
-	for s := bufio.NewScanner(f); s.Scan(); {
-		var r refusal
-		if json.Unmarshal(s.Bytes(), &r) == nil { // a torn last line is written again
-			seen[r.Index] = true
-		}
-	}
-	return uint64(len(seen)), nil
+	c, found, err := readCursor(filepath.Join(dir, name+".cursor"))
+	return c.Next, found, err
 }

@@ -3,11 +3,13 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
+	"math"
+	"math/big"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -66,6 +68,9 @@ type Destination struct {
 	// Newest begins a destination without a cursor at the log's end. Default:
 	// at its first entry.
 	Newest bool
+	// Types are those of the entries that it gets. Default all. With others left
+	// out, a gap in the indexes no longer shows a loss. Not with Segments.
+	Types []string
 	// Batch is the most entries in one batch. Default 1000.
 	Batch int
 	// BatchBytes ends a batch whose payloads have as many bytes. Default 1 MiB.
@@ -137,6 +142,9 @@ func New(c Config) (*Service, error) {
 		if (d.Sender == nil) == (d.Segments == nil) || d.Segments != nil && c.LogDir == "" {
 			return nil, fmt.Errorf("configuring delivery to %s: it takes either entries or segments", d.Name)
 		}
+		if d.Segments != nil && len(d.Types) > 0 {
+			return nil, fmt.Errorf("configuring delivery to %s: segments hold entries of every type", d.Name)
+		}
 		d.Batch = cmp.Or(d.Batch, defaultBatch)
 		d.BatchBytes = cmp.Or(d.BatchBytes, defaultBytes)
 		d.Linger = cmp.Or(d.Linger, defaultLinger)
@@ -176,10 +184,34 @@ type State struct {
 	Oldest     time.Time // of the batch that is being sent; zero: nothing is
 	Delivered  uint64    // entries since the start, copies not counted
 	Refused    uint64    // entries in the list of refused ones
-	Failures   uint64    // failed tries since the start
-	Fault      string    // of the last try; empty: it went well
-	Since      time.Time // of the first of the tries that failed in a row
-	Stopped    bool      // the fault needs a person
+	// FirstRefused is the lowest of their indexes; of no meaning where Refused is 0.
+	FirstRefused uint64
+	Failures     uint64    // failed tries since the start
+	Fault        string    // of the last try; empty: it went well
+	Since        time.Time // of the first of the tries that failed in a row
+	Stopped      bool      // the fault needs a person
+}
+
+func (s *State) refusals(list []Refusal) {
+	s.Refused, s.FirstRefused = uint64(len(list)), 0
+	if len(list) > 0 {
+		s.FirstRefused = list[0].Index
+	}
+}
+
+// Lowest returns the lowest index of an entry that some destination has yet to
+// take, refused ones that nobody has settled included. Nothing from it on may
+// be removed from the log. Without destinations it is [math.MaxUint64]. A
+// destination that was taken out of the configuration does not count.
+func (s *Service) Lowest() uint64 {
+	low := uint64(math.MaxUint64)
+	for _, st := range s.States() {
+		low = min(low, st.Next)
+		if st.Refused > 0 {
+			low = min(low, st.FirstRefused)
+		}
+	}
+	return low
 }
 
 func (c *Config) cursorFile(name string) string  { return filepath.Join(c.Dir, name+".cursor") }
@@ -200,6 +232,14 @@ func pause(ctx context.Context, d time.Duration) error {
 // chance, so that many gateways do not come back to a receiver all at once.
 func backOff(tries int, asked time.Duration) time.Duration {
 	d := min(longestPause, firstPause<<min(max(tries-1, 0), 16))
-	d = d/2 + rand.N(d/2+1)
+	d = d/2 + jitter(d/2)
 	return max(d, min(asked, longestAsked))
+}
+
+func jitter(most time.Duration) time.Duration {
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)+1))
+	if err != nil {
+		return most
+	}
+	return time.Duration(n.Int64())
 }

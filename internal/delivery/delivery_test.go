@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,5 +225,34 @@ func TestBackOff(t *testing.T) {
 	}
 	if d := backOff(1, 48*time.Hour); d != longestAsked {
 		t.Errorf("asked for two days, got %s", d)
+	}
+}
+
+// What a destination has yet to take, or has refused, stays in the log.
+func TestLowest(t *testing.T) {
+	dir := t.TempDir()
+	l := newLog(t, filepath.Join(dir, "log"))
+	fill(t, l, 100)
+	if s, err := New(testConfig(l, filepath.Join(dir, "none"))); err != nil || s.Lowest() != math.MaxUint64 {
+		t.Errorf("without destinations: %d, %v", s.Lowest(), err)
+	}
+	ahead, picky := newSink(), newSink()
+	picky.send = func(batch []*accesslog.Entry) error {
+		for i, e := range batch {
+			if e.Index == 11 {
+				return &RefusedError{Entries: map[int]string{i: "no"}, Reason: "no"}
+			}
+		}
+		return nil
+	}
+	c := testConfig(l, filepath.Join(dir, "delivery"), Destination{Name: "ahead", Sender: ahead}, Destination{Name: "picky", Sender: picky})
+	s, err := New(c)
+	if err != nil || s.Lowest() != 0 {
+		t.Errorf("at the beginning: %d, %v", s.Lowest(), err)
+	}
+	s, _ = start(t, c)
+	until(t, "all is delivered", func() bool { return s.States()[0].Lag == 0 && s.States()[1].Lag == 0 })
+	if s.Lowest() != 11 {
+		t.Errorf("%d, want the refused entry", s.Lowest())
 	}
 }

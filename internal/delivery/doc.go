@@ -16,7 +16,7 @@
 // one: a single entry that the destination refuses for what it says while it
 // takes another of the same batch. That entry is written to the list of
 // refused entries beside the cursor, durably and before the cursor moves, and
-// counted; [State] shows it until somebody removes the list. Where all of a
+// counted; [State] shows it until somebody settles it with an [Order]. Where all of a
 // batch is refused, the fault is taken to be in the configuration, and nothing
 // moves.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -78,7 +79,14 @@ func (w *worker) collect(ctx context.Context, in <-chan arrival) (batch []*acces
 }
 
 // hand sends a batch and moves the cursor behind it.
-func (w *worker) hand(ctx context.Context, batch []*accesslog.Entry) error {
+func (w *worker) hand(ctx context.Context, all []*accesslog.Entry) error {
+	batch := all
+	if len(w.d.Types) > 0 {
+		batch = slices.DeleteFunc(slices.Clone(all), func(e *accesslog.Entry) bool { return !slices.Contains(w.d.Types, string(e.Type)) })
+	}
+	if len(batch) == 0 {
+		return w.advance(all[len(all)-1], nil, 0)
+	}
 	reasons, err := w.send(ctx, batch)
 	if err != nil {
 		return err
@@ -86,13 +94,13 @@ func (w *worker) hand(ctx context.Context, batch []*accesslog.Entry) error {
 	if len(reasons) == len(batch) {
 		return fmt.Errorf("the destination refuses every entry of the batch, so none is set aside: %s", reasons[0])
 	}
-	var refused []refusal
+	var refused []Refusal
 	for i, e := range batch {
 		if why, ok := reasons[i]; ok {
-			refused = append(refused, refusal{Index: e.Index, Time: w.cfg.Now().UTC().Format(time.RFC3339), Reason: clip(why)})
+			refused = append(refused, Refusal{Index: e.Index, Time: w.cfg.Now().UTC().Truncate(time.Second), Reason: clip(why)})
 		}
 	}
-	return w.advance(batch[len(batch)-1], refused, uint64(len(batch)-len(refused)))
+	return w.advance(all[len(all)-1], refused, uint64(len(batch)-len(refused)))
 }
 
 // send hands a batch over and returns what is refused, by place. A batch that

@@ -24,6 +24,7 @@ type Syslog struct {
 	shape    *Shape
 	settle   time.Duration
 	conn     *syslogConn
+	net      *net.Dialer
 }
 
 // syslogSettle is how long a connection must stay open after the last byte was
@@ -47,7 +48,8 @@ func NewSyslog(address string, conf *tls.Config, facility int, shape *Shape) (*S
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
-	return &Syslog{address: address, conf: c, facility: uint8(facility), shape: shape, settle: syslogSettle}, nil
+	return &Syslog{address: address, conf: c, facility: uint8(facility), shape: shape, settle: syslogSettle,
+		net: &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}}, nil
 }
 
 // A syslogConn notices when the receiver hangs up: it never sends anything.
@@ -57,7 +59,7 @@ type syslogConn struct {
 }
 
 func (s *Syslog) dial(ctx context.Context) (*syslogConn, error) {
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}, Config: s.conf}
+	d := tls.Dialer{NetDialer: s.net, Config: s.conf}
 	raw, err := d.DialContext(ctx, "tcp", s.address)
 	if err != nil {
 		return nil, wrap("reaching the receiver", err)
@@ -81,6 +83,11 @@ func (s *Syslog) Send(ctx context.Context, batch []*accesslog.Entry) error {
 		b = append(strconv.AppendInt(b, int64(len(m)), 10), ' ')
 		b = append(b, m...)
 	}
+	return s.send(ctx, b)
+}
+
+// send sends whole frames.
+func (s *Syslog) send(ctx context.Context, b []byte) error {
 	if s.conn != nil {
 		select {
 		case <-s.conn.gone:

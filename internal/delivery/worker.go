@@ -40,7 +40,8 @@ func newWorker(cfg *Config, d Destination) (*worker, error) {
 	}
 	w.cursor = c
 	w.state.Next = c.Next
-	w.state.Refused, err = countRefusals(cfg.refusedFile(d.Name))
+	list, err := readRefusals(cfg.refusedFile(d.Name))
+	w.note(func(s *State) { s.refusals(list) })
 	return w, err
 }
 
@@ -70,31 +71,66 @@ func (w *worker) run(ctx context.Context) {
 		}
 	}()
 	for tries := 0; ctx.Err() == nil; {
-		err := w.cursor.fits(ctx, w.cfg)
-		if err == nil {
-			err = w.deliver(ctx, &tries)
-		}
-		if ctx.Err() != nil || err == nil {
+		again, err := w.round(ctx, &tries)
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		tries++
-		stopped := errors.Is(err, errMisfit)
-		w.failed(err, stopped)
-		if stopped {
+		case err == nil: // an order came
+			continue
+		case again == 0:
 			logger.Error("a delivery has stopped: the log or the cursor was replaced", "err", err, "cursor", w.cfg.cursorFile(w.d.Name))
-			<-ctx.Done()
-			return
+			w.awaitOrder(ctx)
+			continue
 		}
-		var asked time.Duration
-		if a, ok := errors.AsType[*askedError](err); ok {
-			asked = a.after
-		}
-		again := backOff(tries, asked)
 		logger.Warn("a delivery failed and is tried again", "err", clip(err.Error()), "next", w.cursor.Next, "again_in", again.String())
-		if w.cfg.pause(ctx, again) != nil {
-			return
+		pausing, end := ctx, func() {}
+		if !Ordered(w.cfg.Dir, w.d.Name) { // one that waits has failed itself
+			pausing, end = w.untilOrdered(ctx)
+		}
+		_ = w.cfg.pause(pausing, again) // cut short where somebody wants something
+		end()
+	}
+}
+
+// round carries out what was ordered and delivers until something fails, an
+// order comes, which is no error, or ctx ends. It returns the pause that a
+// failure asks for; 0: only a person can help.
+func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
+	err := w.obey(ctx)
+	if err == nil {
+		inner, end := w.untilOrdered(ctx)
+		if err = w.cursor.fits(inner, w.cfg); err == nil {
+			err = w.deliver(inner, tries)
+		}
+		interrupted := inner.Err() != nil
+		end()
+		if interrupted || err == nil {
+			return 0, nil
 		}
 	}
+	*tries++
+	stopped := errors.Is(err, errMisfit)
+	w.failed(err, stopped)
+	if stopped {
+		return 0, err
+	}
+	var asked time.Duration
+	if a, ok := errors.AsType[*askedError](err); ok {
+		asked = a.after
+	}
+	return backOff(*tries, asked), err
+}
+
+// untilOrdered returns a context that ends when an order comes.
+func (w *worker) untilOrdered(ctx context.Context) (context.Context, func()) {
+	inner, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		w.awaitOrder(inner)
+	}()
+	return inner, func() { cancel(); <-done }
 }
 
 // deliver goes on until something fails. It sets tries back after each success.
@@ -129,7 +165,7 @@ func (w *worker) failed(err error, stopped bool) {
 }
 
 // advance moves the cursor behind last: first on disk, then in what is shown.
-func (w *worker) advance(last *accesslog.Entry, refused []refusal, delivered uint64) error {
+func (w *worker) advance(last *accesslog.Entry, refused []Refusal, delivered uint64) error {
 	if len(refused) > 0 {
 		if err := keepRefusals(w.cfg.refusedFile(w.d.Name), refused); err != nil {
 			return err
@@ -145,6 +181,9 @@ func (w *worker) advance(last *accesslog.Entry, refused []refusal, delivered uin
 	w.note(func(s *State) {
 		s.Next, s.Oldest, s.Fault, s.Since = next.Next, time.Time{}, "", time.Time{}
 		s.Delivered += delivered
+		if len(refused) > 0 && s.Refused == 0 {
+			s.FirstRefused = refused[0].Index
+		}
 		s.Refused += uint64(len(refused))
 	})
 	return nil

@@ -156,6 +156,9 @@ func (c *checker) oneCluster(o object, k *Cluster, hosts map[string]string) {
 	if !slices.Contains(Classifications, k.Classification) {
 		o.fault("classification", "%q must be one of %s", k.Classification, strings.Join(Classifications, ", "))
 	}
+	if k.LogMode != "" && k.LogMode != policy.ModeRelaxed {
+		o.fault("log_mode", "%q must be strict or relaxed", k.LogMode)
+	}
 	o.text("owner.name", k.Owner.Name, maxTitle)
 	o.email("owner.email", k.Owner.Email)
 	if len(k.Hosts) == 0 {

@@ -110,6 +110,9 @@ type Cluster struct {
 	Owner          policy.Person
 	Hosts          []string // canonical host names, each of one cluster only
 	Routes         []Route
+	// LogMode is policy.ModeRelaxed where requests are forwarded before their
+	// entry is on disk; empty is strict. YAML may also say policy.ModeStrict.
+	LogMode string
 }
 
 // A Route is a part of a cluster: the longest Path that covers a request's path wins.

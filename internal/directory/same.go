@@ -57,7 +57,7 @@ func engagementFields(e *Engagement) []field {
 
 func sameCluster(a, b *Cluster) bool {
 	return a.Name == b.Name && a.Title == b.Title && a.Classification == b.Classification && a.Owner == b.Owner &&
-		slices.Equal(a.Hosts, b.Hosts) &&
+		slices.Equal(a.Hosts, b.Hosts) && a.LogMode == b.LogMode &&
 		slices.EqualFunc(a.Routes, b.Routes, func(x, y Route) bool { return sameRoute(&x, &y) })
 }
 
@@ -70,7 +70,7 @@ func sameRoute(a, b *Route) bool {
 func clusterFields(c *Cluster) []field {
 	return []field{
 		{"title", c.Title}, {"classification", c.Classification}, {"owner", person(c.Owner)},
-		{"hosts", list(c.Hosts)}, {"routes", routes(c.Routes)},
+		{"hosts", list(c.Hosts)}, {"log_mode", c.LogMode}, {"routes", routes(c.Routes)},
 	}
 }
 

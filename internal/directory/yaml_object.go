@@ -13,7 +13,7 @@ var (
 	documentFieldNames   = []string{"version", "vendors", "agreements", "clusters", "engagements", "accounts", "assignments"}
 	vendorFieldNames     = []string{"name", "title", "owner", "suspended", "suspended_reason", "identity_provider"}
 	agreementFieldNames  = []string{"name", "title", "version", "text"}
-	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "routes"}
+	clusterFieldNames    = []string{"name", "title", "classification", "owner", "hosts", "log_mode", "routes"}
 	routeFieldNames      = []string{"name", "path", "upstreams", "health_path", "encoded_slashes", "preserve_host", "timeout", "upstream_ca"}
 	engagementFieldNames = []string{"name", "vendor", "title", "starts", "ends", "closed", "clusters", "agreements", "session", "trust_provider_factor", "phishing_resistant", "access_tokens"}
 	accountFieldNames    = []string{"email", "name", "vendor", "roles", "ends", "time_zone", "log_clusters", "disabled"}
@@ -127,6 +127,12 @@ func (r *reader) cluster(n ast.Node, at string, to *Cluster) ([]fieldLine, bool)
 			return ok
 		case "hosts":
 			return r.list(v, at, &to.Hosts)
+		case "log_mode":
+			ok = r.text(v, at, &to.LogMode)
+			if to.LogMode == policy.ModeStrict {
+				to.LogMode = ""
+			}
+			return ok
 		default:
 			return r.sequence(v, at, func(i int, at string, n ast.Node) bool {
 				var route Route

@@ -208,6 +208,7 @@ func (w *writer) cluster(c *Cluster) {
 	w.text(4, "classification", c.Classification)
 	w.person(4, "owner", c.Owner)
 	w.list(4, "hosts", c.Hosts)
+	w.text(4, "log_mode", c.LogMode)
 	w.line(4, "routes:")
 	for i := range c.Routes {
 		w.item = true

@@ -116,9 +116,9 @@ func (x *loader) engagements(d *directory.Directory) {
 
 func (x *loader) clusters(d *directory.Directory) {
 	d.Clusters = nil
-	x.rows(`SELECT name, title, classification, owner_name, owner_email, hosts, routes FROM cluster`, func(r *sql.Rows) error {
+	x.rows(`SELECT name, title, classification, owner_name, owner_email, hosts, routes, log_mode FROM cluster`, func(r *sql.Rows) error {
 		var c directory.Cluster
-		err := r.Scan(&c.Name, &c.Title, &c.Classification, &c.Owner.Name, &c.Owner.Email, scanJSON(&c.Hosts), scanJSON(&c.Routes))
+		err := r.Scan(&c.Name, &c.Title, &c.Classification, &c.Owner.Name, &c.Owner.Email, scanJSON(&c.Hosts), scanJSON(&c.Routes), &c.LogMode)
 		d.Clusters = append(d.Clusters, c)
 		return err
 	})

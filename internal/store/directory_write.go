@@ -226,10 +226,10 @@ func (w *rowWriter) put(c *directory.Change) {
 			session_idle = excluded.session_idle, session_absolute = excluded.session_absolute, access_tokens = excluded.access_tokens`,
 			o.Name, o.Vendor, o.Title, column(o.Starts), column(o.Ends), o.Closed, encode(w, o.Clusters), encode(w, o.Agreements), o.TrustProviderFactor, o.PhishingResistant, int64(o.Session.Idle), int64(o.Session.Absolute), o.AccessTokens)
 	case *directory.Cluster:
-		w.exec(`INSERT INTO cluster (name, title, classification, owner_name, owner_email, hosts, routes) VALUES (?, ?, ?, ?, ?, ?, ?)
+		w.exec(`INSERT INTO cluster (name, title, classification, owner_name, owner_email, hosts, routes, log_mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET title = excluded.title, classification = excluded.classification,
-			owner_name = excluded.owner_name, owner_email = excluded.owner_email, hosts = excluded.hosts, routes = excluded.routes`,
-			o.Name, o.Title, o.Classification, o.Owner.Name, o.Owner.Email, encode(w, o.Hosts), encode(w, o.Routes))
+			owner_name = excluded.owner_name, owner_email = excluded.owner_email, hosts = excluded.hosts, routes = excluded.routes, log_mode = excluded.log_mode`,
+			o.Name, o.Title, o.Classification, o.Owner.Name, o.Owner.Email, encode(w, o.Hosts), encode(w, o.Routes), o.LogMode)
 	case *directory.Account:
 		w.exec(`INSERT INTO account (id, email, name, vendor, roles, ends, disabled, created, time_zone, log_clusters) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, vendor = excluded.vendor,

@@ -33,6 +33,7 @@ var sealedColumns = []sealedColumn{
 	{"key_ceremony", "sealed_state", "hash || '/' || purpose || '/' || bound", "key_ceremony", "state", "true"},
 	{"mail", "sealed_text", "id", "mail", "text", "true"},
 	{"identity_provider", "sealed_client_secret", "vendor", "identity_provider", "client_secret", "sealed_client_secret IS NOT NULL"},
+	{"alarm_receiver", "sealed_secret", "id", "alarm_receiver", "secret", "sealed_secret IS NOT NULL"},
 }
 
 // AllKeys returns every signing key, the oldest first.

@@ -20,6 +20,8 @@ var keptByReset = map[string]string{
 	"known_network": "where somebody has signed in from stays known, and opens nothing",
 	"phone_invited": "the next invitation is at least as strong",
 
+	"saved_search":        "what somebody keeps to search for opens nothing",
+	"sign_off":            "who reviewed what never changes",
 	"account_touch":       "who could sign in as whom counts for its time",
 	"policy_draft_author": "who wrote what never changes",
 	"policy_draft_note":   "who said what never changes",

@@ -48,7 +48,7 @@ var ErrUnwitnessed = errors.New("the access log is not witnessed")
 // methods are safe for concurrent use.
 type Collector struct {
 	cfg   Config
-	log   note.Verifier
+	log   logKeys
 	peers []*peer
 	keys  []note.Verifier // of the peers
 
@@ -97,11 +97,11 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{cfg: cfg}
 	var err error
-	if c.log, err = note.NewVerifier(cfg.Source.Key); err != nil {
-		return nil, errors.New("collecting cosignatures: the log's public key is none")
+	if err = c.log.set(cfg.Source.Key); err != nil {
+		return nil, fmt.Errorf("collecting cosignatures: %w", err)
 	}
 	for _, p := range cfg.Peers {
-		x, err := newPeer(p, c.log)
+		x, err := newPeer(p, &c.log)
 		if err != nil {
 			return nil, err
 		}
@@ -118,6 +118,9 @@ func New(cfg Config) (*Collector, error) {
 	return c, c.restore()
 }
 
+// SetKeys takes over the log's public keys after one was added or retired.
+func (c *Collector) SetKeys(text string) error { return c.log.set(text) }
+
 // restore takes over what was kept, so that a restart does not begin the gap anew.
 func (c *Collector) restore() error {
 	b, err := os.ReadFile(c.cfg.File)
@@ -127,7 +130,7 @@ func (c *Collector) restore() error {
 	if err != nil {
 		return fmt.Errorf("reading the cosigned checkpoint: %w", err)
 	}
-	p, _, err := openCheckpoint(b, c.log)
+	p, _, err := openCheckpoint(b, c.log.all()...)
 	if err != nil {
 		return fmt.Errorf("reading the cosigned checkpoint %s: it is not one of this log: %w", c.cfg.File, err)
 	}
@@ -154,12 +157,12 @@ func (c *Collector) restore() error {
 // not answer are no error: the gap goes on.
 func (c *Collector) Compare(ctx context.Context) error {
 	msg := c.cfg.Source.Checkpoint()
-	at, _, err := openCheckpoint(msg, c.log)
+	at, _, err := openCheckpoint(msg, c.log.all()...)
 	if err != nil {
 		return fmt.Errorf("comparing with the witnesses: reading our own checkpoint: %w", err)
 	}
 	if c.cosigned != nil {
-		kept, _, err := openCheckpoint(c.cosigned, c.log)
+		kept, _, err := openCheckpoint(c.cosigned, c.log.all()...)
 		if err != nil {
 			return fmt.Errorf("comparing with the witnesses: %w", err)
 		}
@@ -231,7 +234,7 @@ func (c *Collector) Round(ctx context.Context) (good int, errs []error) {
 		return 0, []error{context.Cause(ctx)}
 	default:
 	}
-	at, _, err := openCheckpoint(msg, c.log)
+	at, _, err := openCheckpoint(msg, c.log.all()...)
 	if err != nil {
 		return 0, []error{fmt.Errorf("reading our own checkpoint: %w", err)}
 	}

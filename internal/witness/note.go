@@ -139,6 +139,36 @@ func cosignatures(msg []byte, keys []note.Verifier) (map[string]cosignature, err
 	return out, nil
 }
 
+// A Cosigner is a witness that vouches for a checkpoint.
+type Cosigner struct {
+	Key string    // its public key, as it was given
+	At  time.Time // when it signed, as it says
+}
+
+// Cosigners returns which of the public keys of witnesses have cosigned a
+// checkpoint, in the order given. A cosignature under one of them that does not
+// hold is an error.
+func Cosigners(checkpoint []byte, vkeys []string) ([]Cosigner, error) {
+	var out []Cosigner
+	for _, vkey := range vkeys {
+		v, err := newVerifier(vkey)
+		if err != nil {
+			return nil, fmt.Errorf("reading the key of a witness: %w", err)
+		}
+		found, err := cosignatures(checkpoint, []note.Verifier{v})
+		if _, unverified := errors.AsType[*note.UnverifiedNoteError](err); unverified {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("checking a cosignature: %w", err)
+		}
+		if c, ok := found[v.Name()]; ok {
+			out = append(out, Cosigner{strings.TrimSpace(vkey), c.at})
+		}
+	}
+	return out, nil
+}
+
 // A cosignature is one line below a checkpoint.
 type cosignature struct {
 	line string

@@ -31,7 +31,7 @@ type Peer struct {
 
 // A Source is the log that a [Collector] has witnessed.
 type Source struct {
-	// Key is the log's public key.
+	// Key is the log's public key, or several as they lie beside it, one a line.
 	Key string
 	// Checkpoint returns the newest signed checkpoint.
 	Checkpoint func() []byte
@@ -74,12 +74,12 @@ type peer struct {
 	name     string
 	base     string
 	verifier note.Verifier
-	log      note.Verifier
+	log      *logKeys
 	http     *http.Client
 	seen     uint64 // entries that it has cosigned, as far as is known
 }
 
-func newPeer(p Peer, log note.Verifier) (*peer, error) {
+func newPeer(p Peer, log *logKeys) (*peer, error) {
 	v, err := newVerifier(p.Key)
 	if err != nil {
 		return nil, fmt.Errorf("witness %s: reading its key: %w", p.Name, err)
@@ -100,7 +100,7 @@ func newPeer(p Peer, log note.Verifier) (*peer, error) {
 // submit has the source's newest checkpoint, msg, cosigned. The error is a
 // [ConflictError] when the witness remembers another log.
 func (p *peer) submit(ctx context.Context, src *Source, msg []byte, now time.Time) (cosignature, error) {
-	at, _, err := openCheckpoint(msg, p.log)
+	at, _, err := openCheckpoint(msg, p.log.all()...)
 	if err != nil {
 		return cosignature{}, fmt.Errorf("reading our own checkpoint: %w", err)
 	}
@@ -175,7 +175,7 @@ func (p *peer) dispute(ctx context.Context, src *Source, msg []byte, at Point, s
 	if err != nil || status != http.StatusOK {
 		return conflict
 	}
-	theirs, _, err := openCheckpoint(held, p.log)
+	theirs, _, err := openCheckpoint(held, p.log.all()...)
 	if err != nil {
 		return conflict
 	}

@@ -77,7 +77,7 @@ func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, 
 	}
 	out := make([]query.Cell, 0, len(all))
 	for k, n := range all {
-		out = append(out, query.Cell{k.value, time.Unix(0, k.start*int64(step)).UTC(), n})
+		out = append(out, query.Cell{Value: k.value, Start: time.Unix(0, k.start*int64(step)).UTC(), N: n})
 	}
 	slices.SortFunc(out, func(a, b query.Cell) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Value, b.Value)) })
 	return out, nil
@@ -146,7 +146,7 @@ func tally(c chunk, by query.Field, s selection) (map[string]int, error) {
 func ranked(all map[string]int, n int) []query.Tally {
 	out := make([]query.Tally, 0, len(all))
 	for k, c := range all {
-		out = append(out, query.Tally{k, c})
+		out = append(out, query.Tally{Value: k, N: c})
 	}
 	slices.SortFunc(out, func(a, b query.Tally) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Value, b.Value)) })
 	if n > 0 && len(out) > n {

@@ -127,7 +127,7 @@ const (
 
 func (b *builder) write(ctx context.Context, f io.Writer, p part) error {
 	w := parquet.NewGenericWriter[row](f, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(groupRows),
-		parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, "request_id")), parquet.SkipPageBounds("path"), parquet.SkipPageBounds("request_id"))
+		parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, "request_id")), parquet.SkipPageBounds("path"), parquet.SkipPageBounds(sieveColumn))
 	buf := make([]row, 0, batchRows)
 	var oldest, newest int64
 	flush := func() error {
@@ -136,7 +136,8 @@ func (b *builder) write(ctx context.Context, f io.Writer, p part) error {
 		buf = buf[:0]
 		return err
 	}
-	next := p.first
+	next, begun := p.first, p.first
+	runs := newSieveMaker()
 	err := accesslog.Scan(ctx, b.log, p.first, p.next, func(e *accesslog.Entry) error {
 		if next++; next == p.first+1 {
 			oldest = e.Time.UnixNano()
@@ -144,6 +145,10 @@ func (b *builder) write(ctx context.Context, f io.Writer, p part) error {
 		newest = e.Time.UnixNano()
 		buf = buf[:len(buf)+1]
 		buf[len(buf)-1].fill(e)
+		if runs.add(e); next == p.next || next-begun == groupRows {
+			buf[len(buf)-1].Sieve = runs.finish(begun)
+			begun = next
+		}
 		if len(buf) == cap(buf) {
 			return flush()
 		}

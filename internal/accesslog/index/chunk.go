@@ -21,6 +21,10 @@ type chunk interface {
 	// plain calls fn for runs of rows of a column without a list, until it
 	// returns false: row row+i has data[offsets[i]:offsets[i+1]]. Both are valid during the call.
 	plain(column string, fn func(row int, data []byte, offsets []uint32) bool) error
+	// plainOf is plain for the runs of rows of which one may be the text.
+	plainOf(column, text string, fn func(row int, data []byte, offsets []uint32) bool) error
+	// sieve tells which texts are in no row; nil: there is none.
+	sieve() *sieve
 	// counts returns each row's number.
 	counts(column string) ([]int64, error)
 }
@@ -42,6 +46,9 @@ func textAt(c chunk, f query.Field, rows []int) ([]string, error) {
 			out[i] = list[codes[r]]
 		}
 		return out, nil
+	}
+	if g, ok := c.(*group); ok && len(rows) < c.rows()/64 {
+		return out, g.pick(column, rows, out)
 	}
 	i := 0
 	err = c.plain(column, func(row int, data []byte, offsets []uint32) bool {

@@ -163,9 +163,12 @@ func evalMatch(c chunk, n query.Match, within selection) (selection, error) {
 		if c.absent(columnOf(n.Field), whole) {
 			return newSelection(c.rows()), nil
 		}
-		return evalText(c, n.Field, within, func(s string) bool { return s == whole }, needle{text: []byte(whole)})
+		return evalText(c, n.Field, within, func(s string) bool { return s == whole }, needle{text: []byte(whole), whole: true})
 	}
 	longest := slices.MaxFunc(p.Parts, func(a, b string) int { return len(a) - len(b) })
+	if n.Field == query.Path && len(longest) >= runLen && !c.sieve().mayHold([]byte(longest)) {
+		return newSelection(c.rows()), nil
+	}
 	return evalText(c, n.Field, within, p.Match, needle{text: []byte(longest)})
 }
 
@@ -209,11 +212,14 @@ func evalText(c chunk, f query.Field, within selection, test func(string) bool, 
 		return out, err
 	}
 	if !ok {
-		err := c.plain(column, func(row int, data []byte, offsets []uint32) bool {
+		look := func(row int, data []byte, offsets []uint32) bool {
 			scan(out, within, row, data, offsets, test, must)
 			return true
-		})
-		return out, err
+		}
+		if must.whole {
+			return out, c.plainOf(column, string(must.text), look)
+		}
+		return out, c.plain(column, look)
 	}
 	pass := make([]bool, len(texts))
 	hits, last := 0, int32(0)
@@ -266,9 +272,12 @@ func scan(out, within selection, row int, data []byte, offsets []uint32, test fu
 		}
 		return
 	}
-	hay := must.hay(data)
+	var room []byte
+	if must.anyCase {
+		room = make([]byte, 4096+len(must.text))
+	}
 	for i := 0; i < n; {
-		at := bytes.Index(hay[offsets[i]:offsets[n]], must.text)
+		at := must.find(data[offsets[i]:offsets[n]], room)
 		if at < 0 {
 			return
 		}
@@ -285,7 +294,16 @@ func evalAnywhere(c chunk, n query.Anywhere, within selection) (selection, error
 	find := query.Fold(n.Text)
 	out := newSelection(c.rows())
 	small := find.Small()
+	skip := func(query.Field) bool { return false }
+	if small != nil {
+		s := c.sieve()
+		text, id := s.mayHold(small), s.mayHoldID(small)
+		skip = func(f query.Field) bool { return f == query.RequestID && !id || f != query.RequestID && !text }
+	}
 	for _, f := range textFields {
+		if skip(f) {
+			continue
+		}
 		test := find.In
 		if f.Kind() == query.List {
 			test = func(s string) bool { return slices.ContainsFunc(split(s), find.In) }
@@ -303,6 +321,7 @@ func evalAnywhere(c chunk, n query.Anywhere, within selection) (selection, error
 type needle struct {
 	text    []byte // nil: nothing
 	anyCase bool   // text is small, and is looked for in any case of ASCII letters
+	whole   bool   // text is all of it
 }
 
 var smaller = func() (t [256]byte) {
@@ -315,14 +334,24 @@ var smaller = func() (t [256]byte) {
 	return t
 }()
 
-// hay returns what the needle is looked for in, of the same length as data.
-func (n needle) hay(data []byte) []byte {
+// find returns the first place of the needle in data, or -1. Data is put in
+// small letters if need be, a piece at a time, in room.
+func (n needle) find(data, room []byte) int {
 	if !n.anyCase {
-		return data
+		return bytes.Index(data, n.text)
 	}
-	out := make([]byte, len(data))
-	for i, c := range data {
-		out[i] = smaller[c]
+	for from := 0; len(data)-from >= len(n.text); {
+		piece := data[from:min(len(data), from+len(room))]
+		for i, c := range piece {
+			room[i] = smaller[c]
+		}
+		if at := bytes.Index(room[:len(piece)], n.text); at >= 0 {
+			return from + at
+		}
+		if from+len(piece) == len(data) {
+			break
+		}
+		from += len(piece) - len(n.text) + 1
 	}
-	return out
+	return -1
 }

@@ -298,3 +298,88 @@ func (g *group) counts(column string) ([]int64, error) {
 	}
 	return out, err
 }
+
+// plainOf goes by what the file says about each page: request ids rise with
+// time, so that few pages can have one.
+func (g *group) plainOf(column, text string, fn func(row int, data []byte, offsets []uint32) bool) error {
+	c, err := g.column(column)
+	if err != nil {
+		return err
+	}
+	bounds, berr := c.ColumnIndex()
+	starts, serr := c.OffsetIndex()
+	if berr != nil || serr != nil || bounds.NumPages() != starts.NumPages() {
+		return g.plain(column, fn)
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	for i := range bounds.NumPages() {
+		low, high := bounds.MinValue(i).String(), bounds.MaxValue(i).String() // perhaps only how they begin
+		if !bounds.NullPage(i) && (text < low || text[:min(len(text), len(high))] > high) {
+			continue
+		}
+		row := int(starts.FirstRowIndex(i))
+		if err := g.page(pages, column, row, func(data []byte, offsets []uint32) { fn(row, data, offsets) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads the rest of a page from row on.
+func (g *group) page(pages parquet.Pages, column string, row int, fn func(data []byte, offsets []uint32)) error {
+	if err := pages.SeekToRow(int64(row)); err != nil {
+		return g.damaged(column, err)
+	}
+	p, err := pages.ReadPage()
+	if err != nil {
+		return g.damaged(column, err)
+	}
+	defer parquet.Release(p)
+	values := p.Data()
+	data, offsets := values.ByteArray()
+	if len(offsets) < 2 || row+len(offsets)-1 > g.n {
+		return g.damaged(column, errRows)
+	}
+	fn(data, offsets)
+	return nil
+}
+
+// pick reads the texts of a few rows, in rising order, page by page.
+func (g *group) pick(column string, rows []int, out []string) error {
+	c, err := g.column(column)
+	if err != nil {
+		return err
+	}
+	if _, err := c.OffsetIndex(); err != nil { // by it pages are found
+		return g.damaged(column, err)
+	}
+	pages := c.Pages()
+	defer pages.Close()
+	for i := 0; i < len(rows); {
+		first := rows[i]
+		if err := g.page(pages, column, first, func(data []byte, offsets []uint32) {
+			for ; i < len(rows) && rows[i]-first < len(offsets)-1; i++ {
+				at := rows[i] - first
+				out[i] = string(data[offsets[at]:offsets[at+1]])
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sieve returns nil where the row group has none that can be read: it only saves time.
+func (g *group) sieve() *sieve {
+	texts, ok, err := g.dict(sieveColumn)
+	if err != nil || !ok {
+		return nil
+	}
+	for _, t := range texts {
+		if s := readSieve(t, g.start, g.n); s != nil {
+			return s
+		}
+	}
+	return nil
+}

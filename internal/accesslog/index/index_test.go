@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,21 +17,36 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog/synthetic"
 )
 
-const testEntries = 12_000
+const testEntries = 8_000
 
 var testLog = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "ringfence-index-*")
 	if err != nil {
 		return "", err
 	}
+	dir = filepath.Join(dir, "log") // the accounts' keys are beside it
 	_, err = synthetic.Fill(context.Background(), dir, testEntries, 1<<20, nil)
 	return dir, err
 })
 
+// testIndex is the index of testLog, to be copied.
+var testIndex = sync.OnceValues(func() (string, error) {
+	log, err := testLog()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(log), "index")
+	return dir, Update(context.Background(), log, dir, nil)
+})
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(killDir); dir != "" {
+		fmt.Fprintln(os.Stderr, rebuildUntilKilled(os.Getenv(killLog), dir))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if dir, err := testLog(); err == nil {
-		os.RemoveAll(dir)
+		os.RemoveAll(filepath.Dir(dir))
 	}
 	os.Exit(code)
 }
@@ -44,9 +60,7 @@ func opened(t *testing.T, update bool) (*Index, []*accesslog.Entry) {
 	}
 	dir := filepath.Join(t.TempDir(), "index")
 	if update {
-		if err := Update(t.Context(), log, dir, nil); err != nil {
-			t.Fatal(err)
-		}
+		_, dir = built(t)
 	}
 	x, err := Open(Config{Dir: dir, LogDir: log, Now: func() time.Time { return synthetic.End }})
 	if err != nil {
@@ -83,7 +97,7 @@ func queries(t *testing.T, all []*accesslog.Entry) []string {
 		"request_id:" + some.RequestID, "request_id:" + some.RequestID[:12] + "*", "request_id:nothing", "session:" + some.Session,
 		"vendor:" + vendor + " effect:deny", "path:/export*", "path:*/permissions", "path:*9206*", "not path:/api*", "path:" + some.Path,
 		"status:5xx", "status:200,404", `not status:>=0`, "duration:>1s", "bytes_out:<1kB", "ip:" + some.SourceIP, "ip:0.0.0.0/1 effect:deny",
-		"reason:outside_hours", `reasons:""`, "query_names:q", `type:log`, `action:*`, "facts:*", "index:100..8000", "since:30d", "until:2026-04-01",
+		"reason:outside_hours", `reasons:""`, "query_names:q", `type:log`, `action:*`, "facts:*", "index:100..6000", "since:30d", "until:2026-04-01",
 		"since:2026-04-01 until:2026-04-02", "(since:2d or until:2026-03-03) effect:deny", "PERMISSIONS", "/EXPORT/", "firefox deny",
 		"not (effect:allow or type:outcome)", "cluster:" + w.Cluster(2) + " or cluster:" + w.Cluster(3), "code_age:<1m", "engagement:*-2025",
 	}

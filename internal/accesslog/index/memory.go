@@ -93,6 +93,9 @@ func (m *memory) counts(column string) ([]int64, error)      { return m.nums[pla
 
 func (m *memory) plain(string, func(int, []byte, []uint32) bool) error { return nil }
 
+func (m *memory) plainOf(string, string, func(int, []byte, []uint32) bool) error { return nil }
+func (m *memory) sieve() *sieve                                                  { return nil }
+
 // lazyRows is how many entries are read at once from the log where no file has
 // them: few, because a search for the newest ends early.
 const lazyRows = 1 << 13

@@ -50,9 +50,15 @@ type row struct {
 	Actor          string `parquet:"actor,dict"`
 	Object         string `parquet:"object,dict"`
 	Detail         string `parquet:"detail,dict"`
+	Personal       string `parquet:"personal,dict"` // accounts whose keys the entry's personal fields are under
+	Sieve          string `parquet:"sieve,dict"`    // of a row group, in its last row
 }
 
-const timeColumn = "time"
+const (
+	timeColumn     = "time"
+	personalColumn = "personal"
+	sieveColumn    = "sieve"
+)
 
 // columnOf names the column of a field.
 func columnOf(f query.Field) string {
@@ -122,6 +128,13 @@ func (r *row) fill(e *accesslog.Entry) {
 		Status: countOf(query.Status, e), BytesIn: countOf(query.BytesIn, e), BytesOut: countOf(query.BytesOut, e),
 		FirstByte: countOf(query.FirstByte, e), Duration: countOf(query.Duration, e), Upstream: e.Upstream, Ended: e.Ended,
 		Actor: e.Actor, Object: e.Object,
+	}
+	if len(e.Personal) > 0 {
+		accounts := make([]string, len(e.Personal))
+		for i, p := range e.Personal {
+			accounts[i] = p.Account
+		}
+		r.Personal = join(accounts)
 	}
 	if len(e.Detail) > 0 {
 		r.Detail = join(query.Detail.ListOf(e))

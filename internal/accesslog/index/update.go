@@ -46,7 +46,8 @@ func Prune(ctx context.Context, logDir, dir string, before uint64) error {
 }
 
 // Forget makes again, from the log, each file with an entry that is about an
-// account or of something that the account did, and has indexes that are open,
+// account, of something that the account did, or with personal fields under the
+// account's key, and has indexes that are open,
 // in other processes too, let go of what they hold in memory. To be called
 // once the log itself no longer gives the account's personal data; from
 // Forget's return on no file holds it.
@@ -62,13 +63,12 @@ func Forget(ctx context.Context, logDir, dir, account string, progress Progress)
 // forgottenName is a file that is written anew when memory must be let go of.
 const forgottenName = "forgotten"
 
-// mentions reports whether an entry is about the account or done by it, or
-// whether that cannot be told.
+// mentions reports whether an entry has to do with the account, or that cannot be told.
 func (x *file) mentions(account string) bool {
 	for _, g := range x.groups {
-		for _, column := range []string{"account", "actor"} {
+		for _, column := range []string{"account", "actor", personalColumn} {
 			texts, ok, err := g.dict(column)
-			if err != nil || !ok || slices.Contains(texts, account) {
+			if err != nil || !ok || slices.ContainsFunc(texts, func(s string) bool { return slices.Contains(split(s), account) }) {
 				return true
 			}
 		}

@@ -38,6 +38,9 @@ type Request struct {
 	Now time.Time
 	// Before selects entries with a smaller index, for further pages. 0: all.
 	Before uint64
+	// BeforeOrigin is the log that Before is an index of, where several are
+	// searched together. Default: this gateway's own.
+	BeforeOrigin string
 	// Limit is the most rows to return. 0: all.
 	Limit int
 	// Fields are those that rows have values of.
@@ -47,6 +50,7 @@ type Request struct {
 // A Row is an entry as an engine knows it. The entry itself, for proofs, is in
 // the log under the same index.
 type Row struct {
+	Origin string // the log that it is in; "" where there is only one
 	Index  uint64
 	Time   time.Time
 	Values []string // of the request's fields; lists one element a line; "" where there is none

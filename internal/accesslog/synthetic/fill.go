@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/policy"
 )
+
+// inFlight is after how many exchanges at most the writer waits for the log.
+const inFlight = 128
 
 // perExchange is how many entries an exchange makes on average, facts aside.
 const perExchange = 1.94
@@ -30,7 +34,7 @@ func Fill(ctx context.Context, dir string, n int, size int64, progress func(done
 	}
 	var clock atomic.Int64 // of the newest record; the log never lets its own go back
 	clock.Store(Start.UnixNano())
-	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size,
+	log, err := accesslog.Open(ctx, accesslog.Config{Dir: dir, Key: key, Node: "gw-1", SegmentSize: size, SealPersonal: true,
 		Now: func() time.Time { return time.Unix(0, clock.Load()).UTC() }})
 	if err != nil {
 		return 0, err
@@ -53,10 +57,16 @@ func Fill(ctx context.Context, dir string, n int, size int64, progress func(done
 
 func fill(ctx context.Context, log *accesslog.Log, w *World, dir string, n int, clock *atomic.Int64, progress func(done, of int)) error {
 	total := Exchanges(n)
+	wait := min(inFlight, max(1, total/(4*Days)))
 	for i := range total {
-		for _, r := range w.Exchange(i, total) {
+		for j, r := range w.Exchange(i, total) {
 			clock.Store(r.Time.UnixNano())
-			if err := log.Append(r); err != nil {
+			// Waiting keeps the log's clock, which facts documents are stamped with, near the record's time.
+			add := log.Append
+			if j == 0 && i%wait == 0 {
+				add = func(r *policy.Record) error { _, err := log.Record(ctx, r); return err }
+			}
+			if err := add(r); err != nil {
 				return err
 			}
 		}

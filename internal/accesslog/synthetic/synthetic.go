@@ -30,7 +30,6 @@ var End = Start.Add(Days * secondDay)
 type person struct {
 	id, email, vendor, engagement, agent string
 	clusters                             []int
-	doc                                  *policy.Document
 	net                                  uint32
 }
 
@@ -45,6 +44,7 @@ type World struct {
 	weights   []float64
 	upstreams []upstream
 	revisions []string
+	documents map[[2]int]*policy.Document // of a person on a cluster
 }
 
 var (
@@ -76,7 +76,7 @@ func low(r *rand.Rand, n int) int {
 // New returns the world that all records come from.
 func New() (*World, error) {
 	r := rng(1)
-	w := &World{}
+	w := &World{documents: map[[2]int]*policy.Document{}}
 	for c := range Clusters {
 		u := upstream{name: fmt.Sprintf("%s-%02d", nouns[c%len(nouns)], c), class: []string{"internal", "confidential", "restricted"}[c%3]}
 		u.host = u.name + ".access.example.com"
@@ -98,13 +98,6 @@ func New() (*World, error) {
 		}
 		for range 1 + r.IntN(3) {
 			p.clusters = append(p.clusters, r.IntN(Clusters))
-		}
-		var err error
-		if p.doc, err = policy.NewDocument(policy.Facts{
-			Account: &policy.AccountFacts{ID: p.id, Email: p.email, Status: policy.StatusActive, Roles: []policy.Role{policy.Contractor}},
-			Zone:    "vendor-office", Agreements: []policy.AgreementFacts{},
-		}); err != nil {
-			return nil, err
 		}
 		w.people = append(w.people, p)
 		total += 1 / float64(i+8)
@@ -135,13 +128,13 @@ func digits(r *rand.Rand, n int, of string) string {
 	return string(b)
 }
 
-// Exchange makes the records of exchange i of n: what was asked for and, if that
-// was allowed, what became of it. They name facts documents and carry none: the
-// log would stamp those with its clock, which runs ahead of made-up times.
+// Exchange makes the records of exchange i of n: what was asked for, with the
+// facts document behind it, and, if that was allowed, what became of it.
 func (w *World) Exchange(i, n int) []*policy.Record {
 	r := rng(uint64(i) + 1000)
 	at := when(float64(i) / float64(n))
-	p := &w.people[w.who(r.Float64())]
+	who := w.who(r.Float64())
+	p := &w.people[who]
 	cluster := p.clusters[r.IntN(len(p.clusters))]
 	denied := r.IntN(100) < 6
 	if denied && r.IntN(2) == 0 {
@@ -152,6 +145,10 @@ func (w *World) Exchange(i, n int) []*policy.Record {
 	day := int(at.Sub(Start) / secondDay)
 	device := rng(uint64(p.net)<<32 | uint64(day)<<4 | uint64(r.IntN(3)))
 	age := int64(r.IntN(28800))
+	doc, err := w.factsOf(who, cluster)
+	if err != nil {
+		panic(err) // text and numbers always have a JSON form
+	}
 	req := &policy.Record{
 		Type: policy.RecordRequest, Time: at, RequestID: requestID(r, at),
 		Account: p.id, Email: p.email, Vendor: p.vendor, Engagement: p.engagement, Session: "s-" + hex(device, 20),
@@ -159,7 +156,7 @@ func (w *World) Exchange(i, n int) []*policy.Record {
 		Cluster: u.name, Classification: u.class, Route: "r" + strconv.Itoa(shape), Protocol: "HTTP/2.0",
 		Method: methods[r.IntN(len(methods))], Host: u.host, Path: path(r, u.shapes[shape]),
 		SourceIP: address(p.net, low(device, 6)), UserAgent: p.agent, Effect: "allow", Reasons: []string{"assigned"},
-		Revision: w.revisions[min(day*len(w.revisions)/Days, len(w.revisions)-1)], Facts: p.doc.Hash(),
+		Revision: w.revisions[min(day*len(w.revisions)/Days, len(w.revisions)-1)], Facts: doc.Hash(), Document: doc, Agreements: []string{"confidentiality"},
 		Input: &policy.RecordedInput{Version: policy.ContractVersion, Headers: map[string]string{"accept": "*/*", "accept-language": "en"},
 			TLS: &policy.TLS{Version: "1.3", Cipher: "TLS_AES_128_GCM_SHA256"}},
 	}

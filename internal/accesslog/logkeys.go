@@ -13,9 +13,9 @@ import (
 // errNoPublicKey is what anything but public keys is.
 var errNoPublicKey = errors.New("it holds no public key of a log, such as gate.example.com/node-1+1a2b3c4d+…")
 
-// A keyring is the log's public keys, oldest first: its first one, and those
+// A logKeys is the log's public keys, oldest first: its first one, and those
 // that took its place.
-type keyring struct {
+type logKeys struct {
 	keys []ringKey
 	list note.Verifiers
 }
@@ -27,11 +27,11 @@ type ringKey struct {
 	from, until uint64 // until 0: no end
 }
 
-// readKeyring reads public keys, one a line: the key and, where it was not
+// readLogKeys reads public keys, one a line: the key and, where it was not
 // the log's first, the number of entries from which on it signs; behind that,
 // where it no longer does, the last number.
-func readKeyring(text string) (*keyring, error) {
-	k := &keyring{}
+func readLogKeys(text string) (*logKeys, error) {
+	k := &logKeys{}
 	var all []note.Verifier
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		key, err := readRingKey(strings.TrimSuffix(line, "\n"))
@@ -70,8 +70,8 @@ func readRingKey(line string) (ringKey, error) {
 	return key, nil
 }
 
-// String is the text that readKeyring reads, with a newline behind each line.
-func (k *keyring) String() string {
+// String is the text that readLogKeys reads, with a newline behind each line.
+func (k *logKeys) String() string {
 	var b strings.Builder
 	for _, key := range k.keys {
 		b.WriteString(key.vkey)
@@ -87,7 +87,7 @@ func (k *keyring) String() string {
 }
 
 // Name is the log's name, which all of its keys bear.
-func (k *keyring) Name() string { return k.keys[0].Name() }
+func (k *logKeys) Name() string { return k.keys[0].Name() }
 
 // covers reports whether the key signs checkpoints of size entries.
 func (k *ringKey) covers(size uint64) bool {
@@ -95,6 +95,6 @@ func (k *ringKey) covers(size uint64) bool {
 }
 
 // find returns the place of a key, -1 for none.
-func (k *keyring) find(vkey string) int {
+func (k *logKeys) find(vkey string) int {
 	return slices.IndexFunc(k.keys, func(key ringKey) bool { return key.vkey == vkey })
 }

@@ -1,0 +1,193 @@
+package postgres
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog/enginetest"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/delivery"
+)
+
+// server starts a Postgres of the machine's and returns its database's URL.
+func server(t *testing.T) string {
+	t.Helper()
+	var bin string
+	if dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(dirs) > 0 {
+		slices.Sort(dirs)
+		bin = filepath.Dir(dirs[len(dirs)-1])
+	} else if p, err := exec.LookPath("initdb"); err == nil {
+		bin = filepath.Dir(p)
+	}
+	if bin == "" {
+		if os.Getenv("RINGFENCE_TEST_REQUIRE") == "all" {
+			t.Fatal("Postgres is not installed: apt-get install postgresql")
+		}
+		t.Skip("Postgres is not installed: apt-get install postgresql")
+	}
+	dir, err := os.MkdirTemp("", "ringfence-pg-*") // below what a socket's name may have
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	as := &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if os.Getuid() == 0 { // it does not run as root
+		u, err := user.Lookup("postgres")
+		if err != nil {
+			t.Skip("there is no account postgres to run it as: apt-get install postgresql")
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("five quiet harbours"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "ringfence", "--auth=scram-sha-256", "--pwfile="+password, "-E", "UTF8", "--locale=C.UTF-8", "-N")
+	initdb.SysProcAttr, initdb.Dir = as, dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	port := freePort(t)
+	var log bytes.Buffer
+	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=32MB")
+	cmd.SysProcAttr, cmd.Dir, cmd.Stderr = as, dir, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%.4000s", log.String())
+		}
+	})
+	return "postgres://127.0.0.1:" + port + "/postgres"
+}
+
+func opened(t *testing.T, url, origin string) *Table {
+	t.Helper()
+	x, err := Open(Config{URL: url, Username: "ringfence", Password: "five quiet harbours", Origin: origin, Now: func() time.Time { return enginetest.Now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Close() })
+	return x
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// TestTable runs the corpus that holds for every engine on a real server.
+func TestTable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("does one thing after the other")
+	}
+	url := server(t)
+	all := enginetest.Log(t, filepath.Join(t.TempDir(), "log"), 1200)
+	x := opened(t, url, enginetest.Origin)
+	ready(t, x)
+	enginetest.Tables(t, all, func(origin string) enginetest.Shared { return opened(t, url, origin) })
+
+	// Whoever only searches needs to read alone, and nothing that was asked for became part of a statement.
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := x.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`CREATE ROLE reader LOGIN PASSWORD 'reads'`)
+	exec(`GRANT SELECT ON ringfence TO reader`)
+	r, err := Open(Config{URL: url, Username: "reader", Password: "reads", Origin: enginetest.Origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := r.Count(t.Context(), query.Request{}); err != nil || n < len(all) {
+		t.Errorf("a reader counts %d, %v", n, err)
+	}
+	if err := r.Send(t.Context(), all[:1]); err == nil {
+		t.Error("a reader wrote")
+	}
+	// A fault of the database is no refusal: the entries are sent again.
+	exec(`ALTER TABLE ringfence ADD CONSTRAINT none CHECK (ns < 0) NOT VALID`)
+	again := opened(t, url, "third.example.com/log")
+	err = again.Send(t.Context(), all[:1])
+	if _, refused := errors.AsType[*delivery.RefusedError](err); err == nil || refused {
+		t.Errorf("a constraint of somebody's own: %v", err)
+	}
+}
+
+// ready waits until the server answers.
+func ready(t *testing.T, x *Table) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; {
+		err := x.pool.Ping(t.Context())
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestOpen_Refuses(t *testing.T) {
+	for _, c := range []Config{
+		{URL: "postgres://host/db", Username: "u"},
+		{URL: "postgres://host/db", Origin: "o"},
+		{URL: "https://host/db", Username: "u", Origin: "o"},
+		{URL: "postgres://host", Username: "u", Origin: "o"},
+		{URL: "postgres://u:p@host/db", Username: "u", Origin: "o"},
+		{URL: "postgres://host/db?sslmode=disable", Username: "u", Origin: "o"},
+		{URL: "postgres://host/db", Username: "u", Origin: "o", Table: `a"; DROP TABLE b; --`},
+	} {
+		if x, err := Open(c); err == nil {
+			x.Close()
+			t.Errorf("%+v: opened", c)
+		}
+	}
+}
+
+// Entries and passwords go over an encrypted connection, whatever the environment says.
+func TestOpen_Encrypts(t *testing.T) {
+	t.Setenv("PGSSLMODE", "disable")
+	t.Setenv("PGUSER", "somebody")
+	t.Setenv("PGPASSWORD", "else")
+	t.Setenv("PGHOST", "elsewhere.example")
+	conf, err := poolConfig(Config{URL: "postgres://db.example:5432/logs", Username: "ringfence", Password: "p", Origin: "o"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conf.ConnConfig
+	if c.TLSConfig == nil || c.TLSConfig.InsecureSkipVerify || c.TLSConfig.ServerName != "db.example" || len(c.Fallbacks) != 0 || c.User != "ringfence" || c.Password != "p" || c.Host != "db.example" {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,0 +1,121 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog/table"
+	"github.com/ringfence/ringfence/internal/delivery"
+)
+
+// memoryDeliveries are deliveries that keep orders and carry out none.
+type memoryDeliveries struct {
+	states []delivery.State
+	orders []delivery.Order
+	busy   bool
+	say    sampleText
+}
+
+func (m *memoryDeliveries) States() []delivery.State { return m.states }
+func (m *memoryDeliveries) Ordered(string) bool      { return len(m.orders) > 0 }
+func (m *memoryDeliveries) Refusals(string) ([]delivery.Refusal, error) {
+	return []delivery.Refusal{{Index: 5, Time: sampleNow.Add(-time.Hour), Reason: m.say("mapping fault <b>")}, {Index: 9, Time: sampleNow, Reason: m.say("too long")}}, nil
+}
+
+func (m *memoryDeliveries) Give(_ string, o delivery.Order) error {
+	if m.busy {
+		return delivery.ErrOrdered
+	}
+	m.orders = append(m.orders, o)
+	return nil
+}
+
+type memoryShared struct{ err error }
+
+func (m memoryShared) Holdings(context.Context) ([]table.Holding, error) {
+	return []table.Holding{{Origin: "gate.test/gw1", Entries: 12, Last: 11, Newest: sampleNow.Add(-time.Minute)},
+		{Origin: "gate.test/gw2", Entries: 9, Last: 11, Newest: sampleNow.Add(-3 * time.Hour)}}, m.err
+}
+
+// newMemoryDeliveries has one destination in each state; say words what destinations say.
+func newMemoryDeliveries(say sampleText) *memoryDeliveries {
+	return &memoryDeliveries{say: say, states: []delivery.State{
+		{Name: "archive", Kind: "s3", Next: 12},
+		{Name: "siem", Kind: "elastic", Next: 12, Refused: 2, FirstRefused: 5, Delivered: 10},
+		{Name: "fleet", Kind: "clickhouse", Next: 3, Lag: 9, Fault: say("reaching the table: connection refused"), Since: sampleNow.Add(-2 * time.Hour), Failures: 40},
+		{Name: "old", Kind: "syslog", Stopped: true, Fault: say("the cursor does not fit"), Since: sampleNow},
+	}}
+}
+
+// deliveryWords are those that deliveries show as they are.
+func deliveryWords(say sampleText) []string {
+	return []string{"archive", "siem", "fleet", "old", "s3", "elastic", "clickhouse", "syslog", "gate.test/gw1", "gate.test/gw2", say("reaching the table: connection refused"), say("the cursor does not fit"), say("mapping fault <b>"), say("too long")}
+}
+
+func TestDelivery_Page(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.Deliver, o.Shared = nil, nil
+	shows(t, o.get("rae", deliveryPath), 200, "Entries go nowhere else")
+	o.Deliver, o.Shared = newMemoryDeliveries(plainText), memoryShared{}
+	shows(t, o.get("rae", deliveryPath), 200, "siem", "Up to entry 11", "mapping fault &lt;b&gt;", "/console/log/5", "Stopped, needs somebody", "connection refused", "gate.test/gw2", "3 entries are not there", "Without a gap")
+	if body := o.get("rae", deliveryPath).Body.String(); strings.Contains(body, "Send again") || strings.Contains(body, "Begin there") {
+		t.Error("a reviewer is offered what an administrator may do")
+	}
+	shows(t, o.get("ada", deliveryPath), 200, "Send again", "Leave all out", "Begin there")
+	shows(t, o.get("kim", deliveryPath), 403)
+	shows(t, o.get("abe", deliveryPath), 403)
+	o.limit("claims") // a reason may repeat what an entry of another cluster says
+	page := o.get("rae", deliveryPath)
+	shows(t, page, 200, "Refused entries are listed for those who may read the whole log")
+	if strings.Contains(page.Body.String(), "mapping fault") {
+		t.Error("a reviewer of one cluster sees why entries were refused")
+	}
+	o.Shared = memoryShared{err: errors.New("the cursor does not fit")}
+	shows(t, o.get("ada", deliveryPath), 200, "searches fail", "the cursor does not fit")
+}
+
+// Each order is in the log before it is given, and not given where that fails.
+func TestDelivery_Orders(t *testing.T) {
+	o := newOffice(t, plainText)
+	m := newMemoryDeliveries(plainText)
+	o.Deliver = m
+	for _, tt := range []struct {
+		path   string
+		form   url.Values
+		action string
+		detail map[string]string
+		want   delivery.Order
+	}{
+		{"/siem/retry", url.Values{"entry": {"5"}}, "delivery.retry", map[string]string{"entries": "5", "count": "1"}, delivery.Order{Act: delivery.Retry, Entries: []uint64{5}}},
+		{"/siem/skip", url.Values{"entry": {"all"}}, "delivery.skip", map[string]string{"entries": "all"}, delivery.Order{Act: delivery.Skip}},
+		{"/old/reset", url.Values{"to": {" 7 "}}, "delivery.reset", map[string]string{"to": "7"}, delivery.Order{Act: delivery.Reset, To: 7}},
+	} {
+		m.orders = nil
+		leadsTo(t, o.post("ada", deliveryPath+tt.path, tt.form), deliveryPath)
+		if len(m.orders) != 1 || m.orders[0].Act != tt.want.Act || m.orders[0].To != tt.want.To || !slices.Equal(m.orders[0].Entries, tt.want.Entries) {
+			t.Errorf("%s: %+v", tt.path, m.orders)
+		}
+		e := o.entries.entries[len(o.entries.entries)-1]
+		if e.Action != tt.action || e.Actor != "ada" || e.Object == "" || len(e.Detail) != len(tt.detail) || e.Detail["entries"] != tt.detail["entries"] || e.Detail["to"] != tt.detail["to"] {
+			t.Errorf("%s is recorded as %+v", tt.path, e.Record)
+		}
+	}
+	m.orders = nil
+	shows(t, o.post("rae", deliveryPath+"/siem/retry", url.Values{"entry": {"5"}}), 403)
+	shows(t, o.post("ada", deliveryPath+"/siem/retry", url.Values{"entry": {"five"}}), 422)
+	shows(t, o.post("ada", deliveryPath+"/siem/reset", url.Values{"to": {"-1"}}), 422)
+	shows(t, o.post("ada", deliveryPath+"/nobody/retry", url.Values{"entry": {"5"}}), 404)
+	m.busy = true
+	shows(t, o.post("ada", deliveryPath+"/siem/retry", url.Values{"entry": {"5"}}), 409)
+	m.busy = false
+	o.entries.fail = errors.New("the disk is full")
+	shows(t, o.post("ada", deliveryPath+"/siem/retry", url.Values{"entry": {"5"}}), 503)
+	if len(m.orders) != 0 {
+		t.Errorf("given: %+v", m.orders)
+	}
+}
