@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/alarm"
 	"github.com/ringfence/ringfence/internal/alarm/watch"
 	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/directory"
+	"github.com/ringfence/ringfence/internal/witness"
 )
 
 // unsignedAlarm is how long entries may wait for a signed checkpoint before
@@ -62,6 +66,9 @@ func (g *gateway) alarmConditions() []watch.Condition {
 	}
 	if g.witness != nil {
 		s := g.witness.Status()
+		if _, conflict := errors.AsType[*witness.ConflictError](s.Stopped); conflict {
+			out = append(out, watch.Condition{Kind: alarm.LogTrouble, Name: "conflict", Facts: map[string]string{"what": "conflict"}})
+		}
 		if s.Gap > 0 {
 			out = append(out, watch.Condition{Kind: alarm.Unanchored, Name: "witness", For: s.Gap, Facts: map[string]string{"what": "gap", "gap": s.Gap.Round(time.Second).String()}})
 		}
@@ -96,4 +103,14 @@ func (c consoleAlarms) SaveRule(ctx context.Context, actor directory.Actor, r al
 		return r, err
 	}
 	return r, c.g.refresh(ctx, nil)
+}
+
+// alarmFigures are what /metrics says of alarms.
+func (g *gateway) alarmFigures() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ringfence_alarms_lag_entries", Help: "Entries of the access log that no rule of alarms has looked at yet."},
+			func() float64 { return float64(g.alarms.watch.Status().Lag) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ringfence_alarms_healthy", Help: "1 while alarms can be raised."},
+			func() float64 { return yes(g.alarms.watch.Status().Fault == "") }),
+	}
 }

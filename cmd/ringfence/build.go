@@ -162,6 +162,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	g.metrics.observeClock(g)
 	g.metrics.observeWitnesses(g)
 	g.metrics.registry.MustRegister(deliveryMetrics{g.deliver})
+	g.metrics.registry.MustRegister(g.alarmFigures()...)
 	g.metrics.registry.MustRegister(logMetrics{g.log})
 	return g, nil
 }
@@ -275,10 +276,11 @@ func (g *gateway) buildConsole() error {
 	g.console, err = console.New(console.Config{
 		Mail: post,
 		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Follow: g.log, Status: consoleStatus{g}, UI: pages,
-		Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
+		Evidence: consoleEvidence{g}, Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
+		Privacy: consolePrivacy{g},
 		Deliver: g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},

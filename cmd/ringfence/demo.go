@@ -167,6 +167,8 @@ upstreams:
   allow_networks: [127.0.0.0/8]
 identity_providers:
   allow_networks: [127.0.0.0/8]
+alarms:
+  allow_networks: [127.0.0.0/8]
 access_log:
   segment_size: %s
 log:

@@ -76,6 +76,44 @@ func (g *gateway) erasures(ctx context.Context) error {
 	}
 }
 
+// consolePrivacy is what the pages do about holds and erasures: it is recorded
+// when the call returns.
+type consolePrivacy struct{ g *gateway }
+
+func (p consolePrivacy) Holds(ctx context.Context) ([]directory.Hold, error) {
+	return p.g.db.Holds(ctx)
+}
+
+func (p consolePrivacy) Erasures(ctx context.Context) ([]directory.Erasure, error) {
+	return p.g.db.Erasures(ctx)
+}
+
+func (p consolePrivacy) PlaceHold(ctx context.Context, actor directory.Actor, kind, subject, reason string) (directory.Hold, error) {
+	h, err := p.g.db.PlaceHold(ctx, actor, kind, subject, reason)
+	if err != nil {
+		return h, err
+	}
+	return h, p.recorded(ctx)
+}
+
+func (p consolePrivacy) LiftHold(ctx context.Context, actor directory.Actor, id int64, why string) error {
+	if err := p.g.db.LiftHold(ctx, actor, id, why); err != nil {
+		return err
+	}
+	return p.recorded(ctx)
+}
+
+func (p consolePrivacy) AskErasure(ctx context.Context, actor directory.Actor, account, reason string) error {
+	if err := p.g.db.AskErasure(ctx, actor, account, reason); err != nil {
+		return err
+	}
+	return p.recorded(ctx)
+}
+
+func (p consolePrivacy) recorded(ctx context.Context) error {
+	return p.g.refresh(ctx, map[string]bool{store.KindOutbox: true})
+}
+
 func newAccountErase() *cobra.Command {
 	var t target
 	var reason string

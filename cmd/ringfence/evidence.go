@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,25 +71,20 @@ func evidenceSource(ctx context.Context, cfg *config.Config, db *store.DB, older
 	return src, nil
 }
 
-// questionOf makes the question of a query in the words of package query.
-// within, nil for nothing, is what else must hold.
-func questionOf(n, within query.Node, now time.Time) evidence.Question {
-	q := evidence.Question{Query: query.Print(n), Now: now}
-	where := n
-	if within != nil {
-		q.Scope = query.Print(within)
-		where = query.And{n, within}
+// consoleEvidence makes bundles for the console's exports.
+type consoleEvidence struct{ g *gateway }
+
+// Bundle implements [console.Evidence].
+func (e consoleEvidence) Bundle(ctx context.Context, out io.Writer, q evidence.Question, progress func(int)) (*evidence.Manifest, error) {
+	cfg := e.g.cfg.Load()
+	src, err := evidenceSource(ctx, cfg, e.g.db, nil)
+	if err != nil {
+		return nil, err
 	}
-	f := query.Compile(where, now)
-	q.Match = f.Match
-	if s := f.Spans(); s.Oldest != math.MinInt64 {
-		q.Since = time.Unix(0, s.Oldest).UTC()
+	if err := awaitSigned(ctx, src.Log); err != nil {
+		return nil, err
 	}
-	if s := f.Spans(); s.Newest != math.MaxInt64 {
-		q.Until = time.Unix(0, s.Newest).UTC()
-	}
-	q.First, q.Last = f.Spans().First, f.Spans().Last
-	return q
+	return evidence.Write(ctx, out, src, q, progress)
 }
 
 func newLogEvidence() *cobra.Command {
@@ -121,7 +116,7 @@ func newLogEvidence() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(writeEvidence(cmd, d, questionOf(n, nil, time.Now().UTC()), older, file), d.close())
+			return errors.Join(writeEvidence(cmd, d, evidence.Ask(n, time.Now().UTC()), older, file), d.close())
 		},
 	}
 	t.flags(cmd)

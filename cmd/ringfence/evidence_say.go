@@ -23,7 +23,7 @@ func sayBundle(cmd *cobra.Command, r *evidence.Report, asJSON bool) error {
 	if r.Dense && m.Entries > 1 {
 		line("They are all entries from %d to %d: none between is missing.", r.First, r.Last)
 	} else {
-		line("That no other entry answers the query is the word of the log's key: %s", orDash(strings.TrimSpace(m.Query+" "+m.Scope)))
+		line("That no other entry answers the query is the word of the log's key: %s", orDash(m.Query))
 	}
 	for _, key := range r.SignedBy {
 		line("Signed by the log's key %s", plain(key))

@@ -156,7 +156,7 @@ func newLogQuery() *cobra.Command {
 	var q filterFlags
 	var limit int
 	var folder string
-	var asJSON, ascending bool
+	var asJSON, ascending, unrecorded bool
 	cmd := &cobra.Command{
 		Use: "query [QUERY]", Short: "Find entries, newest first", Long: "Query finds entries and prints them, the newest first.\n\n" + queryHelp,
 		Example: "  ringfence log query account:kim since:7d --config /etc/ringfence/config.yaml\n" +
@@ -172,12 +172,15 @@ func newLogQuery() *cobra.Command {
 				return usagef("--limit %d: at least 1", limit)
 			}
 			r, err := openReading(ctx, &t, folder)
+			if err != nil && unrecorded {
+				r, err = openUnrecorded(ctx, &t, err, cmd.ErrOrStderr())
+			}
 			if err != nil {
 				return err
 			}
 			// The record of this very read is not part of the answer.
 			w.options.Limit, w.options.Ascending, w.options.Before = limit, ascending, r.size
-			err = r.record(ctx, "log.query", w.describe(cmd))
+			err = r.recordOrSay(ctx, "log.query", w.describe(cmd), unrecorded, cmd.ErrOrStderr())
 			if err == nil {
 				err = showEntries(ctx, cmd.OutOrStdout(), asJSON, func(yield func(*accesslog.Entry) bool) error {
 					return r.find(ctx, w, yield)
@@ -189,6 +192,7 @@ func newLogQuery() *cobra.Command {
 	t.flags(cmd)
 	q.flags(cmd)
 	copyFlag(cmd, &folder)
+	unrecordedFlag(cmd, &unrecorded)
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many entries")
 	cmd.Flags().BoolVar(&ascending, "ascending", false, "oldest first")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one entry a line as JSON")

@@ -17,7 +17,7 @@ func newLogHolds() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "holds", Short: "List the legal holds", Args: exactly(),
-		Long:    "A legal hold keeps an account or an engagement from being erased, and its entries\nfrom being removed, until it is lifted.",
+		Long:    "A legal hold keeps an account, or everybody who is assigned under an engagement,\nfrom being erased, until it is lifted.",
 		Example: "  ringfence log holds --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := openDeployment(cmd.Context(), &t)
@@ -68,8 +68,7 @@ func newLogHold() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hold", Short: "Place a legal hold on an account or an engagement", Args: exactly(),
 		Long: "While a hold stands, the account, or each account that is assigned under the\n" +
-			"engagement, cannot be erased, and no segment of the access log with an entry of it\n" +
-			"is removed.",
+			"engagement, cannot be erased.",
 		Example: "  ringfence log hold --account kim@northwind.example --reason 'case 7' --config /etc/ringfence/config.yaml\n" +
 			"  ringfence log hold --engagement claims-2026 --reason 'audit' --data demo",
 		RunE: func(cmd *cobra.Command, _ []string) error {

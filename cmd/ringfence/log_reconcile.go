@@ -57,6 +57,10 @@ func reconcileLog(cmd *cobra.Command, p *logPlace, cfg reconcile.Config, file st
 	if err != nil {
 		return err
 	}
+	if p.dir != "" && deployed(p.dir) {
+		return &hintError{fmt.Errorf("reading %s: it is a deployment's own log, where reading is recorded", plain(p.dir)),
+			"Name the deployment with --config FILE or --data DIR; --log is for copies."}
+	}
 	cfg.Dir = dir
 	cfg.Origin, _, _ = strings.Cut(vkey, "+")
 	in, err := openUpstreamLog(cmd, file)

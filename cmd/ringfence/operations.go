@@ -142,6 +142,9 @@ func (g *gateway) readiness() (int, map[string]any) {
 	if w := deliveryFaults(g.deliver.States(), time.Now()); len(w) > 0 { // told, and no reason to serve nothing
 		body["delivery"] = w
 	}
+	if f := g.alarms.watch.Status().Fault; f != "" { // likewise
+		body["alarms"] = f
+	}
 	logState(g.log, body)
 	if err := g.log.Healthy(); err != nil {
 		body["status"], body["access_log"] = "unavailable", err.Error()

@@ -18,7 +18,7 @@
 //	checkpoint                     the newest signed checkpoint
 //	checkpoints                    earlier ones, one a minute and one at each end
 //	log.pub                        the public keys, see below
-//	spare-1 …                      segments to come: zeros
+//	spare-1 …                      segments to come: zeros; one is kept back for a full disk
 //	lock                           locked (flock) by the writer
 //
 // A segment's name is the index of its first entry, in 20 digits. Segments
@@ -40,11 +40,18 @@
 // and U+FFF9 to U+FFFB are written as \u and four lower-case digits; the rest
 // stands for itself in UTF-8.
 //
+// Mode, in entries of a cluster's requests, is strict or relaxed. A strict
+// request was forwarded only once its entry was durable; a relaxed one when the
+// entry had its place in the order, so that a crash can have taken entries, the
+// last ones and at most as many as the queue is long, of requests that were
+// forwarded. Entries without a mode are from before there were modes: strict.
+//
 // Index counts from 0 without gaps and is the order of the log. Time is when
 // the record was made, but never later than the writer's clock and never
 // earlier than the entry before; where that moved it by 100 ms or more, or at
 // all in an entry with an input, clock is the record's own time. A clock that
-// goes back by more than a second leaves an entry of type log and action clock.
+// jumps by more than a second leaves an entry of type log and action clock.
+// Action disk tells that a fifth or a tenth of the disk is free, or enough again.
 //
 // An entry of a request that the policies decided has an input: an object with
 // the keys version, roles, token_cluster, token_binding, token_scope (of access,
@@ -161,7 +168,9 @@
 // rest is a batch that a crash cut short: nobody was told that it is durable.
 // It is overwritten with zeros and an entry of action recovered says how many
 // bytes went. Otherwise the damage is to what was synced, and the start is
-// refused, as it is when the log has fewer entries than its last checkpoint.
+// refused, as it is when the log has fewer entries than its last checkpoint, or
+// than one that is kept elsewhere ([Config.Vouched]). Of sealed segments the
+// newest are read again, of older ones header, index and footer.
 // After a failed write or sync nothing is written again before such a start.
 //
 // # What the log proves, and what it does not
@@ -178,7 +187,7 @@
 //
 // Against a gateway that was replaced by one that does not record: nothing
 // here helps. Each forwarded request carries the entry's index, so the
-// upstream's own log shows requests that have no entry.
+// upstream's own log shows requests that have no entry (package reconcile).
 //
 // The log is not secret: payloads are plain text for whoever can read the
 // folder. Disks that lie about syncs can lose what was acknowledged, which the

@@ -69,6 +69,9 @@ func (c *Console) tryAlarmRule(w http.ResponseWriter, r *http.Request, v *visit)
 	if !slices.Contains([]int{7, 30, 90}, days) {
 		f.fault("try_days", "Choose one of them.")
 	}
+	if v.mayRead() != nil {
+		f.note("A trial reads the whole access log, of which you may see a part.")
+	}
 	if !f.OK() {
 		return c.showRule(w, r, v, f, x)
 	}

@@ -100,6 +100,8 @@ func troubleText(a *alarm.Alarm) ui.Text {
 	switch what {
 	case "unwritable":
 		return "The access log cannot be written. Nothing is served until it can; the operational log says why."
+	case "conflict":
+		return "A witness holds another history of this log than this machine does: it was rolled back, forked or replaced. Nothing is served until a person has looked."
 	case "unsigned":
 		return "Entries wait for a signed checkpoint for longer than they should."
 	case "deadline":

@@ -32,13 +32,15 @@ type Config struct {
 	Shared     Shared       // nil: each gateway searches its own log
 	Reviews    Reviews
 	Follow     Follower // of the same log; nil: no page follows it
+	Evidence   Evidence // nil: no bundles are made
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
-	Alarms     Alarms // nil: nothing watches the log
-	LogFolder  string // of the access log, which replays read
+	Alarms     Alarms  // nil: nothing watches the log
+	Privacy    Privacy // nil: no holds and no erasure
+	LogFolder  string  // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

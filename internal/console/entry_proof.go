@@ -13,18 +13,16 @@ import (
 // entryProof shows that an entry is in the log that the newest checkpoint
 // signs, step by step. Its template is "proof".
 type entryProof struct {
-	Held      bool    // everything was computed here and fits
 	Missing   ui.Text // why there is no proof yet; empty: there is one
 	Fault     ui.Text // what does not fit
 	Walk      accesslog.Walk
 	Index     uint64
 	Point     accesslog.SignedPoint
 	Key       string
-	Payload   string // base64, for the script that computes it again
+	Text      string // the entry as it is hashed
+	Payload   string // the same in base64, for the script that computes it again
 	Signed    string // base64 of the text that is signed
-	Command   string // that checks the same away from here
 	Signature string // the log's own line
-	Witnesses []string
 }
 
 // proofOf proves an entry in front of whoever looks. What does not fit is shown
@@ -62,10 +60,10 @@ func (c *Console) proofOf(ctx context.Context, e *accesslog.Entry) *entryProof {
 		p.Fault = "The proof does not hold: what is computed does not lead to what the checkpoint signs."
 		return p
 	}
-	p.Held = true
+	p.Text = proof.Payload
 	p.Payload = base64.StdEncoding.EncodeToString([]byte(proof.Payload))
 	p.Signed = base64.StdEncoding.EncodeToString([]byte(p.Point.Text))
-	p.Signature, p.Witnesses = p.Point.Signatures[0], p.Point.Signatures[1:]
+	p.Signature = p.Point.Signatures[0]
 	for _, s := range p.Point.Signatures {
 		if name, _, ok := strings.Cut(strings.TrimPrefix(s, "— "), " "); ok && name == p.Point.Origin {
 			p.Signature = s

@@ -48,8 +48,9 @@ func (c *Console) fetchExport(w http.ResponseWriter, r *http.Request, v *visit) 
 	go c.watchExport(ctx, cancel, r, v, j.scope)
 	out := &exportStream{to: w, sum: sha256.New(), job: j}
 	h := w.Header()
-	h.Set("Content-Type", j.Format.MediaType())
-	h.Set("Content-Disposition", `attachment; filename="access-log-`+j.Asked.UTC().Format("20060102T1504Z")+"."+j.Format.Extension()+`"`)
+	ending, mediaType := exportFile(j.Format)
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Disposition", `attachment; filename="access-log-`+j.Asked.UTC().Format("20060102T1504Z")+ending+`"`)
 	h.Set("Cache-Control", "no-store")
 	err = c.writeExport(ctx, out, j)
 	state := exportStateOf(err)
@@ -61,6 +62,9 @@ func (c *Console) fetchExport(w http.ResponseWriter, r *http.Request, v *visit) 
 		sum = ""
 	}
 	j.end(state, c.Now(), sum)
+	if none := noBundle(w, err); none != nil {
+		return none
+	}
 	if state != exportDone {
 		c.Logger.Warn("exporting entries of the access log", "export", j.ID, "state", string(state), "err", err)
 		panic(http.ErrAbortHandler)
@@ -157,6 +161,9 @@ func (s *exportStream) Write(b []byte) (int, error) {
 // writeExport writes the entries, oldest first, from the log itself: what is
 // exported does not depend on an index.
 func (c *Console) writeExport(ctx context.Context, out *exportStream, j *exportJob) error {
+	if j.Format == formatEvidence {
+		return c.writeEvidence(ctx, out, j)
+	}
 	buffer := bufio.NewWriterSize(out, 64<<10)
 	w, err := export.New(j.Format, buffer)
 	if err != nil {

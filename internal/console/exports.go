@@ -195,6 +195,7 @@ var formatWords = map[export.Format]choice{
 	export.JSON:    {Label: "JSON lines", Hint: "One entry a line, with all its fields. For programs."},
 	export.CSV:     {Label: "CSV", Hint: "For spreadsheets. No cell is taken for a formula."},
 	export.Parquet: {Label: "Parquet", Hint: "Typed columns for DuckDB, Spark, pandas and others, with the exact bytes of each entry."},
+	formatEvidence: {Label: "Bundle of evidence", Hint: "The entries with all that proves them: proofs, signed checkpoints, facts, policies, agreements, keys, and how to check it. Anybody can, without this gateway."},
 }
 
 func (c *Console) newExportForm(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -208,7 +209,7 @@ func (c *Console) showNewExport(w http.ResponseWriter, r *http.Request, v *visit
 	page.Back = searchAddress(page.Query)
 	page.Past = c.exportPast(f)
 	var items []choice
-	for _, format := range export.Formats() {
+	for _, format := range c.exportFormats() {
 		item := formatWords[format]
 		item.Value = string(format)
 		items = append(items, item)
@@ -250,7 +251,7 @@ func (c *Console) exportPast(f *form) uint64 {
 func (c *Console) newExport(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f := posted(r)
 	n := f.keptQueryOf(keptQuery)
-	format := f.oneOf("format", "a format", names(export.Formats(), func(x export.Format) string { return string(x) }))
+	format := f.oneOf("format", "a format", names(c.exportFormats(), func(x export.Format) string { return string(x) }))
 	if !f.OK() {
 		return c.showNewExport(w, r, v, f)
 	}

@@ -15,6 +15,9 @@ import (
 // mostBars is how many stretches of time a picture has at most.
 const mostBars = 60
 
+// shortest is the least time that a picture is of.
+const shortest = time.Minute
+
 // barSteps are the lengths of time that a bar may stand for.
 var barSteps = []time.Duration{time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 2 * 24 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour, 364 * 24 * time.Hour}
@@ -25,6 +28,8 @@ type histogram struct {
 	Series   []series
 	Total    int
 	From, To time.Time
+	Begins   ui.Text // both in words
+	Ends     ui.Text
 	Step     ui.Text
 	Path     string // of the search that a bar leads to
 	Base     string // the query to which a script adds bounds of time
@@ -68,6 +73,9 @@ func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, path st
 	from, to, err := c.spanOf(ctx, v, n)
 	if err != nil || !from.Before(to) {
 		return nil
+	}
+	if to.Sub(from) < shortest {
+		from = to.Add(-shortest) // a new log; one bar alone says nothing
 	}
 	step := barSteps[len(barSteps)-1]
 	for _, s := range barSteps {
@@ -146,12 +154,13 @@ func (h *histogram) fill(n query.Node, cells []query.Cell, step time.Duration) {
 		h.Total += b.Sum
 		if b.Sum > 0 {
 			b.URL = queryURL(h.Path, between(n, b.From, b.To))
-			b.Says = ui.Say("{1} to {2}: {3} allowed, {4} challenged, {5} denied, {6} without a decision", clock(b.From), clock(b.To), s[0], s[1], s[2], s[3])
+			b.Says = ui.Say("{1} to {2}: {3} allowed, {4} challenged, {5} denied, {6} without a decision", edge(b.From, step), edge(b.To, step), s[0], s[1], s[2], s[3])
 		}
 		h.Bars = append(h.Bars, b)
 	}
 	h.Wide = 10 * len(h.Bars)
 	h.To = h.From.Add(time.Duration(len(h.Bars)) * step)
+	h.Begins, h.Ends = edge(h.From, step), edge(h.To, step)
 	for j := range h.Series {
 		s := &h.Series[j]
 		if s.value != "" {
@@ -181,6 +190,14 @@ func (b *bar) draw(counts []int, highest int) {
 		bottom -= height
 		b.Parts = append(b.Parts, barPart{kinds[j], strconv.FormatFloat(bottom, 'f', 1, 64), strconv.FormatFloat(height, 'f', 1, 64)})
 	}
+}
+
+// edge words where a bar begins or ends, as exactly as its length demands.
+func edge(t time.Time, step time.Duration) ui.Text {
+	if step < time.Minute {
+		return ui.Verbatim(t.UTC().Format(time.DateTime))
+	}
+	return clock(t)
 }
 
 // stepWords says how long a bar is.

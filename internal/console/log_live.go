@@ -35,6 +35,7 @@ type livePage struct {
 	Here      string
 	SearchURL string
 	Partial   ui.Text
+	Scope     ui.Text
 }
 
 // live shows the newest lines and leads a script to those that come after them.
@@ -44,7 +45,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, v *visit) error {
 		http.Redirect(w, r, queryURL(livePath, a.Node), http.StatusSeeOther)
 		return nil
 	}
-	page := livePage{Base: v.page("Access log, live"), Faults: a.Faults, Bar: v.queryBar(&a, livePath), Here: queryURL(livePath, a.Node), SearchURL: queryURL("/console/log", a.Node)}
+	page := livePage{Base: v.page("Access log, live"), Faults: a.Faults, Bar: v.queryBar(&a, livePath), Here: queryURL(livePath, a.Node), SearchURL: queryURL("/console/log", a.Node), Scope: v.logScopeWords()}
 	page.Bar.Spans = nil // all that comes is new
 	if !a.OK() {
 		return c.show(w, r, http.StatusUnprocessableEntity, "log-live", page)

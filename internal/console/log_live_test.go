@@ -27,7 +27,7 @@ func liveOffice(t *testing.T) (*office, *accesslog.Log) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	log, err := accesslog.Open(t.Context(), accesslog.Config{Dir: folder, Node: "gw1", Key: key, SegmentSize: 1 << 20})
+	log, err := accesslog.Open(t.Context(), accesslog.Config{Dir: folder, Node: "gw1", Key: key, SegmentSize: 1 << 20, Now: func() time.Time { return sampleNow }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func liveOffice(t *testing.T) (*office, *accesslog.Log) {
 			t.Error(err)
 		}
 	})
-	o.Console.Log, o.Console.Search, o.Console.Follow, o.LogFolder = log, logEngine{log, time.Now}, log, folder
+	o.Console.Log, o.Console.Search, o.Console.Follow, o.LogFolder = log, logEngine{log, func() time.Time { return sampleNow }}, log, folder
 	return o, log
 }
 

@@ -62,6 +62,7 @@ type logPage struct {
 	Pager     ui.Pager
 	Empty     ui.Empty
 	Partial   ui.Text // why there is less than there should be
+	Scope     ui.Text // what the visitor may not see; empty: everything is shown
 	Size      uint64
 	Quick     []ui.Link // searches that are made often
 	LiveURL   string
@@ -76,7 +77,7 @@ func (c *Console) log(w http.ResponseWriter, r *http.Request, v *visit) error {
 		http.Redirect(w, r, a.page("/console/log"), http.StatusSeeOther)
 		return nil
 	}
-	page := logPage{Base: v.page("Access log"), Size: c.Log.Size(), Faults: a.Faults, Bar: v.queryBar(&a, "/console/log"), Quick: quickSearches()}
+	page := logPage{Base: v.page("Access log"), Size: c.Log.Size(), Faults: a.Faults, Bar: v.queryBar(&a, "/console/log"), Quick: quickSearches(), Scope: v.logScopeWords()}
 	if !a.OK() {
 		return c.show(w, r, http.StatusUnprocessableEntity, "log", page)
 	}

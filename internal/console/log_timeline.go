@@ -34,6 +34,7 @@ type timelinePage struct {
 	Facets    []facet
 	Days      []timelineDay
 	Partial   ui.Text
+	Scope     ui.Text
 	Empty     ui.Empty
 	SearchURL string
 	LiveURL   string
@@ -48,6 +49,7 @@ type timelineDay struct {
 // A timelineEvent is one entry, or several requests of one kind close together.
 type timelineEvent struct {
 	From, To    time.Time // the same for a single entry
+	When, Till  string    // both as they are read; the second is empty where it says nothing more
 	Kind        ui.Badge
 	What        ui.Text
 	Mono        bool
@@ -98,6 +100,7 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request, v *visit, pag
 	if err := c.recordRead(r, v, "log.query", kind+":"+clip(id, 200), a.detail()); err != nil {
 		return err
 	}
+	page.Scope = v.logScopeWords()
 	page.SearchURL, page.LiveURL = logURL(n), queryURL(livePath, n)
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
@@ -234,6 +237,10 @@ func (t *timelineEvent) count(p pair) {
 
 // close words what was gathered.
 func (t *timelineEvent) close(n query.Node) {
+	t.When = t.From.UTC().Format(time.TimeOnly)
+	if till := t.To.UTC().Format(time.TimeOnly); till != t.When {
+		t.Till = till
+	}
 	if t.bytes > 0 {
 		t.Bytes = ui.Say("{1} sent", size(t.bytes))
 	}

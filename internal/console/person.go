@@ -165,6 +165,7 @@ func personActs(a *directory.Account, standing ui.Text, self bool, sessions int)
 	if sessions > 0 {
 		acts = append(acts, act{Label: "End all sessions", URL: at + "/sessions/end", Post: true})
 	}
+	acts = append(acts, act{Label: "Erase", URL: at + "/erase", Danger: true})
 	if a.Disabled {
 		return append(acts, act{Label: "Enable", URL: at + "/enable", Post: true})
 	}

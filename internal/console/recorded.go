@@ -217,7 +217,7 @@ func ownDetail(q url.Values) map[string]string {
 var ownGroups = []ui.Text{"When and what", "Who", "Request", "Decision", "Outcome", "Detail"}
 
 // ownHidden are fields that name what is behind the gateway, or that are no words.
-var ownHidden = []ui.Text{"Node", "Upstream", "Policy revision", "Facts", "Route", "Done by", "Object", "Own time"}
+var ownHidden = []ui.Text{"Node", "Upstream", "Policy revision", "Facts", "Route", "Done by", "Object", "Own time", ui.Verbatim("given_by")}
 
 // newOwnRow puts an entry into the words of the account that it is about.
 func newOwnRow(e, outcome *accesslog.Entry, account string) ownRow {

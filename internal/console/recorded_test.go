@@ -24,8 +24,8 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 		o.entries.add(r, nil)
 	}
 	w := o.get("kim", recordedPath)
-	shows(t, w, http.StatusOK, "What is recorded about me", "GET /tiles/8/132/85.png", "Status 502", "The assignment did not allow the method.", "This was done by somebody else, not by you.", "wrong code", "198.51.100.24", "recorded as well")
-	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision"} {
+	shows(t, w, http.StatusOK, "What is recorded about me", "GET /tiles/8/132/85.png", "Status 502", "The assignment did not allow the method.", "This was done by somebody else, not by you.", "login code", "198.51.100.24", "recorded as well")
+	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113.7", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision"} {
 		if strings.Contains(w.Body.String(), hidden) {
 			t.Errorf("kim is shown %q", hidden)
 		}
@@ -38,7 +38,7 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 		t.Errorf("older entries:\n%s", older)
 	}
 	signIns := o.get("kim", recordedPath+"?kind=sign-ins").Body.String()
-	if !strings.Contains(signIns, "wrong code") && !strings.Contains(signIns, "login code") || strings.Contains(signIns, "/reports") {
+	if !strings.Contains(signIns, "login code") || strings.Contains(signIns, "/reports") {
 		t.Errorf("sign-ins:\n%s", signIns)
 	}
 	shows(t, o.get("kim", recordedPath+"?cluster=claims&since=2h"), http.StatusOK, "line")
@@ -73,7 +73,7 @@ func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 		if w.Code != http.StatusOK {
 			t.Fatalf("status %d", w.Code)
 		}
-		return strings.Contains(w.Body.String(), actor+"@example.com")
+		return strings.Contains(w.Body.String(), `<span translate="no">`+actor+"@example.com")
 	}
 	for i, c := range []struct {
 		action string
@@ -113,7 +113,7 @@ func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 		t.Error("one's own looks are listed")
 	}
 	// What came after a search was not part of it.
-	o.now = o.now.Add(time.Hour)
+	o.now = o.now.Add(5 * time.Minute)
 	read("early", "log.query", map[string]string{"query": "path:/later"})
 	o.entries.add(policy.Record{Type: policy.RecordRequest, Account: "kim", Path: "/later", Time: o.now}, nil)
 	if shown("early") {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -75,7 +74,7 @@ func address(path string, fields url.Values) string {
 func (f *form) keptQueryOf(name string) query.Node {
 	n, err := query.Parse(strings.TrimSpace(f.Value(name)))
 	if e, ok := errors.AsType[*query.Error](err); ok {
-		f.fault(name, "At character {1}: {2}.", e.Column, ui.Verbatim(cmp.Or(e.What, e.Error())))
+		f.fault(name, "At character {1}: {2}", e.Column, queryFaultWords(e))
 		return query.And{}
 	}
 	if err != nil {

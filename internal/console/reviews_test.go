@@ -92,7 +92,7 @@ func TestUnreviewed(t *testing.T) {
 // TestSearches_SavedSharedAndChanged goes through the forms.
 func TestSearches_SavedSharedAndChanged(t *testing.T) {
 	o := newOffice(t, plainText)
-	shows(t, o.get("rae", "/console/log?effect=deny&since=24h"), http.StatusOK, "/console/log/searches/new?q=effect:deny", "Mark as reviewed", "Export")
+	shows(t, o.get("rae", "/console/log?q=effect:deny+since:1d"), http.StatusOK, "/console/log/searches/new?q=effect:deny", "Mark as reviewed", "Export")
 	shows(t, o.get("rae", searchesPath+"/new?q=effect:deny"), http.StatusOK, "effect:deny</textarea>")
 	shows(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Refused"}, "q": {"effect:"}}), http.StatusUnprocessableEntity, "At character")
 	shows(t, o.post("rae", searchesPath+"/new", url.Values{"title": {"Refused"}, "q": {"effect:deny since:7d"}, "use": {"daily"}}), http.StatusUnprocessableEntity, "no bounds of time")

@@ -12,8 +12,8 @@ const (
 	HoldEngagement = "engagement" // Subject is an engagement's name
 )
 
-// A Hold keeps what the access log and the directory have about an account or
-// an engagement from being removed or erased, until it is lifted.
+// A Hold keeps what the access log and the directory have about an account, or
+// about everybody assigned under an engagement, from being erased until it is lifted.
 type Hold struct {
 	ID        int64
 	Kind      string // HoldAccount or HoldEngagement

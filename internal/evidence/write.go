@@ -42,8 +42,7 @@ type Source struct {
 
 // A Question says which entries a bundle is to hold.
 type Question struct {
-	Query string // as the manifest says it
-	Scope string // what the query was joined with because whoever asks may see no more
+	Query string // as the manifest says it, with all that limits it
 	// Match selects entries, and may not keep them. Nil: all.
 	Match func(*accesslog.Entry) bool
 	// Since and Until, both included, bound the time of entries that Match can
@@ -117,7 +116,7 @@ func (w *writer) gather(ctx context.Context) (err error) {
 		return err
 	}
 	w.manifest = Manifest{Format: Format, Origin: now.Origin, Gate: w.src.Gate, Organisation: w.src.Organisation, Made: w.q.Now.UTC().Truncate(time.Second),
-		MadeFor: w.q.MadeFor, Query: w.q.Query, Scope: w.q.Scope, Size: now.Size}
+		MadeFor: w.q.MadeFor, Query: w.q.Query, Size: now.Size}
 	w.add(readmeName, []byte(readme))
 	for _, step := range []func(context.Context) error{w.keys, w.checkpoints, w.entries, w.documents, w.policies, w.agreements} {
 		if err := step(ctx); err != nil {

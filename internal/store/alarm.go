@@ -110,8 +110,21 @@ func (db *DB) raise(ctx context.Context, tx *sql.Tx, a *alarm.Raised, now time.T
 	} else {
 		detail["about"] = a.About
 	}
+	email, err := emailOf(ctx, tx, a.Account)
+	if err != nil {
+		return false, err
+	}
 	return true, db.enqueue(tx, &policy.Record{Type: policy.RecordLog, Action: "alarm.raise", Result: "ok", Time: now, Actor: directory.Operator,
-		Account: a.Account, Vendor: a.Vendor, Cluster: a.Cluster, Object: "alarm:" + a.ID, Detail: detail})
+		Account: a.Account, Email: email, Vendor: a.Vendor, Cluster: a.Cluster, Object: "alarm:" + a.ID, Detail: detail})
+}
+
+// emailOf returns an account's address of today; empty where there is none.
+func emailOf(ctx context.Context, tx *sql.Tx, account string) (email string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT email FROM account WHERE id = ?`, account).Scan(&email)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return email, err
 }
 
 func prefixed(prefix string, m map[string]string) map[string]string {
@@ -210,7 +223,10 @@ func (db *DB) Acknowledge(ctx context.Context, actor directory.Actor, id, note s
 		r := alarmRecord(actor, "alarm.acknowledge", "alarm:"+id, now, map[string]string{"rule": a.Rule, "note": note})
 		r.Account, r.Vendor, r.Cluster = a.Account, a.Vendor, a.Cluster
 		if a.Account != "" { // the actor's address is not that of whom it is about
-			r.Email, r.Detail["actor_email"] = "", actor.Email
+			r.Detail["actor_email"] = actor.Email
+			if r.Email, err = emailOf(ctx, tx, a.Account); err != nil {
+				return err
+			}
 		}
 		return db.enqueue(tx, r)
 	})

@@ -199,8 +199,9 @@ func TestSearch_Damaged(t *testing.T) {
 	}
 }
 
-// TestTail_Running: what was committed is found at once, also beyond the
-// sealed segments and while these are indexed.
+// TestTail_Running: what was committed is found at once, far within the second
+// that is promised, also beyond the sealed segments, while these are indexed,
+// and by another process, which has the files only.
 func TestTail_Running(t *testing.T) {
 	w, err := synthetic.New()
 	if err != nil {
@@ -230,6 +231,7 @@ func TestTail_Running(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close()
+	elsewhere := openIndex(t, logDir, dir)
 	counted := func() {
 		t.Helper()
 		before := log.Size() // more are committed while the entries are counted
@@ -254,6 +256,18 @@ func TestTail_Running(t *testing.T) {
 		rows, err := x.Search(ctx, query.Request{Where: n})
 		if err != nil || len(rows) != 1 || rows[0].Index != index {
 			t.Fatalf("entry %d: %+v, %v", index, rows, err)
+		}
+		for begun := time.Now(); ; {
+			rows, err := elsewhere.Search(ctx, query.Request{Where: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(rows) == 1 && rows[0].Index == index {
+				break
+			}
+			if time.Since(begun) > time.Second {
+				t.Fatalf("entry %d is not found from elsewhere: %+v", index, rows)
+			}
 		}
 		if err := Update(ctx, logDir, dir, nil); err != nil {
 			t.Fatal(err)

@@ -167,12 +167,12 @@ func (x *engine) policies(e *accesslog.Entry) {
 // trouble looks at what the log says about itself. Reads of the log that were
 // refused are no trouble of its own.
 func (x *engine) trouble(e *accesslog.Entry) {
-	what := ""
+	what, key := "", ""
 	switch {
 	case e.Action == accesslog.ActionRecovered, e.Action == accesslog.ActionClock:
 		what = e.Action
-	case e.Action == "disk" && e.Result != "ok", e.Action == "log.abandon":
-		what = e.Action
+	case e.Action == accesslog.ActionDisk && e.Result != "ok", e.Action == "log.abandon":
+		what, key = e.Action, e.Result // the second mark is no news of the first
 	case strings.HasPrefix(e.Action, "witness.") && e.Result != "ok":
 		x.of(alarm.Unanchored, e, func(r *rule) {
 			x.raise(r, e.Action+" "+e.Object, map[string]string{"what": e.Action, "object": e.Object})
@@ -181,5 +181,5 @@ func (x *engine) trouble(e *accesslog.Entry) {
 	default:
 		return
 	}
-	x.of(alarm.LogTrouble, e, func(r *rule) { x.raise(r, what, map[string]string{"what": what}) })
+	x.of(alarm.LogTrouble, e, func(r *rule) { x.raise(r, what+key, map[string]string{"what": what}) })
 }

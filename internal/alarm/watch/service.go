@@ -208,7 +208,7 @@ func (s *Service) rulesSoFar(ctx context.Context, st *state) error {
 }
 
 // fit sees to it that what is remembered is of this log. What is usual stays
-// so in another one, which is watched from its first entry on.
+// so in another one, of which the last weeks are looked at.
 func (s *Service) fit(ctx context.Context, st *state) error {
 	ok := st.Origin == s.cfg.Origin && st.Next <= s.cfg.Source.Size()
 	if ok && st.Next > 0 {
@@ -220,7 +220,11 @@ func (s *Service) fit(ctx context.Context, st *state) error {
 	}
 	if !ok {
 		s.cfg.Logger.Warn("the access log is another one than was watched for alarms", "origin", s.cfg.Origin, "next", st.Next)
-		st.Origin, st.Next, st.Last, st.Quiet = s.cfg.Origin, 0, "", 0
+		first, err := s.cfg.LearnFrom()
+		if err != nil {
+			return err
+		}
+		st.Origin, st.Next, st.Last, st.Quiet = s.cfg.Origin, first, "", 0
 	}
 	return nil
 }

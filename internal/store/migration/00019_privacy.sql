@@ -2,7 +2,7 @@
 -- The clusters that a reviewer reads of in the access log, a JSON list; [] is all.
 ALTER TABLE account ADD COLUMN log_clusters TEXT NOT NULL DEFAULT '[]';
 
--- Legal holds: what is kept and not erased, whatever else says so. A hold that
+-- Legal holds: who is not erased, whoever asks. A hold that
 -- was lifted stays as a row.
 CREATE TABLE hold (
   id           INTEGER PRIMARY KEY,
