@@ -61,6 +61,44 @@
 // user_agent. [Entry.Input] says what it means. Entries from before there were
 // inputs have none.
 //
+// # Personal fields
+//
+// Where the writer seals them, an entry has a key personal behind account: an
+// object of one to three account ids, sorted, each with the base64 of
+//
+//	1 byte    version, 1
+//	4 bytes   id of the account's key
+//	32 bytes  hash: SHA-256(ORIGIN, 0, account, 0, secret, text)
+//	n bytes   text under AES-256-GCM; the nonce is the hash's first 12 bytes,
+//	          the additional data is ORIGIN, 0, account
+//
+// or with "erased", when that account had been erased before. Text is a JSON
+// object spelled as payloads are, of those of email, source_ip, user_agent,
+// object, detail and document that the entry has, in this order; they are then
+// not in the payload itself. Email goes under the account that the entry is
+// about; source_ip, user_agent and the detail actor_email under whoever acted;
+// an object that names an account or an assignment, and the details name, email
+// and typed_name, under the account that detail's account_id gives, or else the
+// one that the entry is about; document, a facts document, under the account
+// that it describes, in whose entry only its hash stands in the open.
+//
+// An account's key is 32 random bytes in the file ACCOUNT.key of the folder
+// personal beside the log's. By HKDF-SHA-256 without salt it gives, under
+// "ringfence personal " and "seal", "reveal" and "id", the AES key, the key of an
+// HMAC-SHA-256 over text that is the secret, and the key's id. The same text
+// under the same key is thus always the same bytes, which compress. Text and
+// secret together prove to somebody without the key what an entry seals
+// ([Entry.Open]); a [Proof] carries them.
+//
+// Whoever destroys a key ([ErasePersonal]) erases what is under it from every
+// entry, and no hash changes. Not sealed, and so not erased: entries about nobody
+// who has an account, such as a sign-in with an unknown name; paths, names of
+// query fields and headers that the configuration keeps; the time, the vendor and
+// the ids of account and session; what somebody typed as a reason or searched for;
+// names of owners of vendors and clusters; given_by in the detail of an
+// assignment. The hash of a facts document lets somebody who knows all of the
+// document but the address try addresses.
+//
 // A facts document is an entry of type log and action facts, with the
 // document's bytes under document and "sha256:" and their hash under facts. It
 // stands once in each segment, before the first entry there that names the hash.
@@ -153,6 +191,10 @@
 // [Publish] shows the log as C2SP tlog-tiles: checkpoint, tile/L/N, and
 // tile/entries/N with each payload behind its length (2 bytes, big-endian).
 //
+// # Evidence
+//
+// Package evidence specifies bundles: some entries with all that proves them.
+//
 // # Verifying
 //
 // Read the segments in order; check each header, frame or block; check that
@@ -189,7 +231,7 @@
 // here helps. Each forwarded request carries the entry's index, so the
 // upstream's own log shows requests that have no entry (package reconcile).
 //
-// The log is not secret: payloads are plain text for whoever can read the
-// folder. Disks that lie about syncs can lose what was acknowledged, which the
+// The log is not secret but for personal fields: payloads are plain text for
+// whoever can read the folder. Disks that lie about syncs can lose what was acknowledged, which the
 // next start finds when a checkpoint covers it.
 package accesslog

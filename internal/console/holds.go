@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
@@ -144,7 +145,7 @@ func (c *Console) placeHold(w http.ResponseWriter, r *http.Request, v *visit) er
 	f := posted(r)
 	reason := f.line("reason", "a reason", 300, true)
 	kind, subject := directory.HoldEngagement, f.Value("engagement")
-	if email := f.address("email"); email != "" {
+	if email := strings.TrimSpace(f.Value("email")); email != "" {
 		kind, subject = directory.HoldAccount, ""
 		if canonical, err := directory.CanonicalEmail(email); err == nil {
 			if a, ok := v.Snapshot.AccountByEmail(canonical); ok {
