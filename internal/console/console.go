@@ -38,7 +38,7 @@ type Config struct {
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
-	Alarms     Alarms // nil: nothing watches the log
+	Alarms     Alarms  // nil: nothing watches the log
 	Privacy    Privacy // nil: no holds and no erasure
 	LogFolder  string  // of the access log, which replays read
 	Status     Status
