@@ -178,6 +178,7 @@ var changes = []struct {
 		})
 	}},
 	{"cluster removed", endedRoute, func(g *gateway) { g.h.SetClusters(nil) }},
+	{"no service", "unwitnessed", func(g *gateway) { g.h.CutStreams("unwitnessed") }},
 	{"shutdown", "going_down", func(g *gateway) { g.h.CloseStreams("going_down") }},
 }
 

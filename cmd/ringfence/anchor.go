@@ -44,9 +44,9 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	if err != nil {
 		return nil, fmt.Errorf("reading the access log's key: %w", err)
 	}
-	vouched, err := accesslog.CheckpointSize(anchor)
+	vouched, err := vouchedFor(p, anchor)
 	if err != nil {
-		return nil, fmt.Errorf("opening the access log: reading the checkpoint that was kept apart: %w", err)
+		return nil, fmt.Errorf("opening the access log: %w", err)
 	}
 	l, err := accesslog.Open(ctx, accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
@@ -56,6 +56,9 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
 	}
+	if errors.Is(err, accesslog.ErrBehind) {
+		err = &hintError{err, replacedHint}
+	}
 	if err != nil || anchor == nil {
 		return l, err
 	}
@@ -63,6 +66,27 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 		return nil, errors.Join(&hintError{fmt.Errorf("opening the access log: it does not continue the checkpoint that was kept apart: %w", err), replacedHint}, l.Close())
 	}
 	return l, nil
+}
+
+// vouchedFor returns how many entries the checkpoints that are kept apart from
+// the log vouch for: the store's, and the newest one that witnesses cosigned.
+func vouchedFor(p paths, anchor []byte) (uint64, error) {
+	n, err := accesslog.CheckpointSize(anchor)
+	if err != nil {
+		return 0, fmt.Errorf("reading the checkpoint that was kept apart: %w", err)
+	}
+	cosigned, err := os.ReadFile(p.witnessed())
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the cosigned checkpoint: %w", err)
+	}
+	m, err := accesslog.CheckpointSize(cosigned)
+	if err != nil {
+		return 0, fmt.Errorf("reading the cosigned checkpoint: %w", err)
+	}
+	return max(n, m), nil
 }
 
 // keepAnchor tells the store the log's newest checkpoint if it is a new one.

@@ -275,13 +275,13 @@ func (g *gateway) buildConsole() error {
 	}
 	g.console, err = console.New(console.Config{
 		Mail: post,
-		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.search(), Follow: g.log, Status: consoleStatus{g}, UI: pages,
+		Auth: g.auth, Directory: consoleDirectory{g}, Agreements: consoleAgreements{g}, Log: g.log, Search: g.index, Follow: g.log, Status: consoleStatus{g}, UI: pages,
 		Evidence: consoleEvidence{g}, Policies: g.engine, Studio: g.studio, LogFolder: paths{cfg.Data}.log(),
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
 		Privacy: consolePrivacy{g},
-		Deliver: g.deliver, Shared: g.holdings(),
+		Deliver: g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},
 		Changes: consoleChanges{g.changes, g},
 		GateURL: gateURL(cfg).String(), Organisation: cfg.Organisation.Name, ClientIP: g.clientIP, CAPEM: g.certs.AuthorityPEM(), Clock: g.clockWarnings, Logger: g.logger,

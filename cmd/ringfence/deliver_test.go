@@ -24,6 +24,8 @@ type indexer struct {
 	mu   sync.Mutex
 	up   bool
 	seen map[int]bool
+	// refuses is the index of an entry that it calls wrong; 0: none.
+	refuses int
 }
 
 func (x *indexer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +47,10 @@ func (x *indexer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for line := range strings.Lines(string(b)) {
 		var e struct{ Index int }
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if x.refuses > 0 && e.Index == x.refuses {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}

@@ -33,6 +33,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/ui":        {module},
 		"internal/certs":     {module + "/proxy", module + "/auth", module + "/rego", module + "/cmd", module + "/internal/config"},
 		"internal/sample":    {module},
+		"internal/review":    {module},
 		"internal/change":    {module + "/proxy", module + "/auth", module + "/rego", module + "/internal", module + "/cmd"},
 		"internal/studio":    {module + "/proxy", module + "/auth", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/drift":     {module},

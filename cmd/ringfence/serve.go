@@ -186,6 +186,7 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.rotations(ctx)) })
 	if g.witness != nil {
 		group.Go(func() error { return ended(ctx, g.witness.Run(ctx)) })
+		group.Go(func() error { return ended(ctx, g.guardWitnessed(ctx)) })
 	}
 	group.Go(func() error { return ended(ctx, g.shadows.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.tend(ctx)) })

@@ -59,16 +59,8 @@ func openSearch(cfg *config.Config) (sharedTable, error) {
 	return t, nil
 }
 
-// search is what the console's searches go to.
-func (g *gateway) search() query.Engine {
-	if g.shared != nil {
-		return g.shared
-	}
-	return g.index
-}
-
-// holdings is what the console asks about the shared table; nil: there is none.
-func (g *gateway) holdings() console.Shared {
+// everyGateway is where the console searches the entries of all gateways; nil: nowhere.
+func (g *gateway) everyGateway() console.Shared {
 	if g.shared == nil {
 		return nil
 	}

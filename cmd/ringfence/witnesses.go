@@ -53,6 +53,7 @@ func (g *gateway) buildWitness(ctx context.Context) error {
 	c, err := witness.New(witness.Config{
 		Source: witness.Source{Key: g.log.Keys(), Checkpoint: g.log.Checkpoint, Older: accesslog.Older(p.log(), "")},
 		Peers:  peers, Require: cfg.AccessLog.Require, MaxGap: cfg.AccessLog.MaxGap, File: p.witnessed(), Logger: g.logger,
+		Tell: tellWitness(g.log, func(err error) { g.logger.Error("recording what witnesses say", "err", err) }),
 	})
 	if err != nil {
 		return err

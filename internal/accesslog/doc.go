@@ -191,6 +191,10 @@
 // [Publish] shows the log as C2SP tlog-tiles: checkpoint, tile/L/N, and
 // tile/entries/N with each payload behind its length (2 bytes, big-endian).
 //
+// # Evidence
+//
+// Package evidence specifies bundles: some entries with all that proves them.
+//
 // # Verifying
 //
 // Read the segments in order; check each header, frame or block; check that

@@ -16,6 +16,9 @@ var (
 	ErrDeadline = errors.New("the access log did not become durable in time")
 	// ErrTooLarge: the record's encoding is longer than [MaxPayload] or than a segment holds.
 	ErrTooLarge = errors.New("the record is too large")
+	// ErrBehind: the log is whole, and shorter than a checkpoint that is kept
+	// elsewhere says ([Config.Vouched]): an older state of it was put back.
+	ErrBehind = errors.New("it does not continue the checkpoint that was kept apart")
 	// ErrNotFound: the log holds no entry with that index.
 	ErrNotFound = errors.New("no such entry")
 )

@@ -174,9 +174,12 @@ func (o *opener) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if n := o.vouched(); o.c.tree.n < n {
+	if n := o.past.newest().size; o.c.tree.n < n {
 		return &TamperedError{Index: o.c.tree.n, Segment: o.c.seg.name, Offset: o.c.seg.off,
 			What: fmt.Sprintf("the log ends here, but a checkpoint vouches for %d entries", n)}
+	}
+	if n := o.cfg.Vouched; o.c.tree.n < n {
+		return fmt.Errorf("%w: it has %d entries, and that one vouches for %d", ErrBehind, o.c.tree.n, n)
 	}
 	return errors.Join(o.c.tiles.flush(), o.c.tiles.cut())
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ringfence/ringfence/internal/accesslog/table"
 	"github.com/ringfence/ringfence/internal/delivery"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -23,11 +22,6 @@ type Deliveries interface {
 	Ordered(name string) bool
 	// Give must keep the order durably; it is carried out later.
 	Give(name string, o delivery.Order) error
-}
-
-// Shared is the table in which many gateways' entries are searched together.
-type Shared interface {
-	Holdings(ctx context.Context) ([]table.Holding, error)
 }
 
 // deliveryPage is the data of the page "delivery".

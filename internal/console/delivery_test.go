@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/accesslog/table"
 	"github.com/ringfence/ringfence/internal/delivery"
 )
@@ -35,7 +37,34 @@ func (m *memoryDeliveries) Give(_ string, o delivery.Order) error {
 	return nil
 }
 
-type memoryShared struct{ err error }
+// memoryShared has one entry in two logs.
+type memoryShared struct {
+	query.Engine
+	err   error
+	asked *query.Request
+}
+
+func (m memoryShared) Search(_ context.Context, r query.Request) ([]query.Row, error) {
+	if m.asked != nil {
+		*m.asked = r
+	}
+	values := make([]string, len(r.Fields))
+	values[slices.Index(r.Fields, query.Cluster)], values[slices.Index(r.Fields, query.Type)] = "claims", "request"
+	rows := []query.Row{{Origin: "gate.test/gw1", Index: 4, Time: sampleNow, Values: values}, {Origin: "gate.test/gw2", Index: 9, Time: sampleNow.Add(-time.Second), Values: values}}
+	for len(rows) <= entriesAPage {
+		rows = append(rows, query.Row{Origin: "gate.test/gw2", Index: uint64(1000 - len(rows)), Time: sampleNow.Add(-time.Minute), Values: values})
+	}
+	return rows[:min(r.Limit, len(rows))], m.err
+}
+
+func (m memoryShared) Entry(_ context.Context, origin string, index uint64) (*accesslog.Entry, error) {
+	if origin != "gate.test/gw2" || index != 9 {
+		return nil, table.ErrNoEntry
+	}
+	e := &accesslog.Entry{Index: 9, Payload: []byte(`{"index":9,"cluster":"maps"}`)}
+	e.Cluster = "maps"
+	return e, m.err
+}
 
 func (m memoryShared) Holdings(context.Context) ([]table.Holding, error) {
 	return []table.Holding{{Origin: "gate.test/gw1", Entries: 12, Last: 11, Newest: sampleNow.Add(-time.Minute)},
@@ -118,4 +147,42 @@ func TestDelivery_Orders(t *testing.T) {
 	if len(m.orders) != 0 {
 		t.Errorf("given: %+v", m.orders)
 	}
+}
+
+// Entries of several gateways keep apart: a line leads to the entry of its own
+// log, and whoever reads of one cluster only sees no others here either.
+func TestFleet(t *testing.T) {
+	o := newOffice(t, plainText)
+	var asked query.Request
+	o.Shared = memoryShared{asked: &asked}
+	shows(t, o.get("rae", fleetPath+"?q=cluster:claims"), 200, "gate.test/gw2", "/console/log/fleet/entry?index=9&amp;origin=gate.test%2Fgw2", "Older entries", "before=gate.test%2Fgw2%23")
+	if query.Print(asked.Where) != "cluster:claims" {
+		t.Errorf("asked for %s", query.Print(asked.Where))
+	}
+	e := o.entries.entries[len(o.entries.entries)-1]
+	if e.Action != "log.query" || e.Detail["query"] != "cluster:claims" || e.Actor != "rae" {
+		t.Errorf("recorded as %+v", e.Record)
+	}
+	shows(t, o.get("rae", fleetPath+"?before=gate.test/gw2%2377"), 200)
+	if asked.Before != 77 || asked.BeforeOrigin != "gate.test/gw2" {
+		t.Errorf("asked for %+v", asked)
+	}
+	shows(t, o.get("rae", fleetPath+"?q=clustr:a"), 422, "cluster")
+	shows(t, o.get("rae", fleetPath+"?before=gw2"), 422)
+	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw2&index=9"), 200, "maps")
+	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw1&index=9"), 404)
+	shows(t, o.get("abe", fleetPath), 403)
+	o.limit("claims")
+	shows(t, o.get("rae", fleetPath+"?q=cluster:maps"), 200)
+	if got := query.Print(asked.Where); !strings.Contains(got, "cluster:claims") {
+		t.Errorf("a reviewer of claims asked for %s", got)
+	}
+	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw2&index=9"), 404)
+	o.Shared = memoryShared{err: errors.New("the cursor does not fit")}
+	shows(t, o.get("rae", fleetPath), 503, "cannot be searched now")
+	o.Shared = nil
+	shows(t, o.get("rae", fleetPath), 200, "No table is configured")
+	o.entries.fail, o.Shared = errors.New("the disk is full"), memoryShared{}
+	shows(t, o.get("rae", fleetPath), 503)
+	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw2&index=9"), 503)
 }

@@ -103,6 +103,19 @@ type officeLog struct {
 	fail    error // of Record
 	broken  error // of Query
 	sick    error
+	space   accesslog.Space
+	missed  uint64
+}
+
+func (l *officeLog) Space() accesslog.Space {
+	if l.space.Total == 0 {
+		return accesslog.Space{Free: 60 << 30, Total: 100 << 30}
+	}
+	return l.space
+}
+
+func (l *officeLog) Stats() accesslog.Stats {
+	return accesslog.Stats{LastCommit: 1200 * time.Microsecond, SlowestCommit: 40 * time.Millisecond, Missed: l.missed}
 }
 
 func (l *officeLog) add(r policy.Record, facts json.RawMessage) uint64 {

@@ -48,7 +48,7 @@ func olderQuery(fields map[string]string) (query.Node, bool) {
 				value = t.UTC().Format(time.RFC3339Nano)
 			}
 			terms = append(terms, name+":"+value)
-		case searchBefore, searchAfter, searchLimit, "page", "index":
+		case searchBefore, searchAfter, searchLimit, "via":
 		default:
 			return nil, false
 		}

@@ -101,8 +101,8 @@ var menu = []ui.NavGroup{
 	{Title: "What happens", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Alarms", URL: alarmsPath}, {Label: "Live", URL: livePath}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
 		{Label: "To review", URL: queuePath}, {Label: "Saved searches", URL: searchesPath}, {Label: "What was reviewed", URL: reviewsPath},
+		{Label: "Every gateway", URL: fleetPath}, {Label: "Delivery", URL: deliveryPath},
 		{Label: "Holds and erasure", URL: holdsPath},
-		{Label: "Delivery", URL: deliveryPath},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},

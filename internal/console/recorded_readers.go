@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 )
 
 // readActions are the entries that stand for somebody reading entries.
-var readActions = []string{"log.query", "log.entry", "log.export", "log.tail", "log.replay", "log.evidence", "log.review"}
+var readActions = []string{"log.query", "log.entry", "log.export", "log.tail", "log.replay", "log.evidence", "log.review", "log.publish", "log.reconcile"}
 
 // readersPage shows who looked at the visitor's entries.
 type readersPage struct {
@@ -144,6 +145,9 @@ func grouped(entries []*accesslog.Entry) []*reading {
 func readingOf(e *accesslog.Entry) (where query.Node, past uint64) {
 	past = e.Index
 	d := e.Detail
+	if before, err := strconv.ParseUint(d[searchBefore], 10, 63); err == nil && before > 0 {
+		past = min(past, before) // further down in a result
+	}
 	switch e.Action {
 	case "log.entry":
 		n, err := query.Parse("index:" + d["index"])
@@ -174,6 +178,14 @@ func readingOf(e *accesslog.Entry) (where query.Node, past uint64) {
 			return nil, past
 		}
 		n = query.All(n, scope)
+	}
+	if e.Action == "log.review" {
+		first, err := strconv.ParseUint(d["first"], 10, 63)
+		last, lerr := strconv.ParseUint(d["last"], 10, 63)
+		if errors.Join(err, lerr) != nil {
+			return nil, past
+		}
+		n = query.All(n, within(first, last+1))
 	}
 	return n, past
 }

@@ -97,6 +97,11 @@ func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 		{"log.entry", map[string]string{"index": fmt.Sprint(notMine)}, false},
 		{"log.query", map[string]string{"filter": "limit=50 vendor=acme"}, true},
 		{"log.query", map[string]string{"filter": "vendor=delta"}, false},
+		{"log.query", map[string]string{"query": "vendor:acme", "before": "1"}, false},
+		{"log.query", map[string]string{"vendor": "delta", "via": "api"}, false},
+		{"log.review", map[string]string{"query": "vendor:acme", "first": "0", "last": "20"}, true},
+		{"log.review", map[string]string{"query": "vendor:acme", "first": "0", "last": "0"}, false},
+		{"log.publish", map[string]string{"to": "folder"}, true},
 		{"log.query", map[string]string{"filter": "json=true query=account:lee vendor:acme"}, false},
 		{"log.query", map[string]string{"filter": "text=two words"}, true},
 	} {

@@ -76,10 +76,15 @@ func (p *part) copyTo(w io.Writer) error {
 	return err
 }
 
+// firstDay is 1 January 1980 as archives write it, the earliest date that they have.
+const firstDay = 1<<5 | 1
+
 // stored is the one header that a file of given name and content has.
 func stored(name string, size uint64, crc uint32) *zip.FileHeader {
-	return &zip.FileHeader{Name: name, Method: zip.Store, CreatorVersion: 20, ReaderVersion: 20, CRC32: crc,
-		CompressedSize64: size, UncompressedSize64: size, ModifiedDate: 1<<5 | 1} //lint:ignore SA1019 the newer field adds an extra one
+	h := &zip.FileHeader{Name: name, Method: zip.Store, CreatorVersion: 20, ReaderVersion: 20, CRC32: crc, CompressedSize64: size, UncompressedSize64: size}
+	//lint:ignore SA1019 the newer field adds an extra one to the header
+	h.ModifiedDate = firstDay
+	return h
 }
 
 func writeArchive(out io.Writer, parts []*part) error {

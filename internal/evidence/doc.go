@@ -54,7 +54,7 @@ type Manifest struct {
 	Made         time.Time `json:"made"`     // in whole seconds, UTC
 	MadeFor      string    `json:"made_for"` // who asked for it: an e-mail address, or "operator"
 	Query        string    `json:"query"`    // in its canonical spelling; empty: everything
-	Size         uint64    `json:"size"` // entries of the log that were searched, which is what the newest checkpoint covers
+	Size         uint64    `json:"size"`     // entries of the log that were searched, which is what the newest checkpoint covers
 	Entries      int       `json:"entries"`
 	Facts        int       `json:"facts"`
 	// Without names what entries refer to and the bundle does not have, as

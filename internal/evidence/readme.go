@@ -91,6 +91,9 @@ first 32 hexadecimal digits of the SHA-256. Files beside such a folder, with the
 ending .signed, say who wrote and who approved these rules. agreements/ holds what
 people had accepted, as signed statements that can be read and printed.
 
+An entry's "personal" holds names and addresses of a person, sealed; it is hashed as
+it stands. Whoever runs the gateway can open it, until the person was erased.
+
 6. IF THE LOG'S KEY WAS CHANGED
 
 keys/N.chain shows for the key in line N of keys/log.pub, under a checkpoint that

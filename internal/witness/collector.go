@@ -35,6 +35,10 @@ type Config struct {
 	// Timeout bounds one round, all witnesses at once. Default 5 s.
 	Timeout time.Duration
 
+	// Tell is called when a witness ceases to cosign, begins to again, or shows
+	// a conflict; nil: nobody is told. It must not wait.
+	Tell func(Event)
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
 }
@@ -68,6 +72,14 @@ type PeerState struct {
 	Size uint64    // entries of the newest checkpoint that it cosigned
 	At   time.Time // when that was; zero when it never did since the start
 	Err  error     // why the last attempt failed
+}
+
+// An Event is a change in how one witness fares.
+type Event struct {
+	Witness  string
+	Size     uint64         // entries of the checkpoint that it was asked about
+	Err      error          // why it did not cosign; nil: it does again
+	Conflict *ConflictError // what it remembers of another log; nil: nothing
 }
 
 // A Status is what metrics and pages show.
@@ -270,6 +282,11 @@ func (c *Collector) note(i int, at Point, began time.Time, err error) {
 		c.cfg.Logger.Error("a witness does not cosign", "witness", s.Name, "err", err)
 	case err == nil && s.Err != nil:
 		c.cfg.Logger.Info("a witness cosigns again", "witness", s.Name)
+	}
+	conflict, _ := errors.AsType[*ConflictError](err)
+	before, _ := errors.AsType[*ConflictError](s.Err)
+	if c.cfg.Tell != nil && ((err == nil) != (s.Err == nil) || conflict != nil && before == nil) {
+		c.cfg.Tell(Event{Witness: s.Name, Size: at.Size, Err: err, Conflict: conflict})
 	}
 	if s.Err = err; err == nil {
 		s.Size, s.At = at.Size, began

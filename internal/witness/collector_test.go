@@ -324,3 +324,29 @@ func TestCheckKey(t *testing.T) {
 		t.Error("a name with a space passes")
 	}
 }
+
+// TestCollector_Tells: whoever asks is told once that a witness is lost, once
+// that it is back, and once that it remembers another log.
+func TestCollector_Tells(t *testing.T) {
+	l := newMemoryLog(t, testOrigin).add(20, "entry")
+	w := newTestWitness(t, "witness.example.org/w1", l.vkey)
+	var told []Event
+	peer := w.peer()
+	c := newTestCollector(t, l, func(c *Config) { c.Tell = func(e Event) { told = append(told, e) } }, peer)
+	c.Round(t.Context())
+	base := c.peers[0].base
+	c.peers[0].base = "http://127.0.0.1:1"
+	c.Round(t.Context())
+	c.Round(t.Context())
+	c.peers[0].base = base
+	c.Round(t.Context())
+	if len(told) != 2 || told[0].Err == nil || told[0].Conflict != nil || told[1].Err != nil || told[1].Size != 20 {
+		t.Fatalf("%+v", told)
+	}
+	cut := newTestCollector(t, l.fork(10), func(c *Config) { c.Tell = func(e Event) { told = append(told, e) } }, w.peer())
+	cut.Round(t.Context())
+	cut.Round(t.Context())
+	if len(told) != 3 || told[2].Conflict == nil || told[2].Conflict.Seen != 20 || told[2].Conflict.Proof == nil {
+		t.Errorf("%+v", told)
+	}
+}

@@ -42,6 +42,7 @@ type row struct {
 	QueryNames     []string          `parquet:"query_names,list"`
 	SourceIP       string            `parquet:"source_ip,optional,dict"`
 	UserAgent      string            `parquet:"user_agent,optional,dict"`
+	Mode           string            `parquet:"mode,optional,dict"`
 	Effect         string            `parquet:"effect,optional,dict"`
 	Reasons        []string          `parquet:"reasons,list"`
 	Obligations    string            `parquet:"obligations,optional,dict"` // JSON
@@ -115,7 +116,7 @@ func rowOf(e *accesslog.Entry) (row, error) {
 		Index: int64(e.Index), Time: e.Time.UnixNano(), Node: e.Node, Type: string(e.Type), Action: e.Action, Result: e.Result, RequestID: e.RequestID,
 		Account: e.Account, Email: e.Email, Vendor: e.Vendor, Engagement: e.Engagement, Session: e.Session, Credential: e.Credential, Factors: e.Factors, CodeAge: e.CodeAge,
 		Cluster: e.Cluster, Classification: e.Classification, Route: e.Route, Protocol: e.Protocol, Method: e.Method, Host: e.Host, Path: e.Path, QueryNames: e.QueryNames,
-		SourceIP: e.SourceIP, UserAgent: e.UserAgent, Effect: e.Effect, Reasons: e.Reasons, Revision: e.Revision, Facts: e.Facts, Agreements: e.Agreements,
+		SourceIP: e.SourceIP, UserAgent: e.UserAgent, Mode: e.Mode, Effect: e.Effect, Reasons: e.Reasons, Revision: e.Revision, Facts: e.Facts, Agreements: e.Agreements,
 		BytesIn: e.BytesIn, BytesOut: e.BytesOut, FirstByte: e.FirstByte, Duration: e.Duration, Upstream: e.Upstream, Ended: e.Ended,
 		Actor: e.Actor, Object: e.Object, Detail: e.Detail, Document: string(e.FactsJSON), Entry: bytes.Clone(e.Payload),
 	}

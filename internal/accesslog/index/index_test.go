@@ -25,7 +25,11 @@ var testLog = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir = filepath.Join(dir, "log") // the accounts' keys are beside it
-	_, err = synthetic.Fill(context.Background(), dir, testEntries, 1<<20, nil)
+	entries, segment := testEntries, int64(1<<20)
+	if testing.Short() {
+		entries, segment = entries/3, 256<<10
+	}
+	_, err = synthetic.Fill(context.Background(), dir, entries, segment, nil)
 	return dir, err
 })
 
