@@ -41,17 +41,17 @@ type holdRow struct {
 	ID        int64
 	On        ui.Link
 	Kind      ui.Text
-	Reason    string
+	Reason    ui.Text
 	Placed    time.Time
 	By        ui.Link
 	Lifted    time.Time
-	LiftedWhy string
+	LiftedWhy ui.Text
 	LiftURL   string
 }
 
 type erasureRow struct {
 	Account ui.Hash
-	Reason  string
+	Reason  ui.Text
 	Asked   time.Time
 	By      ui.Link
 	State   ui.Badge
@@ -80,7 +80,7 @@ func (c *Console) showHolds(w http.ResponseWriter, r *http.Request, v *visit, f 
 		return err
 	}
 	for _, e := range erased {
-		row := erasureRow{Account: ui.Hash{Value: e.Account}, Reason: e.Reason, Asked: e.Asked, By: v.whoDid(e.AskedBy), State: ui.Badge{Kind: ui.Good, Text: "erased"}}
+		row := erasureRow{Account: ui.Hash{Value: e.Account}, Reason: ui.Verbatim(e.Reason), Asked: e.Asked, By: v.whoDid(e.AskedBy), State: ui.Badge{Kind: ui.Good, Text: "erased"}}
 		if e.Done.IsZero() {
 			row.State = ui.Badge{Kind: ui.Warn, Text: "about to be done"}
 		}
@@ -93,7 +93,7 @@ func (c *Console) showHolds(w http.ResponseWriter, r *http.Request, v *visit, f 
 }
 
 func (v *visit) newHoldRow(d *directory.Directory, h *directory.Hold) holdRow {
-	row := holdRow{ID: h.ID, Kind: "Person", Reason: h.Reason, Placed: h.Placed, By: v.whoDid(h.PlacedBy), Lifted: h.Lifted, LiftedWhy: h.LiftedWhy}
+	row := holdRow{ID: h.ID, Kind: "Person", Reason: ui.Verbatim(h.Reason), Placed: h.Placed, By: v.whoDid(h.PlacedBy), Lifted: h.Lifted, LiftedWhy: ui.Verbatim(h.LiftedWhy)}
 	if h.Kind == directory.HoldEngagement {
 		row.Kind, row.On = "Engagement", ui.Link{Label: ui.Verbatim(h.Subject), URL: "/console/engagements/" + url.PathEscape(h.Subject)}
 		if find(d.Engagements, func(e *directory.Engagement) bool { return e.Name == h.Subject }) == nil {
