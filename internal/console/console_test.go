@@ -146,6 +146,7 @@ func TestConsolePages_Empty(t *testing.T) {
 	o.alarms.alarms = nil
 	o.dir.d = &directory.Directory{Accounts: o.dir.d.Accounts[:1]}
 	o.entries.entries = nil
+	o.alarms.alarms = nil
 	for target, want := range map[string]string{
 		"/console/": "Nothing needs attention", "/console/people": "Ada Brandt", "/console/vendors": "No vendors yet", "/console/engagements": "No engagements yet",
 		"/console/clusters": "No clusters yet", "/console/assignments": "No assignments yet", "/console/log?q=type:request": "No entry matches",

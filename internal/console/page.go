@@ -99,10 +99,12 @@ var menu = []ui.NavGroup{
 		{Label: "Who reaches what", URL: matrixPath}, {Label: "Gaps", URL: "/console/policies/gaps"}, {Label: "Shadow", URL: shadowPath},
 	}},
 	{Title: "What happens", Items: []ui.NavItem{
-		{Label: "Access log", URL: "/console/log"}, {Label: "Alarms", URL: alarmsPath}, {Label: "Live", URL: livePath}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
-		{Label: "To review", URL: queuePath}, {Label: "Saved searches", URL: searchesPath}, {Label: "What was reviewed", URL: reviewsPath},
-		{Label: "Every gateway", URL: fleetPath}, {Label: "Delivery", URL: deliveryPath},
-		{Label: "Holds and erasure", URL: holdsPath},
+		{Label: "Alarms", URL: alarmsPath}, {Label: "Sessions", URL: "/console/sessions"}, {Label: "Machines and tokens", URL: "/console/tokens"},
+	}},
+	{Title: "Access log", Items: []ui.NavItem{
+		{Label: "Access log", URL: "/console/log"}, {Label: "Live", URL: livePath}, {Label: "To review", URL: queuePath},
+		{Label: "Saved searches", URL: searchesPath}, {Label: "What was reviewed", URL: reviewsPath},
+		{Label: "Every gateway", URL: fleetPath}, {Label: "Delivery", URL: deliveryPath}, {Label: "Holds and erasure", URL: holdsPath},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},
