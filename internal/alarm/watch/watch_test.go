@@ -306,9 +306,8 @@ func TestNewCluster(t *testing.T) {
 
 // weeks has kim work for some weeks, from nine to five on working days.
 func (s *scene) weeks(n, requests int, bytes int64) time.Time {
-	day := start
 	for d := range n * 7 {
-		day = start.AddDate(0, 0, d)
+		day := start.AddDate(0, 0, d)
 		if w := day.Weekday(); w == time.Saturday || w == time.Sunday {
 			continue
 		}
