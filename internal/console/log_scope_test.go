@@ -11,6 +11,7 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/internal/review"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -160,4 +161,23 @@ func TestLogScope_Policies(t *testing.T) {
 	if w := o.get("rae", shadowPath); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "no_quarter") {
 		t.Errorf("the shadow shows another cluster's requests: status %d", w.Code)
 	}
+}
+
+// What others signed off, and what they wrote of it, is about clusters that a
+// limited reviewer may not read.
+func TestLogScope_SignOffs(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.limit("claims")
+	scope := query.Print(o.visitOf(t, "rae").mayRead())
+	o.reviews.offs = []review.SignOff{
+		{ID: 1, Account: "ada", Email: "ada@example.com", Query: "effect:deny", From: 0, To: 20, Matched: 16, Note: "The maps were copied."},
+		{ID: 2, Account: "pat", Email: "pat@example.com", Query: "effect:deny", Scope: scope, From: 0, To: 20, Matched: 3, Note: "Only claims."},
+		{ID: 3, Account: "rae", Email: "rae@example.com", Query: "effect:deny", From: 0, To: 20, Matched: 16, Note: "When I read all."},
+	}
+	w := o.get("rae", reviewsPath)
+	shows(t, w, http.StatusOK, "Only claims.", "When I read all.")
+	if strings.Contains(w.Body.String(), "The maps were copied.") {
+		t.Error("a limited reviewer is shown what others found elsewhere")
+	}
+	shows(t, o.get("ada", reviewsPath), http.StatusOK, "Only claims.", "The maps were copied.")
 }
