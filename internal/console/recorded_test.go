@@ -24,9 +24,17 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 	} {
 		o.entries.add(r, nil)
 	}
+	for _, r := range []policy.Record{
+		{Type: policy.RecordLogin, Action: "factor.reset", Account: "kim", Email: "kim@example.com", Actor: "ada", Detail: map[string]string{accesslog.ActorEmail: "ada@example.com", "why": "lost"}, Time: o.now},
+		{Type: policy.RecordLog, Action: "alarm.raise", Account: "kim", Email: "kim@example.com", Actor: operatorActor, Detail: map[string]string{"rule": "night-work", "fact_usual_bytes": "31000000"}, Time: o.now},
+		{Type: policy.RecordLog, Action: "alarm.acknowledge", Account: "kim", Email: "kim@example.com", Actor: "rae", Detail: map[string]string{"note": "Copies more than she should.", accesslog.ActorEmail: "rae@example.com"}, Time: o.now},
+	} {
+		o.entries.add(r, nil)
+	}
 	w := o.get("kim", recordedPath)
 	shows(t, w, http.StatusOK, "What is recorded about me", "GET /tiles/8/132/85.png", "Status 502", "The assignment did not allow the method.", "This was done by somebody else, not by you.", "login code", "198.51.100.24", "recorded as well")
-	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113.7", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision"} {
+	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113.7", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision",
+		"rae@example.com", "night-work", "31000000", "Copies more"} {
 		if strings.Contains(w.Body.String(), hidden) {
 			t.Errorf("kim is shown %q", hidden)
 		}
