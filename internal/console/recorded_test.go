@@ -174,3 +174,25 @@ func TestReaders_LongQuestions(t *testing.T) {
 		}
 	}
 }
+
+// TestReaders_OneAtATime: anybody who is signed in may ask who looked, and
+// cannot keep the index busy with it.
+func TestReaders_OneAtATime(t *testing.T) {
+	o := newOffice(t, plainText)
+	if !o.looks.enter("kim") {
+		t.Fatal("the first is refused")
+	}
+	if w := o.get("kim", readersPath); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a second one of the same account: status %d", w.Code)
+	}
+	shows(t, o.get("rae", readersPath), http.StatusOK, "Who looked at it")
+	for i := range mostLooks - 1 {
+		o.looks.enter(fmt.Sprint(i))
+	}
+	if w := o.get("rae", readersPath); w.Code != http.StatusTooManyRequests {
+		t.Errorf("more than %d: status %d", mostLooks, w.Code)
+	}
+	o.looks.leave("kim")
+	shows(t, o.get("kim", readersPath), http.StatusOK, "Who looked at it")
+	shows(t, o.get("kim", readersPath), http.StatusOK, "Who looked at it")
+}
