@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +139,30 @@ func TestGrouped(t *testing.T) {
 	got := grouped(entries)
 	if len(got) != 4 || got[0].times != 7 || got[0].past != 100 || query.Print(got[0].where) != "vendor:acme" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestReaders_LongQuestions: what was asked for is recorded to its end, so that
+// nobody hides whom they looked for behind words that select nothing.
+func TestReaders_LongQuestions(t *testing.T) {
+	o := newOffice(t, plainText)
+	asked := query.Print(query.Any(is(query.Path, "/"+strings.Repeat("x", 2100)), is(query.AccountID, "kim")))
+	path := strings.Repeat("*", 400) + "/reports*"
+	for action, address := range map[string]string{"query": "/console/log?q=" + url.QueryEscape(asked), "path": "/api/v1/log/entries?path=" + url.QueryEscape(path)} {
+		w := o.get("rae", address)
+		if to := w.Header().Get("Location"); to != "" {
+			w = o.get("rae", to)
+		}
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: status %d", action, w.Code)
+		}
+		want := map[string]string{"query": asked, "path": path}[action]
+		if r := o.entries.last("log.query"); r == nil || r.Detail[action] != want {
+			t.Errorf("the entry about a search does not say all of its %s: %+v", action, r)
+		}
+		if where, _ := readingOf(&accesslog.Entry{Index: 1000, Record: *o.entries.last("log.query")}); where == nil || !query.Compile(where, o.now).Match(&accesslog.Entry{
+			Record: policy.Record{Account: "kim", Path: "/reports/q4"}}) {
+			t.Errorf("%s: it is not told that kim's entries were among what was found", action)
+		}
 	}
 }
