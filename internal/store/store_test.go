@@ -23,6 +23,9 @@ func open(t testing.TB, c Config) *DB {
 	t.Helper()
 	if c.Path == "" {
 		c.Path = filepath.Join(t.TempDir(), "ringfence.db")
+		if err := os.WriteFile(c.Path, empty(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	db, err := Open(t.Context(), c)
 	if err != nil {
@@ -31,6 +34,29 @@ func open(t testing.TB, c Config) *DB {
 	t.Cleanup(func() { db.Close() })
 	return db
 }
+
+// empty is a database without anything in it, whose tables were made once:
+// making them anew for each test takes most of the tests' time.
+var empty = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "ringfence-store")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "ringfence.db")
+	db, err := Open(context.Background(), Config{Path: path})
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	return b
+})
 
 func TestOpen_Pragmas(t *testing.T) {
 	db := open(t, Config{})
@@ -59,6 +85,9 @@ func TestOpen_Pragmas(t *testing.T) {
 
 // Names that mean something in a database address are only names.
 func TestOpen_AwkwardPaths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many databases, one after the other")
+	}
 	dir := t.TempDir()
 	for _, name := range []string{"a b.db", "a?mode=memory.db", "a#b.db", "a%20b.db", "a&b.db", "ä.db", "file:x.db"} {
 		p := filepath.Join(dir, name)
@@ -99,6 +128,9 @@ func TestOpen_Refuses(t *testing.T) {
 // A database that an older version made is brought up to date with what it
 // holds, from every version there was.
 func TestOpen_OlderDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many databases, one after the other")
+	}
 	sub, err := fs.Sub(migrations, "migration")
 	if err != nil {
 		t.Fatal(err)
