@@ -37,7 +37,7 @@ func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, 
 		base := times[0] / int64(step)
 		wide := int(times[c.rows()-1]/int64(step)-base) + 1
 		out := map[key]int{}
-		texts, ok, err := c.dict(columnOf(by))
+		texts, ok, err := c.dict(by.Key())
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +47,7 @@ func (x *Index) Histogram(ctx context.Context, r query.Request, by query.Field, 
 			})
 			return out, err
 		}
-		codes, err := c.codes(columnOf(by))
+		codes, err := c.codes(by.Key())
 		if err != nil {
 			return nil, err
 		}
@@ -103,12 +103,12 @@ func (x *Index) Top(ctx context.Context, r query.Request, by query.Field, n int)
 
 func tally(c chunk, by query.Field, s selection) (map[string]int, error) {
 	out := map[string]int{}
-	texts, ok, err := c.dict(columnOf(by))
+	texts, ok, err := c.dict(by.Key())
 	if err != nil {
 		return nil, err
 	}
 	if ok {
-		codes, err := c.codes(columnOf(by))
+		codes, err := c.codes(by.Key())
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func tally(c chunk, by query.Field, s selection) (map[string]int, error) {
 		return out, nil
 	}
 	seen := map[string]*int{}
-	err = c.plain(columnOf(by), func(row int, data []byte, offsets []uint32) bool {
+	err = c.plain(by.Key(), func(row int, data []byte, offsets []uint32) bool {
 		for i := range len(offsets) - 1 {
 			if !s.has(row + i) {
 				continue
@@ -157,18 +157,18 @@ func ranked(all map[string]int, n int) []query.Tally {
 
 // eachText calls fn for the selected rows with their text, lowest first.
 func eachText(c chunk, f query.Field, s selection, fn func(row int, text string)) error {
-	texts, ok, err := c.dict(columnOf(f))
+	texts, ok, err := c.dict(f.Key())
 	if err != nil {
 		return err
 	}
 	if ok {
-		codes, err := c.codes(columnOf(f))
+		codes, err := c.codes(f.Key())
 		if err == nil {
 			s.each(func(row int) { fn(row, texts[codes[row]]) })
 		}
 		return err
 	}
-	return c.plain(columnOf(f), func(row int, data []byte, offsets []uint32) bool {
+	return c.plain(f.Key(), func(row int, data []byte, offsets []uint32) bool {
 		for i := range len(offsets) - 1 {
 			if s.has(row + i) {
 				fn(row+i, string(data[offsets[i]:offsets[i+1]]))
@@ -210,22 +210,22 @@ func (x *Index) Distinct(ctx context.Context, r query.Request, of, by query.Fiel
 
 func pairsOf(c chunk, s selection, of, by query.Field) (map[string][]string, error) {
 	out := map[string][]string{}
-	keys, ok1, err := c.dict(columnOf(by))
+	keys, ok1, err := c.dict(by.Key())
 	if err != nil {
 		return nil, err
 	}
-	values, ok2, err := c.dict(columnOf(of))
+	values, ok2, err := c.dict(of.Key())
 	if err != nil {
 		return nil, err
 	}
 	if !ok1 || !ok2 {
 		return widePairs(c, s, of, by)
 	}
-	a, err := c.codes(columnOf(by))
+	a, err := c.codes(by.Key())
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.codes(columnOf(of))
+	b, err := c.codes(of.Key())
 	if err != nil {
 		return nil, err
 	}

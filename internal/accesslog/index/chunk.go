@@ -31,7 +31,7 @@ type chunk interface {
 
 // textAt returns the texts of some rows, in rising order, of a column.
 func textAt(c chunk, f query.Field, rows []int) ([]string, error) {
-	column := columnOf(f)
+	column := f.Key()
 	out := make([]string, len(rows))
 	list, ok, err := c.dict(column)
 	if err != nil {

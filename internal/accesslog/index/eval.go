@@ -138,7 +138,7 @@ func evalRange(c chunk, n query.Range, within selection) (selection, error) {
 		out.and(within)
 		return out, nil
 	}
-	values, err := c.counts(columnOf(n.Field))
+	values, err := c.counts(n.Field.Key())
 	if err != nil {
 		return out, err
 	}
@@ -160,7 +160,7 @@ func evalMatch(c chunk, n query.Match, within selection) (selection, error) {
 	case n.Field.Kind() == query.List:
 		return evalText(c, n.Field, within, func(s string) bool { return p.MatchList(split(s)) }, needle{})
 	case exact:
-		if c.absent(columnOf(n.Field), whole) {
+		if c.absent(n.Field.Key(), whole) {
 			return newSelection(c.rows()), nil
 		}
 		return evalText(c, n.Field, within, func(s string) bool { return s == whole }, needle{text: []byte(whole), whole: true})
@@ -205,7 +205,7 @@ func evalWho(c chunk, p query.Pattern, within selection) (selection, error) {
 // evalText tests a column's texts. Where the column has a list of its texts,
 // each is tested once.
 func evalText(c chunk, f query.Field, within selection, test func(string) bool, must needle) (selection, error) {
-	column := columnOf(f)
+	column := f.Key()
 	out := newSelection(c.rows())
 	texts, ok, err := c.dict(column)
 	if err != nil {

@@ -27,10 +27,10 @@ type memoryTexts struct {
 var placeOf = func() map[string]int {
 	m := map[string]int{timeColumn: len(countFields)}
 	for i, f := range textFields {
-		m[columnOf(f)] = i
+		m[f.Key()] = i
 	}
 	for i, f := range countFields {
-		m[columnOf(f)] = i
+		m[f.Key()] = i
 	}
 	return m
 }()

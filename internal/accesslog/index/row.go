@@ -60,21 +60,6 @@ const (
 	sieveColumn    = "sieve"
 )
 
-// columnOf names the column of a field.
-func columnOf(f query.Field) string {
-	switch f {
-	case query.AccountID:
-		return "account"
-	case query.FirstByte:
-		return "first_byte_ms"
-	case query.Duration:
-		return "duration_ms"
-	case query.CodeAge:
-		return "code_age_s"
-	}
-	return f.String()
-}
-
 // isText reports whether the field's column holds texts, and isCount whether it
 // holds counts. Neither is true of those that have no column of their own.
 func isText(f query.Field) bool {

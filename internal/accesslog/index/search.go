@@ -86,7 +86,7 @@ func rowsOf(c chunk, rows []int, fields []query.Field) ([]query.Row, error) {
 				out[i].Values[k] = strconv.FormatUint(out[i].Index, 10)
 			}
 		case isCount(f):
-			counts, err := c.counts(columnOf(f))
+			counts, err := c.counts(f.Key())
 			if err != nil {
 				return nil, err
 			}

@@ -230,3 +230,18 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Key returns the field's name as an exported entry, and every column, has it.
+func (f Field) Key() string {
+	switch f {
+	case AccountID:
+		return "account"
+	case FirstByte:
+		return "first_byte_ms"
+	case Duration:
+		return "duration_ms"
+	case CodeAge:
+		return "code_age_s"
+	}
+	return f.String()
+}

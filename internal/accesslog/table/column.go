@@ -40,11 +40,11 @@ var Columns = func() []Column {
 	for _, f := range query.Fields() {
 		switch f.Kind() {
 		case query.Text, query.Address:
-			out = append(out, Column{columnOf(f), textKind(f), f})
+			out = append(out, Column{f.Key(), textKind(f), f})
 		case query.List:
-			out = append(out, Column{columnOf(f), List, f})
+			out = append(out, Column{f.Key(), List, f})
 		case query.Number, query.Bytes, query.Millis, query.Seconds:
-			out = append(out, Column{columnOf(f), Count, f})
+			out = append(out, Column{f.Key(), Count, f})
 		}
 	}
 	return append(out, Column{"email_name", Text, query.None}, Column{"email_fold", Text, query.None}, Column{"name_fold", Text, query.None},
@@ -56,21 +56,6 @@ func textKind(f query.Field) Kind {
 		return Plain
 	}
 	return Text
-}
-
-// columnOf names the column of a field as an exported entry names the field.
-func columnOf(f query.Field) string {
-	switch f {
-	case query.AccountID:
-		return "account"
-	case query.FirstByte:
-		return "first_byte_ms"
-	case query.Duration:
-		return "duration_ms"
-	case query.CodeAge:
-		return "code_age_s"
-	}
-	return f.String()
 }
 
 // Of returns the column of a field with values of its own.
