@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -202,4 +205,73 @@ func TestTileReads(t *testing.T) {
 	if len(reads.reads) != 1 {
 		t.Errorf("%d sessions are remembered", len(reads.reads))
 	}
+}
+
+// TestProof_Cosigned: an entry is proven under the checkpoint that witnesses
+// cosigned, with each of their names; what it does not cover yet is proven
+// under the log's own; and what does not fit is said.
+func TestProof_Cosigned(t *testing.T) {
+	o, log := signedLog(t, 20)
+	pub, err := os.ReadFile(filepath.Join(o.LogFolder, "log.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peers []witness.Peer
+	for _, name := range []string{"audit", "old"} { // names that pages may show
+		dir := t.TempDir()
+		key, err := witness.Init(dir, name+".example.org/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := witness.Trust(dir, string(pub)); err != nil {
+			t.Fatal(err)
+		}
+		w, err := witness.Open(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(w.Handler())
+		t.Cleanup(func() { s.Close(); w.Close() })
+		peers = append(peers, witness.Peer{Name: name, URL: s.URL, Key: key})
+	}
+	c, err := witness.New(witness.Config{Source: witness.Source{Key: string(pub), Checkpoint: log.Checkpoint, Older: accesslog.Older(o.LogFolder, "")},
+		Peers: peers, Require: 2, File: filepath.Join(t.TempDir(), "witnessed"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Console.Witnesses = c
+	const none = "No witness of today has cosigned"
+	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, ">proved<", none)
+	if good, errs := c.Round(t.Context()); good != 2 {
+		t.Fatal(errs)
+	}
+	size, err := accesslog.CheckpointSize(c.Cosigned())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := o.get("rae", "/console/log/3")
+	shows(t, page, http.StatusOK, ">proved<", "Cosigned by", ">audit<", ">old<", "— audit.example.org/1 ", "— old.example.org/1 ", "newest cosigned checkpoint", fmt.Sprintf("\n%d\n", size))
+	if strings.Contains(page.Body.String(), none) {
+		t.Error("cosigned, and said not to be")
+	}
+	index, err := log.Record(t.Context(), liveRecord("new", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signedUpTo(t, log, index+1)
+	shows(t, o.get("rae", entryURL(index)), http.StatusOK, ">proved<", none)
+	// A cosignature that somebody changed, one of nobody who is known, and a
+	// checkpoint that this log does not continue.
+	good := &memoryWitnesses{c.Status(), c.Cosigned()}
+	o.Console.Witnesses = good
+	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, ">proved<", ">audit<")
+	line := bytes.Index(good.cosigned, []byte("— old."))
+	bad := bytes.Clone(good.cosigned)
+	bad[line+len("— old.example.org/1 ")+30] ^= 1
+	o.Console.Witnesses = &memoryWitnesses{good.status, bad}
+	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, "a cosignature under the checkpoint is not the witness’s")
+	o.Console.Witnesses = &memoryWitnesses{witness.Status{}, good.cosigned}
+	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, ">proved<", none)
+	o.Console.Witnesses = &memoryWitnesses{good.status, []byte(strings.Replace(string(good.cosigned), fmt.Sprintf("\n%d\n", size), fmt.Sprintf("\n%d\n", size+1), 1))}
+	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, "does not hold")
 }
