@@ -207,17 +207,15 @@ func TestTileReads(t *testing.T) {
 	}
 }
 
-// TestProof_Cosigned: an entry is proven under the checkpoint that witnesses
-// cosigned, with each of their names; what it does not cover yet is proven
-// under the log's own; and what does not fit is said.
-func TestProof_Cosigned(t *testing.T) {
-	o, log := signedLog(t, 20)
+// witnessed starts witnesses of the office's log, which have cosigned nothing yet.
+func witnessed(t *testing.T, o *office, log *accesslog.Log, names ...string) *witness.Collector {
+	t.Helper()
 	pub, err := os.ReadFile(filepath.Join(o.LogFolder, "log.pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var peers []witness.Peer
-	for _, name := range []string{"audit", "old"} { // names that pages may show
+	for _, name := range names {
 		dir := t.TempDir()
 		key, err := witness.Init(dir, name+".example.org/1")
 		if err != nil {
@@ -235,10 +233,19 @@ func TestProof_Cosigned(t *testing.T) {
 		peers = append(peers, witness.Peer{Name: name, URL: s.URL, Key: key})
 	}
 	c, err := witness.New(witness.Config{Source: witness.Source{Key: string(pub), Checkpoint: log.Checkpoint, Older: accesslog.Older(o.LogFolder, "")},
-		Peers: peers, Require: 2, File: filepath.Join(t.TempDir(), "witnessed"), Logger: slog.New(slog.DiscardHandler)})
+		Peers: peers, Require: len(names), File: filepath.Join(t.TempDir(), "witnessed"), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// TestProof_Cosigned: an entry is proven under the checkpoint that witnesses
+// cosigned, with each of their names; what it does not cover yet is proven
+// under the log's own; and what does not fit is said.
+func TestProof_Cosigned(t *testing.T) {
+	o, log := signedLog(t, 20)
+	c := witnessed(t, o, log, "audit", "old") // names that pages may show
 	o.Console.Witnesses = c
 	const none = "No witness of today has cosigned"
 	shows(t, o.get("rae", "/console/log/3"), http.StatusOK, ">proved<", none)
