@@ -111,6 +111,7 @@ type Console struct {
 	exports  exportJobs
 	tails    tails
 	tiles    tileReads
+	looks    looks
 }
 
 // New checks c and builds the table of routes.
