@@ -162,6 +162,7 @@ func TestChange_ApprovedPolicyCutsStreams(t *testing.T) {
 // TestChange_HostileDraft: a draft that would take the machine down is refused,
 // and the gateway goes on.
 func TestChange_HostileDraft(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	d, err := w.changes.Begin(t.Context(), w.ada, "Loop", "To see.")
 	if err != nil {
@@ -264,6 +265,7 @@ func TestChange_Alone(t *testing.T) {
 // TestChange_ResetApprover: an approver whose sign-in an author has reset is no
 // second person; the act itself is what is noted.
 func TestChange_ResetApprover(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	d := w.submitted(t, "all/events.rego", noEvents)
 	if err := w.changes.Second(t.Context(), w.ben, d.ID); err != nil {
@@ -280,6 +282,7 @@ func TestChange_ResetApprover(t *testing.T) {
 
 // TestChange_Effect: decisions are counted under the revision that made them.
 func TestChange_Effect(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	d := w.submitted(t, "all/events.rego", noEvents)
 	r, err := w.changes.Approve(t.Context(), w.ben, d.ID, d.Seal())
@@ -302,6 +305,7 @@ func TestChange_Effect(t *testing.T) {
 
 // TestChange_ReadOnly: where a folder holds the policies nothing is changed here.
 func TestChange_ReadOnly(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	d := w.submitted(t, "all/events.rego", noEvents)
 	folder := t.TempDir()
@@ -382,6 +386,7 @@ deny contains {"code": "play", "message": "Nobody plays here.", "help": "Ask the
 // is neither handed in nor approved nor published by command; a log that cannot
 // be read lets nothing pass either. An emergency roll back asks for neither.
 func TestChange_RecordedHole(t *testing.T) {
+	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
 	first := w.submitted(t, "all/play.rego", noPlay) // before anybody was denied
@@ -436,6 +441,7 @@ func TestChange_RecordedHole(t *testing.T) {
 // TestDecided_ByAnotherBuild: what another version of Ringfence had in force is
 // found under the name that it gave it, with that version's name.
 func TestDecided_ByAnotherBuild(t *testing.T) {
+	slow(t)
 	p := newWarmPath(t)
 	sets := consoleSets{p.gateway}
 	then := store.LoadedPolicies{Revision: "0123456789abcdef", Modules: map[string]string{"all/events.rego": noEvents}, Build: "v0.9", OPA: "1.0.0"}

@@ -107,6 +107,7 @@ func TestKeys_RotatedOnline(t *testing.T) {
 // TestKeys_RevokedOnline: a session key that is known to somebody else is taken
 // away, and within a second every session has ended, open streams among them.
 func TestKeys_RevokedOnline(t *testing.T) {
+	slow(t)
 	dir := filepath.Join(t.TempDir(), "demo")
 	p := startDemo(t, "--data", dir)
 	kim := p.signIn(t, "kim@northwind.example", 0)

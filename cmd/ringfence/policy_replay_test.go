@@ -13,6 +13,7 @@ import (
 // TestPolicyReplay_ShowsWhatADraftWouldChange records real requests, then asks
 // a folder about them, and this build about what is in force.
 func TestPolicyReplay_ShowsWhatADraftWouldChange(t *testing.T) {
+	slow(t)
 	p := startDemo(t)
 	b := p.signIn(t, "kim@northwind.example", 0)
 	claims := p.cluster(t, "claims")

@@ -117,6 +117,7 @@ func TestShadowTally(t *testing.T) {
 // TestShadow_EndsWhereItCannotDecide: policies that cannot be run end their own
 // shadow, which says why, and no request notices.
 func TestShadow_EndsWhereItCannotDecide(t *testing.T) {
+	slow(t)
 	p := newWarmPath(t)
 	g := p.gateway
 	g.studio = studio.New(studio.Config{})

@@ -10,6 +10,7 @@ import (
 // A demo that is started a second time on the same folder must leave the one
 // that runs as it is: its configuration, and where its clusters lead to.
 func TestDemo_SecondStartChangesNothing(t *testing.T) {
+	slow(t)
 	data := t.TempDir()
 	p := startDemo(t, "--data", data)
 	before := ringfence(t, "export", "--data", data)
