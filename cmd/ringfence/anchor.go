@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,16 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	if err != nil {
 		return nil, fmt.Errorf("opening the access log: %w", err)
 	}
+	var previous []byte
+	if anchor == nil {
+		if previous, err = givenUp(ctx, db); err != nil {
+			return nil, err
+		}
+	}
 	l, err := accesslog.Open(ctx, accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
-		SealPersonal: true,
+		SealPersonal: true, Previous: previous,
 	})
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
@@ -66,6 +73,20 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 		return nil, errors.Join(&hintError{fmt.Errorf("opening the access log: it does not continue the checkpoint that was kept apart: %w", err), replacedHint}, l.Close())
 	}
 	return l, nil
+}
+
+// actionAbandon is of the entry that gives up a log.
+const actionAbandon = "log.abandon"
+
+// givenUp returns the newest checkpoint that is known of the log that another
+// is about to take the place of: what witnesses cosigned goes before what the
+// store kept. It is nil where none was given up.
+func givenUp(ctx context.Context, db *store.DB) ([]byte, error) {
+	r, err := db.NextRecord(ctx)
+	if err != nil || r == nil || r.Action != actionAbandon {
+		return nil, err
+	}
+	return []byte(cmp.Or(r.Detail["cosigned"], r.Detail["checkpoint"])), nil
 }
 
 // vouchedFor returns how many entries the checkpoints that are kept apart from
@@ -122,9 +143,10 @@ func newLogAbandon() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "abandon", Short: "Let another access log begin where one was lost", Args: exactly(),
 		Long: "The gateway refuses to start on an access log that does not continue the last one.\n" +
-			"Abandon gives the last one up: the next start begins or accepts another, whose entries\n" +
-			"name the checkpoint that was given up, and why. Witnesses remember it all the same, until\n" +
-			"their operators agree. Restore the log instead where you can.",
+			"Abandon gives the last one up: the next start begins or accepts another. The first entry of\n" +
+			"one that begins names the newest root of the last one that witnesses cosigned, or without\n" +
+			"any the newest that was kept, and why. Witnesses remember it all the same, until their\n" +
+			"operators agree. Restore the log instead where you can.",
 		Example: "  ringfence log abandon --reason 'disk lost on 3 March, no copy' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if reason == "" {
@@ -151,7 +173,7 @@ func newLogAbandon() *cobra.Command {
 				if cosigned != nil {
 					detail["cosigned"] = string(cosigned)
 				}
-				if err := d.db.DropAnchor(ctx, &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: "log.abandon", Result: "ok", Actor: operator.Account, Detail: detail}); err != nil {
+				if err := d.db.DropAnchor(ctx, &policy.Record{Type: policy.RecordLog, Time: time.Now().UTC(), Action: actionAbandon, Result: "ok", Actor: operator.Account, Detail: detail}); err != nil {
 					return err
 				}
 				if err := os.Remove(d.paths.witnessed()); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
 )
 
 // TestBrowser_Reviewer is a reviewer at the program itself: a search by typing,
@@ -48,4 +50,12 @@ func TestBrowser_Reviewer(t *testing.T) {
 	eventually(t, 5*time.Second, "the denial is seen as it happens", func() bool { return strings.Contains(w.text(), "/seen-live") })
 	w.shoot("log-live")
 	w.fitsPhone("the live view")
+	w.open(p.ready.Gate + "/console/log/witnesses")
+	if !strings.Contains(w.text(), "Nobody witnesses this log") {
+		t.Errorf("the demo has no witnesses:\n%s", w.text())
+	}
+	w.open(p.ready.Gate + "/log/checkpoint")
+	if size, err := accesslog.CheckpointSize([]byte(w.text())); err != nil || size == 0 {
+		t.Errorf("the checkpoint at the gate: %v\n%s", err, w.text())
+	}
 }

@@ -21,7 +21,8 @@ func newLogPublish() *cobra.Command {
 		Long: "Publish writes the log into a folder as C2SP tlog-tiles, or goes on with one that it\n" +
 			"wrote before; with --listen it serves the same over HTTP from an address of this\n" +
 			"machine. Entries stand there in plain text: put it only where reviewers alone can read.\n" +
-			"With witnesses, it shows the newest checkpoint that they have cosigned.",
+			"With witnesses, it shows the newest checkpoint that they have cosigned. Reviewers who\n" +
+			"sign in read the same at the gate, below /log/.",
 		Example: "  ringfence log publish /srv/review/log --config /etc/ringfence/config.yaml\n  ringfence log publish --listen 127.0.0.1:9445 --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) == (listen == "") {
@@ -35,15 +36,11 @@ func newLogPublish() *cobra.Command {
 			if err := errors.Join(recordRead(ctx, d, "log.publish", append(describe(cmd), args...)), d.close()); err != nil {
 				return err
 			}
-			vkey, err := os.ReadFile(d.paths.logPublic())
-			if err != nil {
-				return fmt.Errorf("reading the log's public key: %w", err)
-			}
 			var newest func() ([]byte, error)
 			if len(d.cfg.AccessLog.Witnesses) > 0 {
 				newest = func() ([]byte, error) { return os.ReadFile(d.paths.witnessed()) }
 			}
-			p, err := accesslog.Publish(d.paths.log(), string(vkey), newest)
+			p, err := accesslog.Publish(d.paths.log(), "", newest)
 			if err != nil {
 				return err
 			}

@@ -184,7 +184,7 @@ func scriptDays(ts *testscript.TestScript, _ bool, args []string) {
 	now := time.Now().UTC()
 	day := func(n int) string { return now.AddDate(0, 0, n).Format(time.DateOnly) }
 	pairs := []string{"@TODAY@", day(0), "@YESTERDAY@", day(-1), "@SOON@", day(20), "@LATER@", day(90), "@WORK@", ts.Getenv("WORK")}
-	for i := range 3 {
+	for i := range 4 {
 		name := fmt.Sprintf("PORT%d", i)
 		if ts.Getenv(name) == "" {
 			ts.Setenv(name, strconv.Itoa(freePort(ts)))

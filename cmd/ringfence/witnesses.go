@@ -12,6 +12,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/console"
 	"github.com/ringfence/ringfence/internal/witness"
 )
 
@@ -66,6 +67,14 @@ func (g *gateway) buildWitness(ctx context.Context) error {
 	}
 	g.witness = c
 	return nil
+}
+
+// witnesses is what pages show of the witnesses, nil where there are none.
+func (g *gateway) witnesses() console.Witnesses {
+	if g.witness == nil {
+		return nil
+	}
+	return g.witness
 }
 
 // lastRound is how long stopping waits for the witnesses.

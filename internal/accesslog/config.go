@@ -38,6 +38,10 @@ type Config struct {
 	// for. What lies below is never taken for a batch that a crash cut short.
 	// Whether it is the same log is for [ProveConsistency] to say.
 	Vouched uint64
+	// Previous is the newest checkpoint of a log that was given up, which one
+	// that begins now takes the place of: its first entry names that one's
+	// origin, entries and root. A log that has entries leaves it alone.
+	Previous []byte
 	// Recent is how many of the newest entries are kept in memory, for tails
 	// and the newest page of a search. Default 4096.
 	Recent int

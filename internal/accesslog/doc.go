@@ -192,6 +192,7 @@
 //
 // [Publish] shows the log as C2SP tlog-tiles: checkpoint, tile/L/N, and
 // tile/entries/N with each payload behind its length (2 bytes, big-endian).
+// The gate shows it below /log/ to whoever may read all of the log.
 //
 // # Evidence
 //

@@ -269,8 +269,15 @@ func (o *opener) begin(ctx context.Context) error {
 		say = append(say, &policy.Record{Type: policy.RecordLog, Action: ActionRecovered,
 			Detail: map[string]string{"bytes_dropped": strconv.FormatInt(o.dropped, 10)}})
 	}
-	say = append(say, &policy.Record{Type: policy.RecordLog, Action: ActionStart,
-		Detail: map[string]string{"origin": o.cfg.Origin, "format": "1"}})
+	start := &policy.Record{Type: policy.RecordLog, Action: ActionStart, Detail: map[string]string{"origin": o.cfg.Origin, "format": "1"}}
+	if o.c.tree.n == 0 {
+		if err := o.namePrevious(start.Detail); err != nil {
+			return err
+		}
+		say = slices.Insert(say, 0, start)
+	} else {
+		say = append(say, start)
+	}
 	open, err := o.interrupted(ctx)
 	if err != nil {
 		return err
@@ -295,6 +302,19 @@ func (o *opener) begin(ctx context.Context) error {
 		o.cfg.Logger.Warn("the access log has no room for its own records", "err", *p)
 	}
 	return o.sign(true)
+}
+
+// namePrevious adds what the first entry says of the log that was given up.
+func (o *opener) namePrevious(detail map[string]string) error {
+	if o.cfg.Previous == nil {
+		return nil
+	}
+	was, err := (&Proof{Checkpoint: string(o.cfg.Previous)}).Point()
+	if err != nil {
+		return fmt.Errorf("naming the log that was given up: %w", err)
+	}
+	detail["previous_origin"], detail["previous_entries"], detail["previous_root"] = was.Origin, strconv.FormatUint(was.Size, 10), was.Root
+	return nil
 }
 
 // interrupted returns an outcome for every allowed request without one.

@@ -34,6 +34,20 @@ func Prove(ctx context.Context, dir string, index uint64) (*Proof, error) {
 	return prove(ctx, dir, index, now, msg, vkey)
 }
 
+// ProveUnder is [Prove] under a checkpoint of this log that the caller has, such
+// as one with cosignatures, instead of the newest one.
+func ProveUnder(ctx context.Context, dir string, checkpoint []byte, index uint64) (*Proof, error) {
+	keys, err := keysBeside(dir)
+	if err != nil {
+		return nil, fmt.Errorf("proving entry %d: %w", index, err)
+	}
+	at, err := parseCheckpoint(checkpoint, keys)
+	if err != nil {
+		return nil, fmt.Errorf("proving entry %d: %w", index, err)
+	}
+	return prove(ctx, dir, index, at, checkpoint, keys.String())
+}
+
 // ProveAll is [Prove] for several entries under one checkpoint. Entries that
 // it does not cover yet are left out.
 func ProveAll(ctx context.Context, dir string, indexes []uint64) (map[uint64]*Proof, error) {
@@ -57,7 +71,7 @@ func ProveAll(ctx context.Context, dir string, indexes []uint64) (map[uint64]*Pr
 
 func prove(ctx context.Context, dir string, index uint64, now point, msg []byte, vkey string) (*Proof, error) {
 	if index >= now.size {
-		return nil, fmt.Errorf("proving entry %d: the newest checkpoint covers %d: %w", index, now.size, ErrNotFound)
+		return nil, fmt.Errorf("proving entry %d: the checkpoint covers %d: %w", index, now.size, ErrNotFound)
 	}
 	e, err := Get(ctx, dir, index)
 	if err != nil {

@@ -21,23 +21,38 @@ const tileWidth = 1 << tileHeight
 // tile/entries/N, with nothing that the checkpoint does not cover. Its methods
 // are safe for concurrent use and work while the log is written.
 type Publication struct {
-	dir      string
-	verifier *logKeys
-	newest   func() ([]byte, error)
+	dir    string
+	keys   func() (*logKeys, error)
+	newest func() ([]byte, error)
 }
 
-// Publish returns what is to be shown of the log in dir. newest returns the
+// Publish returns what is to be shown of the log in dir, whose checkpoints are
+// signed under vkey; empty: the keys beside the log, as they are then, so that
+// one that takes another's place needs no new Publication. newest returns the
 // checkpoint to show, such as one with cosignatures; nil shows the newest one
 // in dir.
 func Publish(dir, vkey string, newest func() ([]byte, error)) (*Publication, error) {
-	v, err := readLogKeys(vkey)
-	if err != nil {
-		return nil, errors.New("publishing the log: the public key is not one of a log")
+	p := &Publication{dir: dir, newest: newest, keys: func() (*logKeys, error) { return keysBeside(dir) }}
+	if vkey != "" {
+		v, err := readLogKeys(vkey)
+		if err != nil {
+			return nil, errors.New("publishing the log: the public key is not one of a log")
+		}
+		p.keys = func() (*logKeys, error) { return v, nil }
 	}
 	if newest == nil {
-		newest = func() ([]byte, error) { return os.ReadFile(filepath.Join(dir, checkpointName)) }
+		p.newest = func() ([]byte, error) { return os.ReadFile(filepath.Join(dir, checkpointName)) }
 	}
-	return &Publication{dir, v, newest}, nil
+	return p, nil
+}
+
+// keysBeside reads the public keys that lie in the log's folder.
+func keysBeside(dir string) (*logKeys, error) {
+	b, err := os.ReadFile(filepath.Join(dir, keyName))
+	if err != nil {
+		return nil, fmt.Errorf("reading the public keys: %w", err)
+	}
+	return readLogKeys(string(b))
 }
 
 // Checkpoint returns the checkpoint that everything else is shown under.
@@ -51,7 +66,11 @@ func (p *Publication) checkpoint() ([]byte, point, error) {
 	if err != nil {
 		return nil, point{}, fmt.Errorf("publishing the log: reading its checkpoint: %w", err)
 	}
-	at, err := parseCheckpoint(msg, p.verifier)
+	keys, err := p.keys()
+	if err != nil {
+		return nil, point{}, fmt.Errorf("publishing the log: %w", err)
+	}
+	at, err := parseCheckpoint(msg, keys)
 	if err != nil {
 		return nil, point{}, fmt.Errorf("publishing the log: %w", err)
 	}
@@ -225,7 +244,11 @@ func (p *Publication) published(out string, at point) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("publishing the log: %w", err)
 	}
-	was, err := parseCheckpoint(msg, p.verifier)
+	keys, err := p.keys()
+	if err != nil {
+		return 0, fmt.Errorf("publishing the log: %w", err)
+	}
+	was, err := parseCheckpoint(msg, keys)
 	if err != nil {
 		return 0, fmt.Errorf("publishing the log into %s: %w", out, err)
 	}

@@ -181,3 +181,54 @@ func TestPublication_Paths(t *testing.T) {
 		t.Errorf("no log: %v", err)
 	}
 }
+
+// TestPublication_Rotated: what is shown goes on when another key takes over,
+// where the keys are those beside the log, and a checkpoint of none is not shown.
+func TestPublication_Rotated(t *testing.T) {
+	x := newTestLog(t, nil).run()
+	x.record(denied(0))
+	p, err := Publish(x.cfg.Dir, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, err := Publish(x.cfg.Dir, x.vkey, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(p *Publication) error {
+		_, err := p.Checkpoint()
+		if err == nil {
+			_, err = p.Read(t.Context(), "tile/0/000.p/1")
+		}
+		return err
+	}
+	x.close()
+	if err := errors.Join(shown(p), shown(fixed)); err != nil {
+		t.Errorf("under the first key: %v", err)
+	}
+	skey, _, err := GenerateKey(testOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.run()
+	if err := x.Rotate(t.Context(), skey, "operator"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Retire(t.Context(), "operator"); err != nil {
+		t.Fatal(err)
+	}
+	x.record(denied(1))
+	x.close()
+	if err := shown(p); err != nil {
+		t.Errorf("under the second: %v", err)
+	}
+	if shown(fixed) == nil {
+		t.Error("the first key alone vouches for what the second signed")
+	}
+	if err := os.WriteFile(filepath.Join(x.cfg.Dir, keyName), []byte(x.vkey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if shown(p) == nil {
+		t.Error("shown under a key that does not lie there")
+	}
+}

@@ -31,8 +31,9 @@ type Config struct {
 	Deliver    Deliveries   // nil: entries go nowhere else
 	Shared     Shared       // nil: each gateway searches its own log
 	Reviews    Reviews
-	Follow     Follower // of the same log; nil: no page follows it
-	Evidence   Evidence // nil: no bundles are made
+	Follow     Follower  // of the same log; nil: no page follows it
+	Evidence   Evidence  // nil: no bundles are made
+	Witnesses  Witnesses // of the same log; nil: it has none
 	Policies   Policies
 	Changes    Changes
 	Studio     Studio
@@ -109,6 +110,7 @@ type Console struct {
 	kept     keptForms
 	exports  exportJobs
 	tails    tails
+	tiles    tileReads
 	looks    looks
 }
 
@@ -128,7 +130,7 @@ func New(c Config) (*Console, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	k := &Console{Config: c, gate: gate, gateHost: gate.Hostname(), needs: map[string]need{}}
+	k := &Console{Config: c, gate: gate, gateHost: gate.Hostname(), needs: map[string]need{}, tiles: tileReads{reads: map[string]*tileRead{}, busy: make(chan struct{}, tilesAtOnce)}}
 	if k.handler, err = k.gateHandler(); err != nil {
 		return nil, fmt.Errorf("building the console: %w", err)
 	}

@@ -173,6 +173,14 @@ var roleWords = map[policy.Role]ui.Text{
 // actionNames says what the commonest actions are to people. The others are
 // readable as they are.
 var actionNames = map[string]ui.Text{
+	"log.publish":      "read the log as tiles",
+	"log.abandon":      "gave up an earlier log",
+	"witness.lost":     "a witness does not cosign",
+	"witness.back":     "a witness cosigns again",
+	"witness.conflict": "a witness remembers another log",
+	"witness.stopped":  "clusters not served for want of cosignatures",
+	"witness.resumed":  "clusters served again, with cosignatures",
+
 	"session.start":      "signed in",
 	"session.confirm":    "confirmed with a fresh factor",
 	"session.end":        "session ended",

@@ -32,12 +32,13 @@ func (db *DB) SetAnchor(ctx context.Context, checkpoint []byte) error {
 }
 
 // DropAnchor forgets the checkpoint, so that another log can begin, and
-// enqueues r, which says so in that log. Both or nothing.
+// enqueues r before all records that wait: a log that begins says so first. Both
+// or nothing.
 func (db *DB) DropAnchor(ctx context.Context, r *policy.Record) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM log_anchor`); err != nil {
 			return err
 		}
-		return db.enqueue(tx, r)
+		return db.enqueueFirst(tx, r)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ringfence/ringfence/policy"
@@ -37,6 +38,18 @@ func (db *DB) insertRecord(tx *sql.Tx, r *policy.Record) error {
 	return nil
 }
 
+// enqueueFirst is enqueue for a record that goes before all that wait.
+func (db *DB) enqueueFirst(tx *sql.Tx, r *policy.Record) error {
+	if err := db.insertRecord(tx, r); err != nil {
+		return err
+	}
+	// Ids below those that wait are free: Drain takes the lowest first.
+	if _, err := tx.Exec(`UPDATE outbox SET id = (SELECT min(id) FROM outbox) - 1 WHERE id = (SELECT max(id) FROM outbox)`); err != nil {
+		return fmt.Errorf("putting a record before the others of the outbox: %w", err)
+	}
+	return db.notify(tx, KindOutbox, "")
+}
+
 // Enqueue adds one record to the outbox, for what changes nothing else, such
 // as a command that reads the access log.
 func (db *DB) Enqueue(ctx context.Context, r *policy.Record) error {
@@ -50,6 +63,23 @@ func (db *DB) Pending(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("counting the outbox: %w", err)
 	}
 	return n, nil
+}
+
+// NextRecord returns the record that Drain would hand over first; nil: none waits.
+func (db *DB) NextRecord(ctx context.Context) (*policy.Record, error) {
+	var record []byte
+	err := db.read().QueryRowContext(ctx, `SELECT record FROM outbox ORDER BY id LIMIT 1`).Scan(&record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	var r policy.Record
+	if err := json.Unmarshal(record, &r); err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return &r, nil
 }
 
 // Drain hands the outbox's records to record, oldest first, until it is empty,
@@ -66,7 +96,7 @@ func (db *DB) Drain(ctx context.Context, record func(context.Context, *policy.Re
 		if err != nil || len(rows) == 0 {
 			return done, err
 		}
-		last, n := int64(0), 0
+		first, last, n := rows[0].id, int64(0), 0
 		var failed error
 		for _, w := range rows {
 			var r policy.Record
@@ -83,7 +113,8 @@ func (db *DB) Drain(ctx context.Context, record func(context.Context, *policy.Re
 		if n > 0 {
 			// What is recorded is deleted even when ctx has ended meanwhile.
 			err := db.write(context.WithoutCancel(ctx), func(tx *sql.Tx) error {
-				_, err := tx.Exec(`DELETE FROM outbox WHERE id <= ?`, last)
+				// What was put before them meanwhile is not recorded yet.
+				_, err := tx.Exec(`DELETE FROM outbox WHERE id BETWEEN ? AND ?`, first, last)
 				return err
 			})
 			if err != nil {

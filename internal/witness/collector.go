@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type Collector struct {
 // A PeerState is how one witness fares.
 type PeerState struct {
 	Name string
+	Key  string    // its public key
 	Size uint64    // entries of the newest checkpoint that it cosigned
 	At   time.Time // when that was; zero when it never did since the start
 	Err  error     // why the last attempt failed
@@ -87,7 +89,9 @@ type Status struct {
 	Gap       time.Duration // since a checkpoint counted
 	Witnessed uint64        // entries that it covers
 	Peers     []PeerState
-	Stopped   error // why there is no service, if so
+	Require   int           // witnesses that must cosign before a checkpoint counts
+	MaxGap    time.Duration // how long service goes on without; 0: for ever
+	Stopped   error         // why there is no service, if so
 }
 
 // New makes a collector and reads what the last one kept. It asks nobody.
@@ -123,7 +127,7 @@ func New(cfg Config) (*Collector, error) {
 			}
 		}
 		c.peers, c.keys = append(c.peers, x), append(c.keys, x.verifier)
-		c.states = append(c.states, PeerState{Name: p.Name})
+		c.states = append(c.states, PeerState{Name: p.Name, Key: strings.TrimSpace(p.Key)})
 	}
 	now := cfg.Now()
 	c.since.Store(&now)
@@ -333,5 +337,5 @@ func (c *Collector) Status() Status {
 	gap := max(0, c.cfg.Now().Sub(*c.since.Load()))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{Gap: gap, Witnessed: c.size, Peers: slices.Clone(c.states), Stopped: stopped}
+	return Status{Gap: gap, Witnessed: c.size, Peers: slices.Clone(c.states), Require: c.cfg.Require, MaxGap: c.cfg.MaxGap, Stopped: stopped}
 }
