@@ -31,17 +31,28 @@ type Removal struct {
 // Removable returns the index of the first entry that [Log.Prune] cannot remove
 // now, whatever the rule: of a segment that is not sealed, not covered by a
 // checkpoint, or has a request that still runs.
-func (l *Log) Removable() (uint64, error) {
-	end, err := SealedUntil(l.cfg.Dir)
+func (l *Log) Removable() (uint64, error) { return removable(l.cfg.Dir, l.signedSize()) }
+
+// Removable is [Log.Removable] by the files of the log in dir.
+func Removable(dir string) (uint64, error) {
+	now, _, _, err := newest(dir)
 	if err != nil {
 		return 0, err
 	}
-	open, err := firstOpen(l.cfg.Dir)
+	return removable(dir, now.size)
+}
+
+func removable(dir string, signed uint64) (uint64, error) {
+	end, err := SealedUntil(dir)
 	if err != nil {
 		return 0, err
 	}
-	limit := min(end, open, l.signedSize())
-	list, err := listFolder(l.cfg.Dir)
+	open, err := firstOpen(dir)
+	if err != nil {
+		return 0, err
+	}
+	limit := min(end, open, signed)
+	list, err := listFolder(dir)
 	if err != nil {
 		return 0, err
 	}
