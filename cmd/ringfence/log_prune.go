@@ -29,7 +29,7 @@ func (g *gateway) prunes(ctx context.Context) error {
 	asked := paths{g.cfg.Load().Data}.pruneAsked()
 	for {
 		if _, err := os.Stat(asked); err == nil {
-			_, err := g.retain.Apply(ctx)
+			_, err := g.retain.Apply(ctx, retention.Operator)
 			if err = errors.Join(err, os.Remove(asked)); err != nil && ctx.Err() == nil {
 				g.logger.Error("removing old entries of the access log", "err", err)
 			}
@@ -111,7 +111,7 @@ func pruneNow(ctx context.Context, d *deployment, logger *slog.Logger) error {
 		return withLog(ctx, d, l, func() error {
 			s, err := newRetention(d.cfg, d.db, l, takenOffline(d.cfg), logger)
 			if err == nil {
-				_, err = s.Apply(ctx)
+				_, err = s.Apply(ctx, retention.Operator)
 			}
 			return err
 		})

@@ -96,6 +96,7 @@ type Config struct {
 // concurrent use.
 type Service struct {
 	cfg Config
+	ask chan string // accounts that want it done now
 
 	acting sync.Mutex // held while a plan is made and carried out
 
@@ -109,6 +110,7 @@ type State struct {
 	At      time.Time // zero: there was none yet
 	Fault   string    // empty: it went well
 	Removed uint64    // entries that it removed
+	Plan    Plan      // what it was about to do
 }
 
 // New starts nothing.
@@ -123,7 +125,7 @@ func New(c Config) (*Service, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Service{cfg: c, seen: map[uint64]*summary{}}, nil
+	return &Service{cfg: c, ask: make(chan string, 1), seen: map[uint64]*summary{}}, nil
 }
 
 // Rules returns the rules in force.
@@ -153,27 +155,42 @@ func (s *Service) Run(ctx context.Context) error {
 	t := time.NewTimer(min(firstLook, s.cfg.Every))
 	defer t.Stop()
 	for {
+		actor := Operator
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.C:
+		case actor = <-s.ask:
 		}
-		if _, err := s.Apply(ctx); err != nil && ctx.Err() == nil {
+		if _, err := s.Apply(ctx, actor); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("removing old entries of the access log", "err", err)
 		}
 		t.Reset(s.cfg.Every)
 	}
 }
 
-// Apply removes what is due, after it was archived, and returns what the plan was.
-func (s *Service) Apply(ctx context.Context) (p Plan, err error) {
+// Operator is who acts where nobody asks: who wrote the rules.
+const Operator = "operator"
+
+// Ask has Run remove what is due now, for an account. Asking again before it
+// has begun changes nothing.
+func (s *Service) Ask(account string) {
+	select {
+	case s.ask <- account:
+	default:
+	}
+}
+
+// Apply removes what is due, after it was archived, and returns what the plan
+// was. Actor, an account or [Operator], is recorded.
+func (s *Service) Apply(ctx context.Context, actor string) (p Plan, err error) {
 	s.acting.Lock()
 	defer s.acting.Unlock()
 	removed := uint64(0)
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.state = State{At: s.cfg.Now().UTC(), Removed: removed}
+		s.state = State{At: s.cfg.Now().UTC(), Removed: removed, Plan: p}
 		if err != nil {
 			s.state.Fault = err.Error()
 		}
@@ -192,7 +209,7 @@ func (s *Service) Apply(ctx context.Context) (p Plan, err error) {
 	if now.Before < p.Before {
 		return p, errors.New("a hold or a delivery now keeps what was about to go: it is looked at again at the next time")
 	}
-	if err := s.cfg.Log.Prune(ctx, accesslog.Removal{Before: p.Before, Rule: p.Rule, Archive: s.ArchivedTo(), Actor: "operator"}); err != nil {
+	if err := s.cfg.Log.Prune(ctx, accesslog.Removal{Before: p.Before, Rule: p.Rule, Archive: s.ArchivedTo(), Actor: actor}); err != nil {
 		return p, err
 	}
 	removed = p.Before - p.Due[0].First

@@ -196,7 +196,7 @@ func TestApply(t *testing.T) {
 	folder := t.TempDir()
 	kept := NewFolder(folder, testOrigin)
 	s := b.service(Rules{Days: 40}, kept)
-	p, err := s.Apply(t.Context())
+	p, err := s.Apply(t.Context(), "ada")
 	if err != nil || p.Before == 0 || len(p.Due) == 0 {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -213,7 +213,7 @@ func TestApply(t *testing.T) {
 	if rep, err := accesslog.Verify(t.Context(), b.dir, b.vkey, nil); err != nil || rep.Removed != p.Before {
 		t.Errorf("%+v, %v", rep, err)
 	}
-	again, err := s.Apply(t.Context())
+	again, err := s.Apply(t.Context(), "ada")
 	if err != nil || len(again.Due) > 0 {
 		t.Errorf("again: %+v, %v", again, err)
 	}
@@ -245,7 +245,7 @@ func TestFetch_Tampered(t *testing.T) {
 	b := newBench(t)
 	b.now = b.now.Add(15 * day)
 	kept := NewFolder(t.TempDir(), testOrigin)
-	p, err := b.service(Rules{Days: 40}, kept).Apply(t.Context())
+	p, err := b.service(Rules{Days: 40}, kept).Apply(t.Context(), "ada")
 	if err != nil || len(p.Due) < 2 {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -316,7 +316,7 @@ func TestApply_ArchiveFails(t *testing.T) {
 		"is not there":      NewFolder(filepath.Join(t.TempDir(), "unmounted"), testOrigin),
 	} {
 		s := b.service(Rules{Days: 40}, a)
-		if _, err := s.Apply(t.Context()); err == nil || s.State().Fault == "" {
+		if _, err := s.Apply(t.Context(), "ada"); err == nil || s.State().Fault == "" {
 			t.Errorf("an archive that %s: %v, %+v", what, err, s.State())
 		}
 		if b.sealed()[0].First != 0 {
