@@ -177,8 +177,9 @@ func newLogRestore() *cobra.Command {
 			"and proves it with the hashes that the log kept and its newest checkpoint. What does not hold\n" +
 			"is refused. Without --to that is all; with it the files are put into that folder, from which\n" +
 			"'ringfence log query --log FOLDER' reads them. They never come back into the log itself.\n" +
-			"Personal fields are read where the folder lies in the data folder, such as DATA/restored.",
-		Example: "  ringfence log restore 0 482113 --to /var/lib/ringfence/restored --config /etc/ringfence/config.yaml",
+			"Choose a folder outside the data folder. Personal fields stay sealed there, unless a copy of\n" +
+			"the data folder's personal lies beside it.",
+		Example: "  ringfence log restore 0 482113 --to /srv/review/restored --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			d, err := openDeployment(ctx, &t)

@@ -19,12 +19,20 @@ import (
 
 // newRetention makes what removes old entries. It connects to nothing.
 func newRetention(cfg *config.Config, db *store.DB, l retention.Log, taken func() (uint64, string), logger *slog.Logger) (*retention.Service, error) {
-	p := paths{cfg.Data}
-	kept, err := newArchive(cfg)
+	c, err := retentionConfig(cfg, db, l, taken, logger)
 	if err != nil {
 		return nil, err
 	}
-	return retention.New(retention.Config{
+	return retention.New(c)
+}
+
+func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken func() (uint64, string), logger *slog.Logger) (retention.Config, error) {
+	p := paths{cfg.Data}
+	kept, err := newArchive(cfg)
+	if err != nil {
+		return retention.Config{}, err
+	}
+	return retention.Config{
 		Log: l, LogDir: p.log(), Rules: retentionRules(&cfg.AccessLog.Retention), Archive: kept, Logger: logger, Taken: taken,
 		Held: func(ctx context.Context) (retention.Held, error) { return heldEntries(ctx, db) },
 		After: func(ctx context.Context, first uint64) error {
@@ -33,7 +41,7 @@ func newRetention(cfg *config.Config, db *store.DB, l retention.Log, taken func(
 			}
 			return index.Prune(ctx, p.log(), p.index(), first)
 		},
-	})
+	}, nil
 }
 
 func retentionRules(c *config.Retention) retention.Rules {
