@@ -59,6 +59,7 @@ func (b *bell) count(kind string) (n int) {
 // on the built program; a webhook is told, also when it was away and the
 // gateway was killed meanwhile, and nothing is raised twice.
 func TestAlarms_RaisedAndTold(t *testing.T) {
+	slow(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	p := startDemo(t, "--data", dir)
 	hook := newBell(t)

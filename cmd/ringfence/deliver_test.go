@@ -73,6 +73,7 @@ func (x *indexer) open() {
 // TestDelivery_OverKillsAndOutages: the program itself delivers every entry to a
 // receiver that comes late and goes away, though it is killed in between.
 func TestDelivery_OverKillsAndOutages(t *testing.T) {
+	slow(t)
 	dir := t.TempDir()
 	x := &indexer{seen: map[int]bool{}}
 	srv := httptest.NewServer(x)

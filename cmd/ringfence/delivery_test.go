@@ -14,6 +14,7 @@ import (
 // TestDelivery_Commands: what a receiver refuses is listed, left alone until
 // somebody says what becomes of it, and that is in the log.
 func TestDelivery_Commands(t *testing.T) {
+	slow(t)
 	dir := t.TempDir()
 	x := &indexer{seen: map[int]bool{}, up: true, refuses: 1}
 	srv := httptest.NewServer(x)

@@ -186,6 +186,7 @@ func TestGateway_EndingsCutStreams(t *testing.T) {
 // pause and end after a minute, the least there is, and a third that comes to
 // say so while a session is older already.
 func TestGateway_LimitsOfEngagementsCutStreams(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute: the shortest limits are that long")
 	}

@@ -84,7 +84,26 @@ func (e consoleEvidence) Bundle(ctx context.Context, out io.Writer, q evidence.Q
 	if err := awaitSigned(ctx, src.Log); err != nil {
 		return nil, err
 	}
+	ctx, progress, done := whileRoom(ctx, e.g.log.Space, progress)
+	defer done()
 	return evidence.Write(ctx, out, src, q, progress)
+}
+
+// errLittleRoom ends a bundle that would take what the log needs.
+var errLittleRoom = errors.New("the data folder's disk is almost full, and the access log needs what is left")
+
+// whileRoom returns ctx and progress for a bundle that ends once the disk is
+// almost full: its parts lie on the log's disk until it is put together.
+func whileRoom(ctx context.Context, space func() accesslog.Space, progress func(int)) (context.Context, func(int), func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	look := func(n int) {
+		if space().Level == accesslog.SpaceCritical {
+			cancel(errLittleRoom)
+		}
+		progress(n)
+	}
+	look(0)
+	return ctx, look, func() { cancel(nil) }
 }
 
 func newLogEvidence() *cobra.Command {

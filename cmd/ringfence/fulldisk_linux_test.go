@@ -21,6 +21,7 @@ import (
 // is; sign-ins and commands go on; with room all is as before, nothing is
 // lost, and a reading that cannot be recorded is refused until asked for twice.
 func TestDiskFull_Program(t *testing.T) {
+	slow(t)
 	dir := t.TempDir()
 	logDir := filepath.Join(dir, "state", "log")
 	if err := os.MkdirAll(logDir, 0o700); err != nil {

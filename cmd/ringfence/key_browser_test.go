@@ -36,6 +36,7 @@ func (w *window) useKey() {
 // reaches a cluster whose engagement demands one; a colleague without a key is
 // stopped, however fresh the code, until an administrator lets her add one.
 func TestBrowser_Passkey(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	key := w.plugIn()
 	p := startDemo(t)

@@ -16,7 +16,7 @@ import (
 func TestKilled_LosesNoAcknowledgedRequest(t *testing.T) {
 	rounds := 5
 	if required() && !testing.Short() {
-		rounds = 50
+		rounds = 20
 	}
 	data := t.TempDir()
 	acknowledged := map[string]bool{}

@@ -16,6 +16,8 @@ import (
 // TestLogFind: options find what they found before there was an index, alone
 // and together with a query, with an index and without.
 func TestLogFind(t *testing.T) {
+	slow(t)
+	t.Parallel()
 	dir := t.TempDir()
 	s := searched{filepath.Join(dir, "log"), filepath.Join(dir, "index")}
 	if _, err := synthetic.Fill(t.Context(), s.log, 4000, 256<<10, nil); err != nil {

@@ -256,6 +256,7 @@ func (b *browser) trust(ca string) {
 // TestBrowser_ExternalSignIn walks it in a real browser, an administrator's
 // set-up included.
 func TestBrowser_ExternalSignIn(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts a browser")
 	}

@@ -80,8 +80,10 @@
 // about; source_ip, user_agent and the detail actor_email under whoever acted;
 // an object that names an account or an assignment, and the details name, email
 // and typed_name, under the account that detail's account_id gives, or else the
-// one that the entry is about; document, a facts document, under the account
-// that it describes, in whose entry only its hash stands in the open.
+// one that the entry is about; the detail asked_from, and of logins name, was
+// and networks, under the one that the entry is about; document, a facts
+// document, under the account that it describes, in whose entry only its hash
+// stands in the open.
 //
 // An account's key is 32 random bytes in the file ACCOUNT.key of the folder
 // personal beside the log's. By HKDF-SHA-256 without salt it gives, under

@@ -102,7 +102,7 @@ func split(r *policy.Record) (accounts [3]string, fields [3]private) {
 }
 
 func splitDetail(r *policy.Record, actor, object string, of func(string) *private) {
-	cloned := false
+	about, cloned := r.Account, false
 	move := func(key, account string) {
 		v, ok := r.Detail[key]
 		if !ok || !sealable(account) {
@@ -119,6 +119,12 @@ func splitDetail(r *policy.Record, actor, object string, of func(string) *privat
 		p.detail[key] = v
 	}
 	move(ActorEmail, actor)
+	move("asked_from", about)
+	if r.Type == policy.RecordLogin { // what people call their devices and tokens, and from where these are used
+		for _, key := range []string{"name", "was", "networks"} {
+			move(key, about)
+		}
+	}
 	move("typed_name", object)
 	if r.Detail[AboutAccount] != "" { // elsewhere they are those of something else
 		move("email", object)

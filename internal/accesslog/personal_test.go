@@ -18,7 +18,7 @@ import (
 )
 
 // secrets are what must not stand in a sealed log's files.
-var personalTexts = []string{"kim@northwind.example", "ada@example.com", "203.0.113.9", "198.51.100.7", "Mozilla/5.0", "Kim Example"}
+var personalTexts = []string{"kim@northwind.example", "ada@example.com", "203.0.113.9", "198.51.100.7", "Mozilla/5.0", "Kim Example", "203.0.113.44", "laptop-of-kim", "203.0.113.64/26"}
 
 func personalRecords(t *testing.T) []*policy.Record {
 	f := document(t, "office").Facts()
@@ -39,6 +39,9 @@ func personalRecords(t *testing.T) []*policy.Record {
 			Object: "account:kim@northwind.example", Detail: map[string]string{AboutAccount: "kim-1", "name": "Kim -> Kim Example"}},
 		{Type: policy.RecordAdmin, Action: "agreement.accept", Account: "kim-1", Actor: "kim-1", Email: "kim@northwind.example",
 			Object: "agreement:nda", Detail: map[string]string{"typed_name": "Kim Example", "version": "3"}},
+		{Type: policy.RecordLogin, Action: "machine.grant", Account: "kim-1", Actor: "kim-1", Email: "kim@northwind.example",
+			Detail: map[string]string{"name": "laptop-of-kim", "asked_from": "203.0.113.44", "machine": "mach_1"}},
+		{Type: policy.RecordLogin, Action: "token.create", Account: "kim-1", Actor: "kim-1", Detail: map[string]string{"name": "laptop-of-kim", "networks": "203.0.113.64/26"}},
 		{Type: policy.RecordLogin, Action: "password.failed", SourceIP: "192.0.2.66", UserAgent: "curl", Detail: map[string]string{"who": "nobody"}},
 	}
 }
@@ -147,7 +150,7 @@ func TestPersonal_Erased(t *testing.T) {
 		t.Error(err)
 	}
 	for _, e := range entriesOf(t, x.cfg.Dir) {
-		for _, text := range []string{"kim@", "Kim Example", "203.0.113.9", "Mozilla"} {
+		for _, text := range []string{"kim@", "Kim Example", "203.0.113.", "Mozilla", "laptop"} {
 			if bytes.Contains(e.Clear(), []byte(text)) {
 				t.Errorf("entry %d still says %s: %s", e.Index, text, e.Clear())
 			}

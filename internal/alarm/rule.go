@@ -29,6 +29,9 @@ const (
 	Matches     Kind = "matches"        // Count entries that Query selects, by one account, within Within
 )
 
+// ManyAddresses is whom an alarm is about where more addresses than can be named did the same.
+const ManyAddresses = "many addresses"
+
 // Kinds are all kinds, in the order in which pages list them.
 var Kinds = []Kind{Denials, WrongCodes, NewCluster, UnusualHour, Volume, Egress, PolicyAlone, LogTrouble, Unanchored, Matches}
 

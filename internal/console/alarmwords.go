@@ -52,6 +52,9 @@ func whomOf(d *directory.Directory, a *alarm.Alarm) ui.Text {
 	if a.Account != "" {
 		return ui.Verbatim(a.Account)
 	}
+	if a.About == alarm.ManyAddresses {
+		return "many addresses"
+	}
 	return ui.Verbatim(a.About)
 }
 

@@ -110,6 +110,7 @@ type Console struct {
 	kept     keptForms
 	exports  exportJobs
 	tails    tails
+	looks    looks
 }
 
 // New checks c and builds the table of routes.

@@ -74,3 +74,28 @@ func TestExport_Evidence(t *testing.T) {
 		t.Error("any fault is taken for nothing to prove")
 	}
 }
+
+// brokenEvidence fails as no writer should.
+type brokenEvidence struct{}
+
+func (brokenEvidence) Bundle(context.Context, io.Writer, bundle.Question, func(int)) (*bundle.Manifest, error) {
+	panic("out of hand")
+}
+
+// TestExport_OutOfHand: an export that ends in no way that was thought of is
+// over all the same, so that others can be fetched.
+func TestExport_OutOfHand(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.Console.Evidence = brokenEvidence{}
+	for range exportsRun {
+		page := exported(t, o, "rae", "effect:deny", "evidence")
+		func() {
+			defer func() { _ = recover() }()
+			fetched(o, "rae", page)
+		}()
+		shows(t, o.get("rae", page), http.StatusOK, "broke off")
+	}
+	if w, aborted := fetched(o, "ada", exported(t, o, "ada", "effect:deny", "json")); aborted || w.Code != http.StatusOK {
+		t.Errorf("the next one: status %d", w.Code)
+	}
+}

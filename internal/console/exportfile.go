@@ -37,6 +37,11 @@ func (c *Console) fetchExport(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err := c.exports.begin(j, v.Now, cancel); err != nil {
 		return err
 	}
+	defer func() { // a job that runs for ever would keep all others from it
+		if j.stateNow() == exportRunning {
+			j.end(exportBroken, c.Now(), "")
+		}
+	}()
 	if scope := query.Print(v.mayRead()); scope != j.scope {
 		j.end(exportCut, c.Now(), "")
 		return c.seeOther(w, r, v, exportsPath+"/"+j.ID, "")

@@ -170,7 +170,7 @@ func (a *asked) page(path string) string {
 func (a *asked) detail() map[string]string {
 	d := map[string]string{}
 	if a.Text != "" {
-		d["query"] = clip(a.Text, 2000)
+		d["query"] = a.Text // whole: what is cut off was asked for as well
 	}
 	if a.Before > 0 {
 		d[searchBefore] = strconv.FormatUint(a.Before, 10)

@@ -1,13 +1,17 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/change"
+	"github.com/ringfence/ringfence/internal/review"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -127,4 +131,53 @@ func TestLogScope_Form(t *testing.T) {
 	if code, body := edit(url.Values{"roles": {"reviewer", "approver"}, "log_clusters": {"claims"}}); code != http.StatusUnprocessableEntity || !strings.Contains(body, "one role is reviewer") {
 		t.Errorf("an approver is limited: %d", code)
 	}
+}
+
+// What policies are tried with comes out of the log as well: neither the form
+// filled in from an entry, nor a replay that somebody else asked for, nor what
+// the shadow found shows other clusters' requests.
+func TestLogScope_Policies(t *testing.T) {
+	o := newTrialOffice(t)
+	entry := o.record(1, "/reports/secret", nil)
+	o.shadows.all = []change.Shadow{{ID: 1, Draft: 1, Title: "Open the secrets"}}
+	o.shadows.found = []change.Difference{{Count: 12, DifferenceKey: change.DifferenceKey{Turn: "narrowed", Account: "kim", Email: "kim@example.com", Cluster: "claims", NewReasons: "no_quarter"}}}
+	leadsTo(t, o.post("ada", replayOf1, fromBeginning), replayOf1)
+	o.ends("replay")
+	o.limit("claims")
+	shows(t, o.get("rae", tryURL(entry)), http.StatusOK, "/reports/secret")
+	shows(t, o.get("rae", shadowPath), http.StatusOK, "no_quarter")
+	o.limit("maps")
+	for method, w := range map[string]*httptest.ResponseRecorder{
+		"GET":  o.get("rae", tryURL(entry)),
+		"POST": o.do("rae", http.MethodPost, tryPath, tryValuesOf("entry", fmt.Sprint(entry), "facts", "then", "path", "/reports/secret"), "Sec-Fetch-Site", "same-origin"),
+	} {
+		if w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "kim@example.com") {
+			t.Errorf("%s: an entry of another cluster can be tried: status %d", method, w.Code)
+		}
+	}
+	if w := o.get("rae", replayOf1); w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), "kim@example.com") {
+		t.Errorf("another's replay is shown: status %d", w.Code)
+	}
+	if w := o.get("rae", shadowPath); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "no_quarter") {
+		t.Errorf("the shadow shows another cluster's requests: status %d", w.Code)
+	}
+}
+
+// What others signed off, and what they wrote of it, is about clusters that a
+// limited reviewer may not read.
+func TestLogScope_SignOffs(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.limit("claims")
+	scope := query.Print(o.visitOf(t, "rae").mayRead())
+	o.reviews.offs = []review.SignOff{
+		{ID: 1, Account: "ada", Email: "ada@example.com", Query: "effect:deny", From: 0, To: 20, Matched: 16, Note: "The maps were copied."},
+		{ID: 2, Account: "pat", Email: "pat@example.com", Query: "effect:deny", Scope: scope, From: 0, To: 20, Matched: 3, Note: "Only claims."},
+		{ID: 3, Account: "rae", Email: "rae@example.com", Query: "effect:deny", From: 0, To: 20, Matched: 16, Note: "When I read all."},
+	}
+	w := o.get("rae", reviewsPath)
+	shows(t, w, http.StatusOK, "Only claims.", "When I read all.")
+	if strings.Contains(w.Body.String(), "The maps were copied.") {
+		t.Error("a limited reviewer is shown what others found elsewhere")
+	}
+	shows(t, o.get("ada", reviewsPath), http.StatusOK, "Only claims.", "The maps were copied.")
 }

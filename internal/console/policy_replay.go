@@ -67,6 +67,9 @@ func (c *Console) replay(w http.ResponseWriter, r *http.Request, v *visit) error
 }
 
 func (c *Console) showReplay(w http.ResponseWriter, r *http.Request, v *visit, about trialSet, f *form, status int) error {
+	if err := v.mayReadAll(); err != nil { // what it found is of requests to every cluster, whoever asked
+		return err
+	}
 	set, err := c.set(r.Context(), about)
 	if err != nil {
 		return err

@@ -98,7 +98,11 @@ func (c *Console) showShadow(w http.ResponseWriter, r *http.Request, v *visit, f
 			return err
 		}
 		page.Left = len(found) >= change.MaxDifferences
+		clusters, limited := v.logClusters()
 		for i := range found {
+			if limited && !slices.Contains(clusters, found[i].Cluster) {
+				continue
+			}
 			page.Groups = append(page.Groups, v.differenceRow(&found[i], page.Shown.trialSet()))
 		}
 	}

@@ -83,7 +83,7 @@ func (c *Console) recordedInput(r *http.Request, v *visit, index uint64, purpose
 	if err != nil {
 		return nil, err
 	}
-	if e == nil {
+	if e == nil || !v.maySee(e) {
 		return nil, ui.NotFound()
 	}
 	n := strconv.FormatUint(index, 10)

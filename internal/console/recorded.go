@@ -217,7 +217,7 @@ func ownDetail(q url.Values) map[string]string {
 var ownGroups = []ui.Text{"When and what", "Who", "Request", "Decision", "Outcome", "Detail"}
 
 // ownHidden are fields that name what is behind the gateway, or that are no words.
-var ownHidden = []ui.Text{"Node", "Upstream", "Policy revision", "Facts", "Route", "Done by", "Object", "Own time", ui.Verbatim("given_by")}
+var ownHidden = []ui.Text{"Node", "Upstream", "Policy revision", "Facts", "Route", "Done by", "Object", "Own time", ui.Verbatim("given_by"), ui.Verbatim(accesslog.ActorEmail), ui.Verbatim(accesslog.AboutAccount)}
 
 // newOwnRow puts an entry into the words of the account that it is about.
 func newOwnRow(e, outcome *accesslog.Entry, account string) ownRow {
@@ -259,6 +259,9 @@ func newOwnRow(e, outcome *accesslog.Entry, account string) ownRow {
 	for _, g := range entryGroups(e) {
 		if !slices.Contains(ownGroups, g.Title) || g.Title == "Who" && byOthers {
 			continue
+		}
+		if g.Title == "Detail" && byOthers && e.Type == policy.RecordLog {
+			continue // what reviewers note of somebody, and what their rules look for, is theirs
 		}
 		for _, l := range g.Lines {
 			if !slices.Contains(ownHidden, l.Label) {

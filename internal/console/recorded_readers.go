@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -59,6 +60,35 @@ type reading struct {
 	last  time.Time
 }
 
+// mostLooks is how many of these pages are made at once. Each asks the index a
+// question for every reading, and anybody who is signed in may ask for it.
+const mostLooks = 4
+
+// looks are the accounts for which one is being made.
+type looks struct {
+	mu   sync.Mutex
+	open map[string]bool
+}
+
+func (l *looks) enter(account string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[account] || len(l.open) >= mostLooks {
+		return false
+	}
+	if l.open == nil {
+		l.open = map[string]bool{}
+	}
+	l.open[account] = true
+	return true
+}
+
+func (l *looks) leave(account string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, account)
+}
+
 // readers shows who looked at entries about the visitor. A reading counts when
 // what was searched for selects at least one of them; what cannot be told is
 // shown as such, and never left out.
@@ -70,6 +100,10 @@ func (c *Console) readers(w http.ResponseWriter, r *http.Request, v *visit) erro
 		return err
 	}
 	page := readersPage{Base: v.page("Who looked at it")}
+	if !c.looks.enter(v.Session.Account) {
+		return &ui.Error{Status: http.StatusTooManyRequests, RetryAfter: readsTime}
+	}
+	defer c.looks.leave(v.Session.Account)
 	if err := c.recordRead(r, v, "log.own", "account:"+v.Session.Account, map[string]string{"kind": "readers"}); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,17 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 	} {
 		o.entries.add(r, nil)
 	}
+	for _, r := range []policy.Record{
+		{Type: policy.RecordLogin, Action: "factor.reset", Account: "kim", Email: "kim@example.com", Actor: "ada", Detail: map[string]string{accesslog.ActorEmail: "ada@example.com", "why": "lost"}, Time: o.now},
+		{Type: policy.RecordLog, Action: "alarm.raise", Account: "kim", Email: "kim@example.com", Actor: operatorActor, Detail: map[string]string{"rule": "night-work", "fact_usual_bytes": "31000000"}, Time: o.now},
+		{Type: policy.RecordLog, Action: "alarm.acknowledge", Account: "kim", Email: "kim@example.com", Actor: "rae", Detail: map[string]string{"note": "Copies more than she should.", accesslog.ActorEmail: "rae@example.com"}, Time: o.now},
+	} {
+		o.entries.add(r, nil)
+	}
 	w := o.get("kim", recordedPath)
 	shows(t, w, http.StatusOK, "What is recorded about me", "GET /tiles/8/132/85.png", "Status 502", "The assignment did not allow the method.", "This was done by somebody else, not by you.", "login code", "198.51.100.24", "recorded as well")
-	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113.7", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision"} {
+	for _, hidden := range []string{"/lees/own", "lee@example.com", "203.0.113.7", "ada@example.com", "/console/log", "10.20.0.5", "Policy revision",
+		"rae@example.com", "night-work", "31000000", "Copies more"} {
 		if strings.Contains(w.Body.String(), hidden) {
 			t.Errorf("kim is shown %q", hidden)
 		}
@@ -139,4 +148,51 @@ func TestGrouped(t *testing.T) {
 	if len(got) != 4 || got[0].times != 7 || got[0].past != 100 || query.Print(got[0].where) != "vendor:acme" {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestReaders_LongQuestions: what was asked for is recorded to its end, so that
+// nobody hides whom they looked for behind words that select nothing.
+func TestReaders_LongQuestions(t *testing.T) {
+	o := newOffice(t, plainText)
+	asked := query.Print(query.Any(is(query.Path, "/"+strings.Repeat("x", 2100)), is(query.AccountID, "kim")))
+	path := strings.Repeat("*", 400) + "/reports*"
+	for action, address := range map[string]string{"query": "/console/log?q=" + url.QueryEscape(asked), "path": "/api/v1/log/entries?path=" + url.QueryEscape(path)} {
+		w := o.get("rae", address)
+		if to := w.Header().Get("Location"); to != "" {
+			w = o.get("rae", to)
+		}
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: status %d", action, w.Code)
+		}
+		want := map[string]string{"query": asked, "path": path}[action]
+		if r := o.entries.last("log.query"); r == nil || r.Detail[action] != want {
+			t.Errorf("the entry about a search does not say all of its %s: %+v", action, r)
+		}
+		if where, _ := readingOf(&accesslog.Entry{Index: 1000, Record: *o.entries.last("log.query")}); where == nil || !query.Compile(where, o.now).Match(&accesslog.Entry{
+			Record: policy.Record{Account: "kim", Path: "/reports/q4"}}) {
+			t.Errorf("%s: it is not told that kim's entries were among what was found", action)
+		}
+	}
+}
+
+// TestReaders_OneAtATime: anybody who is signed in may ask who looked, and
+// cannot keep the index busy with it.
+func TestReaders_OneAtATime(t *testing.T) {
+	o := newOffice(t, plainText)
+	if !o.looks.enter("kim") {
+		t.Fatal("the first is refused")
+	}
+	if w := o.get("kim", readersPath); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a second one of the same account: status %d", w.Code)
+	}
+	shows(t, o.get("rae", readersPath), http.StatusOK, "Who looked at it")
+	for i := range mostLooks - 1 {
+		o.looks.enter(fmt.Sprint(i))
+	}
+	if w := o.get("rae", readersPath); w.Code != http.StatusTooManyRequests {
+		t.Errorf("more than %d: status %d", mostLooks, w.Code)
+	}
+	o.looks.leave("kim")
+	shows(t, o.get("kim", readersPath), http.StatusOK, "Who looked at it")
+	shows(t, o.get("kim", readersPath), http.StatusOK, "Who looked at it")
 }

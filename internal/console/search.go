@@ -105,7 +105,7 @@ func (f *form) word(name string, limit int) string {
 }
 
 func (f *form) path(name string) string {
-	s := f.line(name, "a path", 2048, false)
+	s := f.line(name, "a path", mostTyped, false)
 	if s != "" && !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "*") {
 		f.fault(name, "A path begins with / (or with * for anything).")
 	}
@@ -210,13 +210,16 @@ func plausible(t time.Time) error {
 	return nil
 }
 
+// mostTyped is the longest that a field of a search can be: a path.
+const mostTyped = 2048
+
 // searchDetail is what an entry about a search says of it: the fields that
 // were filled in, and nothing else.
 func searchDetail(values url.Values) map[string]string {
 	detail := make(map[string]string)
 	for _, name := range searchFields {
 		if v := strings.TrimSpace(values.Get(name)); v != "" {
-			detail[name] = clip(v, 300)
+			detail[name] = clip(v, mostTyped) // no field is longer, so that nothing is cut off
 		}
 	}
 	return detail

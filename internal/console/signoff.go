@@ -254,7 +254,12 @@ func (c *Console) reviews(w http.ResponseWriter, r *http.Request, v *visit) erro
 		all = all[:signOffsAPage]
 		page.Older = address(reviewsPath, url.Values{"before": {strconv.FormatInt(all[len(all)-1].ID, 10)}})
 	}
+	_, limited := v.logClusters()
+	scope := query.Print(v.mayRead())
 	for _, s := range all {
+		if limited && s.Account != v.Session.Account && s.Scope != scope { // notes and numbers speak of other clusters' entries
+			continue
+		}
 		row := signOffRow{At: s.At, By: s.Email, Title: s.Title, Query: s.Query, Scope: s.Scope, First: s.From, Last: s.To - 1, Matched: s.Matched, Own: s.Own, Note: s.Note}
 		if n, err := query.Parse(s.Query); err == nil {
 			row.Show = searchAddress(query.Print(query.All(n, within(s.From, s.To))))

@@ -232,11 +232,12 @@ func pause(ctx context.Context, d time.Duration) error {
 // chance, so that many gateways do not come back to a receiver all at once.
 func backOff(tries int, asked time.Duration) time.Duration {
 	d := min(longestPause, firstPause<<min(max(tries-1, 0), 16))
-	d = d/2 + jitter(d/2)
+	d = d/2 + Jitter(d/2)
 	return max(d, min(asked, longestAsked))
 }
 
-func jitter(most time.Duration) time.Duration {
+// Jitter returns a span by chance, of at most most.
+func Jitter(most time.Duration) time.Duration {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)+1))
 	if err != nil {
 		return most

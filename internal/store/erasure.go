@@ -94,6 +94,9 @@ var erasedTables = []string{
 	`DELETE FROM known_network WHERE account = ?`,
 	`DELETE FROM device_try WHERE account = ?`,
 	`DELETE FROM phone_invited WHERE account = ?`,
+	`DELETE FROM saved_search WHERE account = ? AND shared = 0`,
+	`UPDATE saved_search SET email = '' WHERE account = ?`,
+	`UPDATE alarm SET acknowledged_email = '' WHERE acknowledged_by = ?`,
 }
 
 // EraseRows takes an account's personal data out of the store: its name and

@@ -78,6 +78,15 @@ func TestErasure(t *testing.T) {
 	if err := db.AskErasure(t.Context(), actor, id, "again"); !errors.Is(err, directory.ErrErasedTwice) {
 		t.Errorf("twice: %v", err)
 	}
+	for _, statement := range []string{
+		`INSERT INTO saved_search (account, email, title, query, shared, daily, version, created, changed) VALUES ('` + id + `', 'amara@northwind.example', 'own', '', 0, 0, 1, 0, 0), ('` + id + `', 'amara@northwind.example', 'ours', '', 1, 0, 1, 0, 0)`,
+		`INSERT INTO alarm (id, rule, revision, kind, severity, title, at, subject, vendor, cluster, about, facts, raised, acknowledged, acknowledged_by, acknowledged_email, note)
+			VALUES ('a1', 'denials', 0, 'denials', 'low', '', 1, '', '', '', '', '{}', 1, 2, '` + id + `', 'amara@northwind.example', 'nothing')`,
+	} {
+		if _, err := db.writer.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for range 2 { // a crash between the steps has them done again
 		if err := db.EraseRows(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -94,6 +103,12 @@ func TestErasure(t *testing.T) {
 	if a == nil || a.Name != directory.ErasedName || !strings.HasSuffix(a.Email, ".invalid") || !a.Disabled || a.Status == policy.StatusActive {
 		t.Errorf("%+v", a)
 	}
+	if all, err := db.Searches(t.Context(), id); err != nil || len(all) != 1 || all[0].Title != "ours" || all[0].Email != "" {
+		t.Errorf("its searches: %+v, %v", all, err)
+	}
+	if a, err := db.Alarm(t.Context(), "a1"); err != nil || a.Acknowledged.Email != "" || a.Acknowledged.Account != id {
+		t.Errorf("what it acknowledged: %+v, %v", a.Acknowledged, err)
+	}
 	kept := false
 	for _, x := range d.Assignments {
 		kept = kept || x.Account == a.Email
@@ -103,8 +118,8 @@ func TestErasure(t *testing.T) {
 	}
 	for _, table := range columnOf(t, db.writer, `SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c ON c.name = 'account' WHERE m.type = 'table'`) {
 		switch table {
-		case "acceptance", "assignment", "account_touch", "policy_draft_author", "policy_draft_note":
-			continue // ids, and the proof of a contract
+		case "acceptance", "assignment", "account_touch", "policy_draft_author", "policy_draft_note", "saved_search":
+			continue // ids, the proof of a contract, and what others search with
 		}
 		var n int
 		if err := db.read().QueryRow(`SELECT count(*) FROM `+table+` WHERE account = ?`, id).Scan(&n); err != nil || n != 0 {

@@ -76,6 +76,9 @@ type Config struct {
 	Progress func(lines uint64)
 }
 
+// maxOthers is more gateways than one upstream has.
+const maxOthers = 100
+
 // maxLine is longer than any line of a log that is one.
 const maxLine = 1 << 20
 
@@ -196,7 +199,11 @@ func (r *run) line(ctx context.Context, b []byte) error {
 		f.Kind, f.What = UnknownEntry, "what stands for the entry names none"
 		return r.found(f)
 	case origin != r.Origin:
-		r.Others[origin]++
+		if _, known := r.Others[origin]; !known && len(r.Others) >= maxOthers {
+			f.Kind, f.What = UnknownEntry, "it names one log more than there can be"
+			return r.found(f)
+		}
+		r.Others[origin]++ // nobody can tell here whether that log has it
 		return nil
 	}
 	f.Index = &index

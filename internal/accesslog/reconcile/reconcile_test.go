@@ -181,3 +181,16 @@ func TestRun_WrongFormat(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Whoever goes around the gateway can write any log's name: that neither fills
+// the memory nor passes for ever more gateways.
+func TestRun_InventedLogs(t *testing.T) {
+	var lines strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&lines, `192.0.2.7 - - [22/Nov/2026:08:00:00 +0000] "GET /a HTTP/1.1" 200 5 "gate-%d.example/log#%d"`+"\n", i, i)
+	}
+	rep, err := reconcile.Run(t.Context(), strings.NewReader(lines.String()), reconcile.Config{Dir: t.TempDir(), Origin: origin})
+	if err != nil || len(rep.Others) > 100 || rep.Findings[reconcile.UnknownEntry] != 5000-len(rep.Others) {
+		t.Errorf("%d other logs, %v, %v", len(rep.Others), rep.Findings, err)
+	}
+}

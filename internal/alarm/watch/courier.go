@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -147,7 +146,7 @@ func (k *Courier) note(ctx context.Context, s alarm.Send, err error) error {
 
 func backOff(tries int) time.Duration {
 	d := min(longest, firstPause<<min(max(tries-1, 0), 16))
-	return d/2 + rand.N(d/2+1)
+	return d/2 + delivery.Jitter(d/2)
 }
 
 // A permanentError is one after which another try is useless.

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +22,16 @@ import (
 const (
 	maxWindows  = 50_000  // counts of the last minutes
 	maxAccounts = 200_000 // pasts
+	// maxStrangers of the counts are of whom nobody knows: others are always counted.
+	maxStrangers = maxWindows / 2
+	// maxNamed is how many addresses a rule raises alarms of within strangersFor.
+	maxNamed     = 20
+	strangersFor = time.Hour
+	sweepEvery   = time.Minute
 )
+
+// strangerMark stands before whom nobody knows in the key of a count.
+const strangerMark = "|~"
 
 // ActionRule is the action of the entries that put a rule's revision in force.
 // Its detail holds rule and revision.
@@ -74,6 +85,7 @@ type engine struct {
 }
 
 func newEngine(s *state) *engine {
+	s.tally()
 	return &engine{state: s, rules: map[string]*rule{}, longest: time.Hour}
 }
 
@@ -89,6 +101,7 @@ func (x *engine) set(r alarm.Rule) error {
 				delete(x.Windows, k)
 			}
 		}
+		x.tally()
 	}
 	x.rules[r.ID], x.Rules[r.ID] = made, r.Revision
 	x.longest = max(x.longest, r.Within)
@@ -171,12 +184,19 @@ func (x *engine) hashOf(e *accesslog.Entry) string {
 	return x.hash
 }
 
-// about is whom an entry is about: an account, or an address where nobody is known.
+// about is whom an entry is about: an account, or an address where nobody is
+// known. Of the addresses that one connection has, as IPv6 hands them out, it
+// is the network.
 func about(e *accesslog.Entry) string {
 	switch {
 	case e.Account != "":
 		return e.Account
 	case e.SourceIP != "":
+		if a, err := netip.ParseAddr(e.SourceIP); err == nil && a.Is6() && !a.Is4In6() {
+			if n, err := a.WithZone("").Prefix(64); err == nil {
+				return n.String()
+			}
+		}
 		return e.SourceIP
 	}
 	return e.Actor
@@ -192,14 +212,21 @@ func (x *engine) of(k alarm.Kind, e *accesslog.Entry, fn func(*rule)) {
 }
 
 // count adds the entry to what a rule counts about somebody, and raises an
-// alarm when it is the last of Count within Within.
+// alarm when it is the last of Count within Within. Whoever has many addresses
+// can neither keep others from being counted nor raise an alarm with each:
+// those beyond the bounds are counted, and raised, as one.
 func (x *engine) count(r *rule, about string) {
-	k := r.ID + "|" + about
+	k, stranger := r.ID+"|"+about, x.e.Account == "" && x.e.Actor == ""
+	if stranger {
+		k = r.ID + strangerMark + about
+	}
 	w, known := x.Windows[k]
-	if !known && len(x.Windows) >= maxWindows {
-		if x.forgetCounts(x.e.Time, x.longest); len(x.Windows) >= maxWindows {
+	if !known && !x.room(stranger) {
+		if !stranger {
 			return
 		}
+		about, k = alarm.ManyAddresses, r.ID+strangerMark+alarm.ManyAddresses
+		w, known = x.Windows[k]
 	}
 	now := x.e.Time.UnixNano()
 	from := 0
@@ -207,18 +234,55 @@ func (x *engine) count(r *rule, about string) {
 		from++
 	}
 	if w = append(w[from:], now); len(w) < r.Count {
-		x.Windows[k] = w
+		if x.Windows[k] = w; stranger && !known {
+			x.strangers++
+		}
 		return
 	}
-	delete(x.Windows, k) // the next one counts from the start
+	if delete(x.Windows, k); stranger && known { // the next one counts from the start
+		x.strangers--
+	}
+	if stranger && !x.names(r, about) {
+		about = alarm.ManyAddresses
+	}
 	x.raise(r, about, map[string]string{"count": strconv.Itoa(len(w)), "since": time.Unix(0, w[0]).UTC().Format(time.RFC3339)})
+}
+
+// room reports whether somebody further can be counted.
+func (x *engine) room(stranger bool) bool {
+	crowded := x.strangers >= maxStrangers || len(x.Windows) >= maxWindows
+	if now := x.e.Time.UnixNano(); crowded && (now-x.Swept >= int64(sweepEvery) || now < x.Swept) {
+		x.Swept = now
+		x.forgetCounts(x.e.Time, x.longest)
+	}
+	return len(x.Windows) < maxWindows && (!stranger || x.strangers < maxStrangers)
+}
+
+// names reports whether a rule may raise an alarm of an address by itself.
+func (x *engine) names(r *rule, about string) bool {
+	now := x.e.Time.UnixNano()
+	if at, ok := x.Raised[r.ID+"|"+about]; ok && now-at < int64(r.Again) {
+		return true // it is not raised again
+	}
+	w := slices.DeleteFunc(x.Named[r.ID], func(at int64) bool { return now-at >= int64(strangersFor) })
+	if len(w) < maxNamed {
+		w = append(w, now)
+		x.Named[r.ID] = w
+		return true
+	}
+	x.Named[r.ID] = w
+	return false
 }
 
 // raise notes an alarm of the entry that is looked at, unless the same, which
 // key names, was raised a moment ago or the log is only read to learn from it.
 func (x *engine) raise(r *rule, key string, facts map[string]string) {
 	e, k := x.e, r.ID+"|"+key
-	if at, ok := x.Raised[k]; ok && e.Time.UnixNano()-at < int64(r.Again) {
+	again := r.Again
+	if key == alarm.ManyAddresses {
+		again = max(again, strangersFor)
+	}
+	if at, ok := x.Raised[k]; ok && e.Time.UnixNano()-at < int64(again) {
 		return
 	}
 	x.Raised[k] = e.Time.UnixNano()

@@ -3,6 +3,7 @@ package watch
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,11 @@ type state struct {
 	Raised  map[string]int64   `json:"raised,omitempty"`  // when, likewise
 	Egress  map[string]*spent  `json:"egress,omitempty"`  // by account and cluster
 	Since   map[string]int64   `json:"since,omitempty"`   // when conditions that hold began
+	Named   map[string][]int64 `json:"named,omitempty"`   // when an alarm of an address was raised, by rule
+	Swept   int64              `json:"swept,omitempty"`   // when counts were last dropped for want of room
 	Day     int64              `json:"day"`               // of the newest entry
+
+	strangers int // how many of Windows are of whom nobody knows
 }
 
 // spent is what an account was sent from a cluster on a day.
@@ -37,7 +42,7 @@ type spent struct {
 
 func newState(origin string) *state {
 	return &state{Version: stateVersion, Origin: origin, Rules: map[string]int64{}, Past: map[string]*past{}, Windows: map[string][]int64{},
-		Raised: map[string]int64{}, Egress: map[string]*spent{}, Since: map[string]int64{}}
+		Raised: map[string]int64{}, Egress: map[string]*spent{}, Since: map[string]int64{}, Named: map[string][]int64{}}
 }
 
 func readState(b []byte) (*state, error) {
@@ -86,6 +91,17 @@ func (s *state) forgetCounts(now time.Time, longest time.Duration) {
 	for k, w := range s.Windows {
 		if len(w) == 0 || now.UnixNano()-w[len(w)-1] > int64(longest) {
 			delete(s.Windows, k)
+		}
+	}
+	s.tally()
+}
+
+// tally counts the strangers anew.
+func (s *state) tally() {
+	s.strangers = 0
+	for k := range s.Windows {
+		if strings.Contains(k, strangerMark) {
+			s.strangers++
 		}
 	}
 }

@@ -23,9 +23,8 @@ for (const table of document.querySelectorAll("table[data-stream]")) {
     stream.addEventListener("over", over);
     stream.addEventListener("lines", (event) => {
       note(event);
-      const part = document.createElement("template");
-      part.innerHTML = `<table><tbody>${event.data}</tbody></table>`;
-      const rows = [...part.content.querySelectorAll("tr")];
+      const part = new DOMParser().parseFromString(`<table><tbody>${event.data}</tbody></table>`, "text/html");
+      const rows = [...part.querySelectorAll("tr")];
       count += rows.length;
       counter.textContent = `${count} ${counter.dataset.sayCount}`;
       counter.hidden = false;
