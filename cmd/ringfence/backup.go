@@ -113,13 +113,17 @@ func copyLog(from, to string) error {
 		case !e.Type().IsRegular() || name == "lock" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "spare-"):
 		case strings.HasSuffix(name, ".segment"):
 			segments = append(segments, name)
-		case name != "checkpoint":
+		case name != "checkpoint" && name != "removed":
 			first = append(first, name)
 		}
 	}
-	// The newest checkpoint before everything: the others only grow.
-	if _, err := os.Stat(filepath.Join(from, "checkpoint")); err == nil {
-		first = append([]string{"checkpoint"}, first...)
+	// The newest checkpoint before everything: the others only grow. But what says
+	// which entries were removed must be no newer than it; a file that is removed
+	// after that ends the copying.
+	for _, name := range []string{"checkpoint", "removed"} {
+		if _, err := os.Stat(filepath.Join(from, name)); err == nil {
+			first = append([]string{name}, first...)
+		}
 	}
 	copied := map[string]bool{}
 	for _, name := range append(first, segments...) {

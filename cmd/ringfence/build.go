@@ -27,6 +27,7 @@ import (
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/drift"
 	"github.com/ringfence/ringfence/internal/durable"
+	"github.com/ringfence/ringfence/internal/retention"
 	"github.com/ringfence/ringfence/internal/store"
 	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -71,6 +72,7 @@ type gateway struct {
 	studio  *studio.Runner
 	bundles *bundles // nil: policies come from no bundle
 	deliver *delivery.Service
+	retain  *retention.Service
 	shared  sharedTable  // where the console searches many gateways' entries; nil: only this one's
 	index   *index.Index // of the access log
 	alarms  alarms
@@ -129,6 +131,9 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 		return g, err
 	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
+		return g, err
+	}
+	if g.retain, err = newRetention(cfg, g.db, g.log, g.taken, logger); err != nil {
 		return g, err
 	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})
@@ -280,7 +285,7 @@ func (g *gateway) buildConsole() error {
 		Shadows:   consoleShadows{g},
 		Alarms:    consoleAlarms{g.db, g},
 		Reviews:   consoleReviews{g},
-		Privacy:   consolePrivacy{g},
+		Privacy:   consolePrivacy{g}, Retention: g.retain,
 		Witnesses: g.witnesses(),
 		Deliver:   g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},

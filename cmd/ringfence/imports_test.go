@@ -42,6 +42,7 @@ func TestImports_PointDown(t *testing.T) {
 		"internal/alarm":     {module + "/proxy", module + "/rego", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/witness":   {module + "/policy", module + "/proxy", module + "/auth", module + "/rego", module + "/internal/accesslog", module + "/internal/store", module + "/internal/console", module + "/internal/config", module + "/cmd"},
 		"internal/evidence":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},
+		"internal/retention": {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/internal/delivery", module + "/cmd"},
 		"internal/delivery":  {module + "/proxy", module + "/auth", module + "/rego", module + "/internal/console", module + "/internal/ui", module + "/internal/store", module + "/internal/config", module + "/cmd"},
 	}
 	doors := map[string][]string{ // dependency: the only packages that may import it

@@ -38,6 +38,7 @@ func newLog() *cobra.Command {
 	cmd.AddCommand(newLogBench())
 	cmd.AddCommand(newLogReconcile())
 	cmd.AddCommand(newLogHolds(), newLogHold(), newLogUnhold())
+	cmd.AddCommand(newLogPrune(), newLogRestore())
 	return cmd
 }
 
@@ -402,4 +403,112 @@ func (p *logPlace) find() (dir, vkey string, err error) {
 		return "", "", fmt.Errorf("reading the log's public key from %s: %w", file, err)
 	}
 	return dir, vkey, nil
+}
+
+func newLogVerify() *cobra.Command {
+	var p logPlace
+	var asJSON bool
+	var against, witnessKeys []string
+	cmd := &cobra.Command{
+		Use: "verify [BUNDLE]", Short: "Check the whole log, or a bundle of evidence", Args: cobra.MaximumNArgs(1),
+		Long: "Verify reads every entry, rebuilds the Merkle tree and compares it with the signed\n" +
+			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
+			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
+			"elsewhere, such as a witness's, show with --against that the log was not rolled back.\n" +
+			"With a BUNDLE it checks that file alone, as 'ringfence log evidence' writes it, and says\n" +
+			"what is proven, and by whose keys.",
+		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness\n" +
+			"  ringfence log verify kim.zip --key log.pub --witness-key witness.pub",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return verifyBundle(cmd, args[0], p.key, witnessKeys, against, asJSON)
+			}
+			if len(witnessKeys) > 0 {
+				return usagef("--witness-key is for a BUNDLE; compare a log with --against")
+			}
+			dir, vkey, err := p.find()
+			if err != nil {
+				return err
+			}
+			bar := newProgress(cmd.ErrOrStderr(), "Verifying")
+			report, err := accesslog.Verify(cmd.Context(), dir, vkey, bar.step)
+			bar.end()
+			if err != nil {
+				return fmt.Errorf("verifying %s: %w", dir, err)
+			}
+			for _, file := range against {
+				old, err := os.ReadFile(file)
+				if err != nil {
+					return fmt.Errorf("reading the checkpoint to compare with: %w", err)
+				}
+				if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old); err != nil {
+					return fmt.Errorf("verifying %s: it does not continue the checkpoint in %s: %w", dir, file, err)
+				}
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
+				plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
+			if err == nil && report.Removed > 0 {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "The first %d were removed by age, as an entry says; their hashes are whole.\n", report.Removed)
+			}
+			if err == nil && len(against) > 0 {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
+			}
+			return err
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringArrayVar(&against, "against", nil, "`file` with a checkpoint that was kept elsewhere; again for more")
+	cmd.Flags().StringArrayVar(&witnessKeys, "witness-key", nil, "`file` with the public key of a witness, for a BUNDLE; again for more")
+	return cmd
+}
+
+func newLogProve() *cobra.Command {
+	var p logPlace
+	cmd := &cobra.Command{
+		Use: "prove INDEX", Short: "Print one entry with the proof that the checkpoint covers it", Args: exactly("an INDEX"),
+		Example: "  ringfence log prove 4711 --config /etc/ringfence/config.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			index, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return usagef("INDEX %s: write the entry's number", args[0])
+			}
+			dir, _, err := p.find()
+			if err != nil {
+				return err
+			}
+			proof, err := accesslog.Prove(cmd.Context(), dir, index)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(proof)
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+func newLogCheckpoint() *cobra.Command {
+	var p logPlace
+	cmd := &cobra.Command{
+		Use: "checkpoint", Short: "Print the newest signed checkpoint, to be kept elsewhere", Args: exactly(),
+		Example: "  ringfence log checkpoint --config /etc/ringfence/config.yaml > checkpoint-of-today",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _, err := p.find()
+			if err != nil {
+				return err
+			}
+			b, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+			if err != nil {
+				return fmt.Errorf("reading the checkpoint: %w", err)
+			}
+			_, err = cmd.OutOrStdout().Write(b)
+			return err
+		},
+	}
+	p.flags(cmd)
+	return cmd
 }

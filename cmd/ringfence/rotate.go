@@ -196,10 +196,18 @@ func rotateNow(ctx context.Context, d *deployment) error {
 }
 
 func rotateInto(ctx context.Context, d *deployment, l *accesslog.Log) error {
+	return withLog(ctx, d, l, func() error {
+		_, err := rotateStaged(ctx, d.paths, l)
+		return err
+	})
+}
+
+// withLog runs a log that a command opened while do works on it, and closes it.
+func withLog(ctx context.Context, d *deployment, l *accesslog.Log, do func() error) error {
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- l.Run(runCtx) }()
-	_, err := rotateStaged(ctx, d.paths, l)
+	err := do()
 	err = errors.Join(err, l.Close())
 	if _, aerr := keepAnchor(ctx, d.db, l, nil); err == nil {
 		err = aerr

@@ -33,6 +33,7 @@ func TestScript(t *testing.T) {
 			"tamper": scriptTamper,
 			"days":   scriptDays,
 			"until":  scriptUntil,
+			"retain": scriptRetain,
 
 			"untilhttp": scriptUntilHTTP,
 		},

@@ -195,6 +195,8 @@ func (g *gateway) run(ctx context.Context, l listeners, o serveOptions) error {
 	group.Go(func() error { return ended(ctx, g.alarms.watch.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.alarms.courier.Run(ctx)) })
 	group.Go(func() error { return ended(ctx, g.erasures(ctx)) })
+	group.Go(func() error { return ended(ctx, g.retain.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, g.prunes(ctx)) })
 	if g.post != nil {
 		group.Go(func() error { return ended(ctx, g.post.outbox.Run(ctx)) })
 	}

@@ -18,6 +18,7 @@
 //	checkpoint                     the newest signed checkpoint
 //	checkpoints                    earlier ones, one a minute and one at each end
 //	log.pub                        the public keys, see below
+//	removed                        where entries went by age: which, see below
 //	spare-1 …                      segments to come: zeros; one is kept back for a full disk
 //	lock                           locked (flock) by the writer
 //
@@ -188,11 +189,26 @@
 // One is signed every second while entries come, every ten minutes otherwise,
 // and at start and end. The file checkpoints holds notes one behind the other.
 //
+// # Removed entries
+//
+// Whole sealed segments can be removed from the beginning ([Log.Prune]); their
+// hashes stay. An entry of type log and action prune says so before: its detail
+// has first, the index of the first entry that stays, and root, that of the
+// tree of all before. File removed then has the line "ringfence access log
+// removed v1", "first" and that index, "entry" and the index of the entry that
+// says so, and the payload of each removed entry of action key or key_retired,
+// one a line. Segments before first are not the log's, whether or not their
+// files are there still. A verifier takes the hashes of removed entries from
+// hashes-0, holds the kept payloads against them, and demands that an entry
+// below the newest checkpoint names first.
+//
 // # Published
 //
 // [Publish] shows the log as C2SP tlog-tiles: checkpoint, tile/L/N, and
 // tile/entries/N with each payload behind its length (2 bytes, big-endian).
 // The gate shows it below /log/ to whoever may read all of the log.
+// Where entries were removed, the minimum index is that of the first bundle
+// that is left whole; tiles of hashes stay.
 //
 // # Evidence
 //

@@ -64,6 +64,8 @@ type Log struct {
 	live  live
 	keys  *personalKeys // of personal fields
 	signs signs
+	// pruning is held while old segments are removed.
+	pruning sync.Mutex
 
 	counters counters
 }

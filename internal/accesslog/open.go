@@ -181,12 +181,21 @@ func (o *opener) load(ctx context.Context) error {
 	if n := o.cfg.Vouched; o.c.tree.n < n {
 		return fmt.Errorf("%w: it has %d entries, and that one vouches for %d", ErrBehind, o.c.tree.n, n)
 	}
-	return errors.Join(o.c.tiles.flush(), o.c.tiles.cut())
+	if err := errors.Join(o.c.tiles.flush(), o.c.tiles.cut()); err != nil {
+		return err
+	}
+	if err := o.checkRemoval(ctx); err != nil {
+		return err
+	}
+	return o.sweep(o.list)
 }
 
 // checkSealed checks that the sealed segments follow one another up to next.
 func (o *opener) checkSealed(next uint64) error {
 	at := uint64(0)
+	if o.list.removed != nil {
+		at = o.list.removed.first
+	}
 	for _, ref := range o.list.segments {
 		if ref.first != at {
 			return &TamperedError{Index: at, Segment: ref.name, Offset: -1, What: fmt.Sprintf("the segment that begins at entry %d is missing", at)}

@@ -100,6 +100,9 @@ func (r *picker) find(index uint64) error {
 	for i >= 0 && list.segments[i].first > index {
 		i--
 	}
+	if i < 0 && list.removed != nil {
+		return removedError(index, list.removed.first)
+	}
 	if i < 0 {
 		return fmt.Errorf("reading entry %d: %w", index, ErrNotFound)
 	}

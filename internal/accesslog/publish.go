@@ -108,6 +108,13 @@ func covers(size uint64, t tlog.Tile) bool {
 	return t.L < tileLevels && uint64(t.N) <= size && uint64(t.N)<<tileHeight+uint64(t.W) <= size>>(tileHeight*max(t.L, 0))
 }
 
+// Minimum returns the log's minimum index: bundles of entries that end there or
+// before are not shown, because they were removed by age. Tiles of hashes all are.
+func (p *Publication) Minimum() (uint64, error) {
+	first, err := FirstHeld(p.dir)
+	return (first + tileWidth - 1) &^ (tileWidth - 1), err
+}
+
 // Read returns what is shown at a path below the log's: a tile or a bundle of
 // entries. It is [ErrNotFound] for what does not exist or the checkpoint does not cover.
 func (p *Publication) Read(ctx context.Context, path string) ([]byte, error) {
@@ -200,8 +207,12 @@ func (p *Publication) WriteTo(ctx context.Context, out string, step func(done, o
 		}
 		return durable.WriteFile(name, b, 0o644)
 	}
+	least, err := p.Minimum()
+	if err != nil {
+		return err
+	}
 	var bundle []byte
-	first := from &^ (tileWidth - 1)
+	first := max(least, from&^(tileWidth-1))
 	err = readPayloads(ctx, p.dir, first, at.size, func(index uint64, payload []byte) error {
 		bundle = appendBundled(bundle, payload)
 		if done := index + 1; done%tileWidth == 0 || done == at.size {

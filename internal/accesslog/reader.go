@@ -243,7 +243,7 @@ func (v *view) eachRaw(from uint64, fn func(index uint64, payload []byte) (bool,
 
 // walk calls fn for each payload from index from on, in order, until it
 // returns false or the log ends. A segment that is sealed meanwhile is taken
-// up again where it was left.
+// up again where it was left; entries that were removed by age are passed over.
 func walk(ctx context.Context, dir string, from uint64, skip func(*view) bool, fn func(index uint64, payload []byte) (bool, error)) error {
 	for {
 		if ctx.Err() != nil {
@@ -260,10 +260,13 @@ func walk(ctx context.Context, dir string, from uint64, skip func(*view) bool, f
 			return 1
 		})
 		if start == 0 {
-			if len(list.segments) > 0 {
-				return &TamperedError{Index: from, Segment: list.segments[0].name, Offset: -1, What: "the segment with this entry is missing"}
+			if len(list.segments) == 0 {
+				return fmt.Errorf("reading the log in %s: there is none", dir)
 			}
-			return fmt.Errorf("reading the log in %s: there is none", dir)
+			if err := list.missing(from); err != nil {
+				return err
+			}
+			from, start = list.segments[0].first, 1
 		}
 		again := false
 		for i := start - 1; i < len(list.segments) && !again; i++ {
@@ -306,6 +309,9 @@ func readPayloads(ctx context.Context, dir string, from, to uint64, fn func(inde
 	}
 	at := from
 	err := walk(ctx, dir, from, nil, func(index uint64, p []byte) (bool, error) {
+		if index > at {
+			return false, removedError(at, index)
+		}
 		if index >= to {
 			return false, nil
 		}
@@ -378,6 +384,9 @@ func get(ctx context.Context, dir string, index uint64) (*Entry, error) {
 			return personalKeysOf(dir).decode(payloads[index-g.first])
 		}
 		break
+	}
+	if list.removed != nil && index < list.removed.first {
+		return nil, removedError(index, list.removed.first)
 	}
 	return nil, fmt.Errorf("reading entry %d: %w", index, ErrNotFound)
 }

@@ -92,7 +92,11 @@ func (o *opener) loadTree(ctx context.Context, h *header) error {
 	o.cfg.Logger.Warn("the kept hashes are not those of the log; making them anew", "err", err)
 	o.c.tiles.reset(0)
 	o.c.tree = tree{}
-	err = readPayloads(ctx, o.cfg.Dir, 0, h.first, func(_ uint64, p []byte) error {
+	first := o.list.segments[0].first
+	if err := o.regrow(first); err != nil {
+		return err
+	}
+	err = readPayloads(ctx, o.cfg.Dir, first, h.first, func(_ uint64, p []byte) error {
 		o.c.tree.add(recordHash(p), o.c.tiles.add)
 		if o.c.tree.n%blockEntries == 0 {
 			return o.c.tiles.flush()

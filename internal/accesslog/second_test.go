@@ -24,11 +24,14 @@ import (
 // A second verifier, written from the package's documentation alone: it shares
 // no code with the first, and must agree with it.
 func secondVerify(dir, vkey string) (entries int, err error) {
-	payloads, err := secondRead(dir)
+	payloads, leaves, err := secondRead(dir)
 	if err != nil {
 		return 0, err
 	}
 	for i, p := range payloads {
+		if p == nil {
+			continue // it was removed
+		}
 		var head struct {
 			Index *uint64 `json:"index"`
 		}
@@ -40,7 +43,7 @@ func secondVerify(dir, vkey string) (entries int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	key, err := secondKey(dir, vkey, payloads)
+	key, err := secondKey(dir, vkey, payloads, leaves)
 	if err != nil {
 		return 0, err
 	}
@@ -51,8 +54,11 @@ func secondVerify(dir, vkey string) (entries int, err error) {
 	if size > len(payloads) {
 		return 0, fmt.Errorf("%d entries, %d signed", len(payloads), size)
 	}
-	if got := merkle(payloads[:size]); got != root {
+	if got := merkle(leaves[:size]); got != root {
 		return 0, fmt.Errorf("the root of %d entries is %x, signed is %x", size, got, root)
+	}
+	if err := secondRemoved(payloads[:size]); err != nil {
+		return 0, err
 	}
 	return len(payloads), nil
 }
@@ -90,7 +96,7 @@ func secondCheckpoint(msg, vkey string) (int, [32]byte, error) {
 
 // secondKey finds the key of the newest checkpoint: the one given, or one that
 // an entry names which a checkpoint under a key of before covers.
-func secondKey(dir, given string, payloads [][]byte) (string, error) {
+func secondKey(dir, given string, payloads [][]byte, leaves [][32]byte) (string, error) {
 	list, err := os.ReadFile(filepath.Join(dir, "log.pub"))
 	if err != nil {
 		return given, nil
@@ -115,7 +121,7 @@ func secondKey(dir, given string, payloads [][]byte) (string, error) {
 			if at == nil {
 				break
 			}
-			if size, root, err := secondCheckpoint(rest[:at[1]], trusted); err == nil && size <= len(payloads) && merkle(payloads[:size]) == root {
+			if size, root, err := secondCheckpoint(rest[:at[1]], trusted); err == nil && size <= len(payloads) && merkle(leaves[:size]) == root {
 				covered = max(covered, size)
 			}
 			rest = rest[at[1]:]
@@ -139,12 +145,12 @@ func secondKey(dir, given string, payloads [][]byte) (string, error) {
 }
 
 // merkle is the definition in RFC 6962, section 2.1.
-func merkle(d [][]byte) [32]byte {
+func merkle(d [][32]byte) [32]byte {
 	switch len(d) {
 	case 0:
 		return sha256.Sum256(nil)
 	case 1:
-		return sha256.Sum256(append([]byte{0}, d[0]...))
+		return d[0] // hashed when it was read
 	}
 	k := 1
 	for k*2 < len(d) {
@@ -154,25 +160,87 @@ func merkle(d [][]byte) [32]byte {
 	return sha256.Sum256(append(append([]byte{1}, l[:]...), r[:]...))
 }
 
-func secondRead(dir string) ([][]byte, error) {
+// secondRemoved finds the entry that says what is missing at the beginning.
+func secondRemoved(payloads [][]byte) error {
+	gone := 0
+	for i, p := range payloads {
+		if p == nil {
+			gone = i + 1
+		}
+	}
+	for _, p := range payloads {
+		var e struct {
+			Type, Action string
+			Detail       map[string]string
+		}
+		if json.Unmarshal(p, &e) == nil && e.Type == "log" && e.Action == "prune" && e.Detail["first"] == strconv.Itoa(gone) {
+			return nil
+		}
+	}
+	if gone > 0 {
+		return fmt.Errorf("%d entries are missing, and no entry says so", gone)
+	}
+	return nil
+}
+
+// secondStart reads what stands for removed entries: their hashes, and those
+// payloads that were kept.
+func secondStart(dir string) (out [][]byte, leaves [][32]byte, err error) {
+	note, err := os.ReadFile(filepath.Join(dir, "removed"))
+	if os.IsNotExist(err) {
+		return nil, nil, nil
+	}
+	lines := strings.Split(strings.TrimSuffix(string(note), "\n"), "\n")
+	if err != nil || len(lines) < 3 || lines[0] != "ringfence access log removed v1" {
+		return nil, nil, fmt.Errorf("the note of what was removed: %v", err)
+	}
+	first, err := strconv.Atoi(strings.TrimPrefix(lines[1], "first "))
+	if err != nil {
+		return nil, nil, err
+	}
+	hashes, err := os.ReadFile(filepath.Join(dir, "hashes-0"))
+	if err != nil || len(hashes) < 32*first {
+		return nil, nil, fmt.Errorf("hashes of removed entries are missing: %v", err)
+	}
+	for i := range first {
+		out, leaves = append(out, nil), append(leaves, [32]byte(hashes[32*i:]))
+	}
+	for _, line := range lines[3:] {
+		var e struct{ Index int }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Index >= first || sha256.Sum256([]byte("\x00"+line)) != leaves[e.Index] {
+			return nil, nil, fmt.Errorf("a kept entry is not one that was removed: %v", err)
+		}
+		out[e.Index] = []byte(line)
+	}
+	return out, leaves, nil
+}
+
+func secondRead(dir string) ([][]byte, [][32]byte, error) {
+	out, leaves, err := secondStart(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	start := len(out)
 	names, err := filepath.Glob(filepath.Join(dir, "*.se*ed"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raws, err := filepath.Glob(filepath.Join(dir, "*.segment"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	names = append(names, raws...)
 	sort.Strings(names)
-	var out [][]byte
 	for _, name := range names {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".segment"), ".sealed")); err == nil && n < start {
+			continue // its removal was not finished
 		}
 		if want := fmt.Sprintf("%020d", len(out)); strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".segment"), ".sealed") != want {
-			return nil, fmt.Errorf("%s where %s was due", name, want)
+			return nil, nil, fmt.Errorf("%s where %s was due", name, want)
 		}
 		fields := map[string]string{}
 		text, _, _ := bytes.Cut(b[:4096], []byte{0})
@@ -180,8 +248,8 @@ func secondRead(dir string) ([][]byte, error) {
 			k, v, _ := strings.Cut(line, " ")
 			fields[k] = v
 		}
-		if root := merkle(out); fields["root"] != base64.StdEncoding.EncodeToString(root[:]) {
-			return nil, fmt.Errorf("%s: the header's root is another", name)
+		if root := merkle(leaves); fields["root"] != base64.StdEncoding.EncodeToString(root[:]) {
+			return nil, nil, fmt.Errorf("%s: the header's root is another", name)
 		}
 		var got [][]byte
 		if strings.HasSuffix(name, ".sealed") {
@@ -190,11 +258,13 @@ func secondRead(dir string) ([][]byte, error) {
 			got, err = secondRaw(b, fields["epoch"])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		out = append(out, got...)
+		for _, p := range got {
+			out, leaves = append(out, p), append(leaves, sha256.Sum256(append([]byte{0}, p...)))
+		}
 	}
-	return out, nil
+	return out, leaves, nil
 }
 
 func secondRaw(b []byte, epochText string) (out [][]byte, err error) {

@@ -33,6 +33,8 @@ type listing struct {
 	twins    []string     // raw files that have been sealed
 	spares   []string
 	tmp      []string
+	removed  *removal // nil: nothing went by age
+	gone     []string // segments that did, and whose files are still there
 }
 
 func listFolder(dir string) (*listing, error) {
@@ -40,7 +42,11 @@ func listFolder(dir string) (*listing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the log's folder: %w", err)
 	}
+	// Read after the names: what is listed and was removed since is stale.
 	l := &listing{}
+	if l.removed, err = readRemoval(dir); err != nil {
+		return nil, err
+	}
 	for _, n := range names {
 		name := n.Name()
 		switch ending := filepath.Ext(name); {
@@ -50,7 +56,11 @@ func listFolder(dir string) (*listing, error) {
 			l.spares = append(l.spares, name)
 		case ending == rawEnding || ending == sealedEnding:
 			first, err := strconv.ParseUint(strings.TrimSuffix(name, ending), 10, 63)
-			if err == nil && segmentName(first, ending) == name {
+			switch {
+			case err != nil || segmentName(first, ending) != name:
+			case l.removed != nil && first < l.removed.first:
+				l.gone = append(l.gone, name)
+			default:
 				l.segments = append(l.segments, segmentRef{name, first, ending == sealedEnding})
 			}
 		}

@@ -20,6 +20,9 @@ type Report struct {
 	Checkpoints int       `json:"checkpoints"`    // in the history and the newest
 	First       time.Time `json:"first,omitzero"` // time of the first entry; zero in a log without entries
 	Last        time.Time `json:"last,omitzero"`  // time of the last entry, likewise
+	// Removed is how many of the entries went by age: of them there are hashes
+	// alone, and First is the time of the first one that is left.
+	Removed uint64 `json:"removed,omitempty"`
 }
 
 // Verify reads every byte of the log in dir and checks it against the
@@ -65,7 +68,9 @@ type verifier struct {
 	root    tlog.Hash // at signed
 	vouched uint64    // up to here a root was found right
 	differs *TamperedError
-	epoch   uint64 // of the segment that begins at begun
+	prunes  []pruneClaim
+	base    tlog.Hash // at report.Removed
+	epoch   uint64    // of the segment that begins at begun
 	begun   uint64
 	last    time.Time
 	tiles   tileCheck
@@ -95,6 +100,9 @@ func (r *verifier) run(ctx context.Context) error {
 	}
 	if r.differs != nil { // in entries that nothing vouches for yet
 		return r.differs
+	}
+	if err := r.removals(); err != nil {
+		return err
 	}
 	if err := r.tiles.finish(r.tree.n); err != nil {
 		return err
@@ -175,11 +183,13 @@ func (r *verifier) segments(ctx context.Context) error {
 			if i+1 < len(list.segments) && list.segments[i+1].first <= r.tree.n && r.report.Segments > i {
 				continue // done before
 			}
+			var err error
 			if ref.first > r.tree.n {
-				return &TamperedError{Index: r.tree.n, Segment: segmentName(r.tree.n, rawEnding), Offset: -1,
-					What: fmt.Sprintf("the segment that begins at entry %d is missing", r.tree.n)}
+				err = r.begins(ctx, list, i)
 			}
-			err := r.segment(ctx, list, i)
+			if err == nil {
+				err = r.segment(ctx, list, i)
+			}
 			if again = errors.Is(err, errStale); again {
 				break
 			}
@@ -289,28 +299,20 @@ func (r *verifier) leaf(ctx context.Context, v *view, l *leaf, off int64) error 
 	if t.Before(r.last) {
 		return r.fault(v, n, off, "the entry's time is before that of the entry before")
 	}
-	if n == 0 {
+	if n == 0 || r.report.First.IsZero() {
 		r.report.First = t
 	}
 	r.last = t
+	if c, ok := pruneOf(l.payload); ok && n < r.signed {
+		r.prunes = append(r.prunes, c)
+	}
 	for _, c := range r.named[n] {
 		if !keyNamed(l.payload, c.action, c.vkey) {
 			return r.fault(v, n, off, "the list of keys says that a key changed here, and the entry does not")
 		}
 	}
-	var fault error
-	r.tree.add(l.hash, func(level int, h tlog.Hash) {
-		ok, err := r.tiles.next(level, h)
-		if err != nil {
-			fault = err
-		}
-		if !ok && r.differs == nil && n < r.signed { // beyond that the writer may be at work on them
-			r.differs = &TamperedError{Index: n, Segment: tileName(level), Offset: (r.tiles.count[level] - 1) * tlog.HashSize,
-				What: "the kept hash is not that of the entry"}
-		}
-	})
-	if fault != nil {
-		return fault
+	if err := r.add(l.hash, n); err != nil {
+		return err
 	}
 	if r.tree.n%groupEntries == 0 {
 		if r.progress != nil {
@@ -321,6 +323,21 @@ func (r *verifier) leaf(ctx context.Context, v *view, l *leaf, off int64) error 
 		}
 	}
 	return r.comparePoints(v.ref.name, off)
+}
+
+// add takes the hash of entry n into the tree and compares the kept hashes.
+func (r *verifier) add(h tlog.Hash, n uint64) (fault error) {
+	r.tree.add(h, func(level int, h tlog.Hash) {
+		ok, err := r.tiles.next(level, h)
+		if err != nil {
+			fault = err
+		}
+		if !ok && r.differs == nil && n < r.signed { // beyond that the writer may be at work on them
+			r.differs = &TamperedError{Index: n, Segment: tileName(level), Offset: (r.tiles.count[level] - 1) * tlog.HashSize,
+				What: "the kept hash is not that of the entry"}
+		}
+	})
+	return fault
 }
 
 func (r *verifier) sealed(ctx context.Context, v *view) error {

@@ -359,6 +359,8 @@ type AccessLog struct {
 	Deliver []Delivery `yaml:"deliver"`
 	// Search is where the console searches the entries of many gateways together.
 	Search LogSearch `yaml:"search"`
+	// Retention is how long entries are kept.
+	Retention Retention `yaml:"retention"`
 }
 
 // A Witness remembers the log's checkpoints on another machine.

@@ -121,7 +121,7 @@ keys: {max_age: 720h}
 		{"header_bytes", c.Limits.HeaderBytes, 16 * KiB},
 		{"connections_per_address", c.Limits.ConnectionsPerAddress, 100},
 		{"access_log", c.AccessLog, AccessLog{Node: "gw-2", SegmentSize: GiB, CommitDeadline: 500 * time.Millisecond, QueryValues: []string{"page"},
-			Witnesses: []Witness{{"audit", "https://w.example.org", "w.example.org+1a2b3c4d+AAAA", "/etc/ringfence/w.pem"}}, Require: 1, MaxGap: time.Hour, Deliver: []Delivery{}}},
+			Witnesses: []Witness{{"audit", "https://w.example.org", "w.example.org+1a2b3c4d+AAAA", "/etc/ringfence/w.pem"}}, Require: 1, MaxGap: time.Hour, Deliver: []Delivery{}, Retention: Retention{Days: 396, Rules: []RetentionRule{}}}},
 		{"log", c.Log, Log{"json", "debug"}},
 		{"root_key", c.RootKey, RootKey{Command: []string{"/usr/bin/vault-get", "ringfence"}}},
 		{"old_root_keys", c.OldRootKeys, []RootKey{{File: "/etc/ringfence/old.key"}, {Env: "OLD_KEY"}}},

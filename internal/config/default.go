@@ -43,7 +43,7 @@ func Default() *Config {
 			RequestsPerAccount:    512,
 			ShutdownTimeout:       20 * time.Second,
 		},
-		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second, QueryValues: []string{}, Witnesses: []Witness{}, Require: 1, Deliver: []Delivery{}},
+		AccessLog: AccessLog{Node: "node-1", SegmentSize: 64 * MiB, CommitDeadline: 2 * time.Second, QueryValues: []string{}, Witnesses: []Witness{}, Require: 1, Deliver: []Delivery{}, Retention: Retention{Days: 396, Rules: []RetentionRule{}}},
 		Log:       Log{Format: "text", Level: "info"},
 		Keys:      Keys{MaxAge: 90 * 24 * time.Hour},
 

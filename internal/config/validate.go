@@ -247,6 +247,7 @@ func (d *decoder) accessLog(a *AccessLog) {
 	d.witnesses(a)
 	d.deliveries(a.Deliver)
 	d.logSearch(&a.Search)
+	d.retention(&a.Retention)
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -30,6 +30,8 @@ func (c *Config) resolve(folder string) {
 		x := &c.AccessLog.Deliver[i]
 		paths = append(paths, &x.CAFile, &x.Certificate, &x.Key, &x.TokenFile, &x.PasswordFile, &x.SecretKeyFile)
 	}
+	kept := &c.AccessLog.Retention.Archive
+	paths = append(paths, &kept.Folder, &kept.CAFile, &kept.SecretKeyFile)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)

@@ -39,9 +39,10 @@ type Config struct {
 	Studio     Studio
 	Shadows    Shadows
 	Sets       Sets
-	Alarms     Alarms  // nil: nothing watches the log
-	Privacy    Privacy // nil: no holds and no erasure
-	LogFolder  string  // of the access log, which replays read
+	Alarms     Alarms    // nil: nothing watches the log
+	Privacy    Privacy   // nil: no holds and no erasure
+	Retention  Retention // nil: nothing is removed by age
+	LogFolder  string    // of the access log, which replays read
 	Status     Status
 	Mail       Mail // nil: no mail is sent
 	UI         *ui.Renderer

@@ -104,7 +104,7 @@ var menu = []ui.NavGroup{
 	{Title: "Access log", Items: []ui.NavItem{
 		{Label: "Access log", URL: "/console/log"}, {Label: "Live", URL: livePath}, {Label: "To review", URL: queuePath},
 		{Label: "Saved searches", URL: searchesPath}, {Label: "What was reviewed", URL: reviewsPath},
-		{Label: "Every gateway", URL: fleetPath}, {Label: "Delivery", URL: deliveryPath}, {Label: "Witnesses", URL: witnessesPath}, {Label: "Holds and erasure", URL: holdsPath},
+		{Label: "Every gateway", URL: fleetPath}, {Label: "Delivery", URL: deliveryPath}, {Label: "Witnesses", URL: witnessesPath}, {Label: "Retention", URL: retentionPath}, {Label: "Holds and erasure", URL: holdsPath},
 	}},
 	{Title: "My account", Items: []ui.NavItem{
 		{Label: "My sessions", URL: "/sessions"}, {Label: "My factors", URL: "/factors"}, {Label: "My password", URL: "/password"}, {Label: "My notices", URL: "/notices"},

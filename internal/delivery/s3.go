@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -95,6 +96,24 @@ func (s *S3) Put(ctx context.Context, name string, content []byte) error {
 	}
 	return nil
 }
+
+// Get returns what was stored under the name, of at most a GiB and a half.
+func (s *S3) Get(ctx context.Context, name string) ([]byte, error) {
+	key := path.Join(s.cfg.Prefix, url.PathEscape(s.cfg.Origin), name)
+	o, err := s.client.GetObject(ctx, s.cfg.Bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, wrap("fetching "+name, err)
+	}
+	defer o.Close()
+	b, err := io.ReadAll(io.LimitReader(o, 3<<29))
+	if err != nil {
+		return nil, wrap("fetching "+name, err)
+	}
+	return b, nil
+}
+
+// String says where it is, without secrets.
+func (s *S3) String() string { return s.cfg.String() }
 
 // Close implements [SegmentSender].
 func (s *S3) Close() error {

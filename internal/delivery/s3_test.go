@@ -179,6 +179,14 @@ func TestSegments_Versitygw(t *testing.T) {
 		}
 	}
 	verifyCopies(t, c.LogDir, objects, testPrefix)
+	for key, want := range objects {
+		if got, err := store.Get(t.Context(), strings.TrimPrefix(key, testPrefix)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("fetching %s: %d bytes, %v", key, len(got), err)
+		}
+	}
+	if b, err := store.Get(t.Context(), "segments/none"); err == nil {
+		t.Errorf("what is not there is %d bytes", len(b))
+	}
 	wrong, err := NewS3(S3Config{URL: "http://" + addr, Bucket: "ringfence-log", Origin: testOrigin, AccessKey: "kim", SecretKey: "wrong-secret"})
 	if err != nil {
 		t.Fatal(err)

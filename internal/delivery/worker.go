@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ func newWorker(cfg *Config, d Destination) (*worker, error) {
 		c = cursor{Origin: cfg.Origin}
 		if d.Newest {
 			c.Next = cfg.Source.Size()
+		} else if c.Next, err = accesslog.FirstHeld(cfg.LogDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("finding the oldest entry of the log: %w", err)
 		}
 		// From now on nothing is left out, whatever happens before the first batch.
 		if err := c.write(cfg.cursorFile(d.Name)); err != nil {

@@ -1,0 +1,132 @@
+package console
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/retention"
+	"github.com/ringfence/ringfence/internal/ui"
+)
+
+const retentionPath = "/console/retention"
+
+// Retention is what removes old entries: a [*retention.Service].
+type Retention interface {
+	Rules() retention.Rules
+	ArchivedTo() string
+	State() retention.State
+	// Ask must have what is over removed soon, for an account.
+	Ask(account string)
+}
+
+type retentionPage struct {
+	Base
+	Rules     []retentionRow
+	State     ui.Badge
+	Gone      ui.Text
+	At        time.Time // of the last look; zero: none
+	Did       ui.Text
+	Next      ui.Text
+	Archive   ui.Text
+	Fault     ui.Text // in English, as the operational log says it
+	Entries   string  // URL
+	Holds     string
+	MayChange bool
+	AskURL    string
+}
+
+type retentionRow struct{ For, Kind, Days ui.Text }
+
+// retention shows how long entries are kept, and how the last look went.
+func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if c.Retention == nil {
+		return ui.NotFound()
+	}
+	first, err := accesslog.FirstHeld(c.LogFolder)
+	if err != nil {
+		return unavailable(err)
+	}
+	st := c.Retention.State()
+	page := retentionPage{Base: v.page("Retention"), Rules: retentionRows(c.Retention.Rules()), At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
+		Gone: "None: the log has all of its entries.", Entries: logURL(query.Match{Field: query.Action, Pattern: query.Exact(accesslog.ActionPrune)}), Holds: holdsPath,
+		MayChange: v.mayChange(), AskURL: retentionPath + "/prune", State: ui.Badge{Kind: ui.Good, Text: "in order"}}
+	if first > 0 {
+		page.Gone = ui.Count(int(first), "The first {1} entry.", "The first {1} entries.")
+	}
+	switch {
+	case st.Fault != "":
+		page.State = ui.Badge{Kind: ui.Bad, Text: "failed"}
+	case st.At.IsZero():
+		page.State = ui.Badge{Text: "not looked yet"}
+	case st.Removed == 0:
+		page.Did = "Nothing was over."
+	default:
+		page.Did = ui.Count(int(st.Removed), "{1} entry was removed.", "{1} entries were removed.")
+	}
+	page.Next = v.whatStays(&st.Plan)
+	return c.show(w, r, http.StatusOK, "retention", page)
+}
+
+func retentionRows(rules retention.Rules) []retentionRow {
+	days := func(n int) ui.Text {
+		if n == 0 {
+			return "for ever"
+		}
+		return ui.Count(n, "{1} day", "{1} days")
+	}
+	var rows []retentionRow
+	for _, name := range slices.Sorted(maps.Keys(rules.Clusters)) {
+		rows = append(rows, retentionRow{ui.Verbatim(name), "Cluster", days(rules.Clusters[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(rules.Classifications)) {
+		rows = append(rows, retentionRow{ui.Verbatim(name), "Classification", days(rules.Classifications[name])})
+	}
+	return append(rows, retentionRow{"All others, sign-ins and changes among them", "", days(rules.Days)})
+}
+
+// whatStays says why the oldest file was left at the last look.
+func (v *visit) whatStays(p *retention.Plan) ui.Text {
+	if p.Oldest == nil {
+		return ""
+	}
+	first := p.Oldest.First
+	switch k := p.Kept; k.Why {
+	case retention.KeptByAccount:
+		return ui.Say("From entry {1} on: a legal hold stands on {2}.", first, v.whoDid(k.What).Label)
+	case retention.KeptByEngagement:
+		return ui.Say("From entry {1} on: a legal hold stands on engagement {2}.", first, k.What)
+	case retention.KeptByTaker:
+		return ui.Say("From entry {1} on: {2} has not taken all of it.", first, k.What)
+	case retention.KeptByLog:
+		return ui.Say("From entry {1} on: a request in it still runs, or no checkpoint covers it.", first)
+	}
+	if p.Until.IsZero() {
+		return ui.Say("From entry {1} on: kept for ever.", first)
+	}
+	return ui.Say("From entry {1} on: until {2} at least.", first, clock(p.Until))
+}
+
+func (c *Console) askPrune(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if c.Retention == nil {
+		return ui.NotFound()
+	}
+	effects := []ui.Text{"Entries whose time is over by the rules are removed, as once a day anyway. Their hashes stay, and an entry says what went and who asked for it.",
+		"What a legal hold keeps, a delivery has not taken or no checkpoint covers stays.", "This cannot be undone."}
+	if c.Retention.ArchivedTo() != "" {
+		effects[2] = "They are put into the archive first, from which they can be fetched back and proven."
+	}
+	return c.show(w, r, http.StatusOK, "ask", askPage{Base: v.page("Retention"), Question: "Remove what is over now?", About: ui.Link{Label: "Retention", URL: retentionPath},
+		Effects: effects, Action: "Remove what is over", URL: retentionPath + "/prune", Back: retentionPath, Danger: true})
+}
+
+func (c *Console) prune(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if c.Retention == nil {
+		return ui.NotFound()
+	}
+	c.Retention.Ask(v.Session.Account)
+	return c.seeOther(w, r, v, retentionPath, "What is over is being removed.")
+}

@@ -1,0 +1,231 @@
+// Package retention decides how long the access log keeps its entries, and has
+// those removed whose time is over. Whole segments go, from the log's beginning,
+// and each stays as long as the longest rule of any entry in it. It never
+// decides what a proof is: package accesslog removes and proves.
+package retention
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+)
+
+// Rules say for how many days entries are kept. 0: for ever.
+type Rules struct {
+	// Days is for entries that no other rule is for: of sign-ins, changes and
+	// the log itself too.
+	Days int
+	// Classifications are for entries of clusters that were classified so when
+	// the entry was made.
+	Classifications map[string]int
+	// Clusters are for those of one cluster, and stand before Classifications.
+	Clusters map[string]int
+}
+
+// of returns the days of an entry, and the rule's name.
+func (r *Rules) of(k kind) (days int, name string) {
+	if d, ok := r.Clusters[k.cluster]; ok && k.cluster != "" {
+		return d, "cluster " + k.cluster
+	}
+	if d, ok := r.Classifications[k.class]; ok && k.class != "" {
+		return d, "classification " + k.class
+	}
+	return r.Days, "default"
+}
+
+// shortest is the least number of days that any rule has, 0 where all are for ever.
+func (r *Rules) shortest() (least int) {
+	all := append(slices.Collect(maps.Values(r.Clusters)), slices.Collect(maps.Values(r.Classifications))...)
+	for _, days := range append(all, r.Days) {
+		if days > 0 && (least == 0 || days < least) {
+			least = days
+		}
+	}
+	return least
+}
+
+// Held is what legal holds keep: entries about or by these accounts, by id, and
+// those of these engagements, by name.
+type Held struct{ Accounts, Engagements map[string]bool }
+
+// Log is what removes: *accesslog.Log.
+type Log interface {
+	// Removable must return the index of the first entry that cannot go now.
+	Removable() (uint64, error)
+	Prune(ctx context.Context, r accesslog.Removal) error
+}
+
+// An Archive keeps segments that the log no longer has.
+type Archive interface {
+	// Put must return only once the segment is safely kept under its name.
+	Put(ctx context.Context, name string, content []byte) error
+	// Get must return what was put under the name.
+	Get(ctx context.Context, name string) ([]byte, error)
+	// String must say where it is, without secrets.
+	String() string
+}
+
+// Config says what a Service works on. Log, LogDir and Held are required.
+type Config struct {
+	Log    Log
+	LogDir string
+	Rules  Rules
+	// Held returns what stands under a hold now.
+	Held func(ctx context.Context) (Held, error)
+	// Taken returns the index of the first entry that somebody has yet to take:
+	// deliveries, or a witness. Default: everything was taken.
+	Taken func() (upTo uint64, by string)
+	// Archive gets each segment before it goes. Default none: it is removed.
+	Archive Archive
+	// After is told of the first entry that is left, to let an index follow. Default none.
+	After func(ctx context.Context, first uint64) error
+	// Every is how often Run looks. Default 24h.
+	Every  time.Duration
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default slog.Default
+}
+
+// Service removes entries whose time is over. Its methods are safe for
+// concurrent use.
+type Service struct {
+	cfg Config
+	ask chan string // accounts that want it done now
+
+	acting sync.Mutex // held while a plan is made and carried out
+
+	mu    sync.Mutex // guards the rest
+	seen  map[uint64]*summary
+	state State
+}
+
+// State is how the newest look went.
+type State struct {
+	At      time.Time // zero: there was none yet
+	Fault   string    // empty: it went well
+	Removed uint64    // entries that it removed
+	Plan    Plan      // what it was about to do
+}
+
+// New starts nothing.
+func New(c Config) (*Service, error) {
+	if c.Log == nil || c.LogDir == "" || c.Held == nil {
+		return nil, errors.New("configuring retention: log, folder and holds are required")
+	}
+	c.Every = cmp.Or(c.Every, 24*time.Hour)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &Service{cfg: c, ask: make(chan string, 1), seen: map[uint64]*summary{}}, nil
+}
+
+// Rules returns the rules in force.
+func (s *Service) Rules() Rules { return s.cfg.Rules }
+
+// ArchivedTo says where segments are put before they go; empty: nowhere.
+func (s *Service) ArchivedTo() string {
+	if s.cfg.Archive == nil {
+		return ""
+	}
+	return s.cfg.Archive.String()
+}
+
+// State returns how the newest look went.
+func (s *Service) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// firstLook is how long a gateway that has just started is left alone.
+const firstLook = time.Minute
+
+// Run removes what is due, a minute after the start and then once in Every,
+// until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	t := time.NewTimer(min(firstLook, s.cfg.Every))
+	defer t.Stop()
+	for {
+		actor := Operator
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		case actor = <-s.ask:
+		}
+		if _, err := s.Apply(ctx, actor); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Error("removing old entries of the access log", "err", err)
+		}
+		t.Reset(s.cfg.Every)
+	}
+}
+
+// Operator is who acts where nobody asks: who wrote the rules.
+const Operator = "operator"
+
+// Ask has Run remove what is due now, for an account. Asking again before it
+// has begun changes nothing.
+func (s *Service) Ask(account string) {
+	select {
+	case s.ask <- account:
+	default:
+	}
+}
+
+// Apply removes what is due, after it was archived, and returns what the plan
+// was. Actor, an account or [Operator], is recorded.
+func (s *Service) Apply(ctx context.Context, actor string) (p Plan, err error) {
+	s.acting.Lock()
+	defer s.acting.Unlock()
+	removed := uint64(0)
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.state = State{At: s.cfg.Now().UTC(), Removed: removed, Plan: p}
+		if err != nil {
+			s.state.Fault = err.Error()
+		}
+	}()
+	if p, err = s.Plan(ctx); err != nil || len(p.Due) == 0 {
+		return p, err
+	}
+	if err := s.archive(ctx, p.Due); err != nil {
+		return p, err
+	}
+	// A hold may have been placed while segments were copied.
+	now, err := s.Plan(ctx)
+	if err != nil {
+		return p, err
+	}
+	if now.Before < p.Before {
+		return p, errors.New("a hold or a delivery now keeps what was about to go: it is looked at again at the next time")
+	}
+	if err := s.cfg.Log.Prune(ctx, accesslog.Removal{Before: p.Before, Rule: p.Rule, Archive: s.ArchivedTo(), Actor: actor}); err != nil {
+		return p, err
+	}
+	removed = p.Before - p.Due[0].First
+	s.forget(p.Due)
+	s.cfg.Logger.Info("removed old entries of the access log", "entries", removed, "first", p.Before, "rule", p.Rule)
+	if s.cfg.After != nil {
+		return p, s.cfg.After(ctx, p.Before)
+	}
+	return p, nil
+}
+
+// forget drops what is remembered of segments that went.
+func (s *Service) forget(gone []accesslog.SealedSegment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range gone {
+		delete(s.seen, seg.First)
+	}
+}
