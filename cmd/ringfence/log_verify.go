@@ -57,6 +57,9 @@ func newLogVerify() *cobra.Command {
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
 				plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
+			if err == nil && report.Removed > 0 {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "The first %d were removed by age, as an entry says; their hashes are whole.\n", report.Removed)
+			}
 			if err == nil && len(against) > 0 {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
 			}
