@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,14 @@ func TestBundle_Removed(t *testing.T) {
 	if err := w.witness.SetKeys(w.log.Keys()); err != nil {
 		t.Fatal(err)
 	}
+	// The witness takes what is left for what continues what it knows.
+	known := w.witness.Cosigned()
+	if good, errs := w.witness.Round(t.Context()); good != 1 {
+		t.Fatal(errs)
+	}
+	if err := w.witness.Compare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	w.src.Older = [][]byte{older}
 	b, m := w.bundle(func(e *accesslog.Entry) bool { return e.Index >= kim-3 })
 	for _, trust := range []Trust{{}, {Keys: w.vkey, Witnesses: []string{w.witnessKey}, Older: [][]byte{older}}, {Keys: vkey}} {
@@ -78,9 +87,19 @@ func TestBundle_Removed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.Previous.Is(was) || r.First != kim-3 || r.Cosigned == 0 || r.Cosigned >= first || m.Entries < 4 {
+		if !r.Previous.Is(was) || r.First != kim-3 || r.Cosigned == 0 || r.Cosigned <= first || m.Entries < 4 {
 			t.Errorf("%+v", r)
 		}
+	}
+	// Under a checkpoint that was cosigned before the removal it is no worse.
+	w.settle()
+	w.src.Cosigned = known
+	var out bytes.Buffer
+	if _, err := Write(t.Context(), &out, w.src, Question{Match: func(e *accesslog.Entry) bool { return e.Index >= kim }, Now: day}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := verify(t, out.Bytes(), Trust{Keys: w.vkey}); err != nil || r.Cosigned >= first {
+		t.Errorf("cosigned before: %+v, %v", r, err)
 	}
 	// All of it is all that is left.
 	all, m := w.bundle(nil)
