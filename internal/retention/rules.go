@@ -36,8 +36,8 @@ func (r *Rules) Allows(set directory.RetentionRule) error {
 }
 
 // With returns the rules of the configuration file with those over them that
-// administrators set and that stand. Of what the file has a rule for, for their
-// cluster or classification, no entry goes sooner than that says.
+// administrators set and that stand. An entry whose cluster or classification the
+// file has a rule for never goes sooner than that says.
 func (r *Rules) With(set []directory.RetentionRule) Rules {
 	out := Rules{least: r, Days: r.Days, Classifications: maps.Clone(r.Classifications), Clusters: maps.Clone(r.Clusters)}
 	if out.Classifications == nil {
