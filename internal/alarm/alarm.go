@@ -108,9 +108,9 @@ type Filter struct {
 	Open     bool
 	Account  string
 	Rule     string
-	Clusters []string // of one of these; nil: of any and of none
-	Before  time.Time // raised before; zero: all
-	Limit   int       // 0: 100
+	Clusters []string  // of one of these; nil: of any and of none
+	Before   time.Time // raised before; zero: all
+	Limit    int       // 0: 100
 }
 
 // Keeper keeps rules, alarms and what is to be sent, for all processes.
