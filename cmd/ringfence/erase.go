@@ -123,7 +123,8 @@ func newAccountErase() *cobra.Command {
 			"account and destroys the key of its personal fields in the access log: its e-mail\n" +
 			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
 			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
-			"accepted stays as well, as the proof of a contract. Backups and systems that entries\n" +
+			"accepted stays as well, as the proof of a contract, and who signed policies that\n" +
+			"were in force. It is refused for the owner of a vendor or cluster. Backups and systems that entries\n" +
 			"were delivered to are not reached: see to them yourself. A legal hold refuses it.",
 		Example: "  ringfence account erase kim@northwind.example --reason 'asked for on 22 November' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -135,6 +136,9 @@ func newAccountErase() *cobra.Command {
 				if err := d.db.AskErasure(ctx, operator, a.ID, reason); err != nil {
 					if held, ok := errors.AsType[*directory.HeldError](err); ok {
 						return &hintError{err, fmt.Sprintf("It was placed because: %s. See them with 'ringfence log holds'.", plain(held.Hold.Reason))}
+					}
+					if _, stands := errors.AsType[*directory.StandsError](err); stands {
+						return &hintError{err, "Name somebody else there first, with 'ringfence apply' or in the console, so that messages go on reaching somebody."}
 					}
 					return err
 				}

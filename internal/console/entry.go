@@ -360,7 +360,9 @@ func nameAccounts(groups []entryGroup, s *directory.Snapshot) {
 	if i < 0 {
 		return
 	}
-	apart := func(r rune) bool { return !(r == '-' || r == '_' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r)) }
+	apart := func(r rune) bool {
+		return !(r == '-' || r == '_' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r))
+	}
 	for j := range groups[i].Lines {
 		line := &groups[i].Lines[j]
 		var names []ui.Text
