@@ -71,6 +71,16 @@ func newAlarmRow(d *directory.Directory, a *alarm.Alarm) alarmRow {
 	return row
 }
 
+// alarmRow is newAlarmRow without figures that count other clusters than the
+// visitor reads of.
+func (v *visit) alarmRow(d *directory.Directory, a *alarm.Alarm) alarmRow {
+	row := newAlarmRow(d, a)
+	if v.mayRead() != nil && a.Kind != alarm.NewCluster && a.Kind != alarm.Egress {
+		row.Text = ui.Say("{1} Its figures count all clusters and are not shown to you.", alarmKinds[a.Kind].help)
+	}
+	return row
+}
+
 // maySeeAlarm reports whether the visitor may see an alarm: what it is about is
 // judged as an entry of the log is.
 func (v *visit) maySeeAlarm(a *alarm.Alarm) bool {
@@ -106,7 +116,7 @@ func (c *Console) alarms(w http.ResponseWriter, r *http.Request, v *visit) error
 	d := v.Snapshot.Directory()
 	for i := range all {
 		if v.maySeeAlarm(&all[i]) {
-			page.Rows = append(page.Rows, newAlarmRow(d, &all[i]))
+			page.Rows = append(page.Rows, v.alarmRow(d, &all[i]))
 		}
 	}
 	page.Empty = ui.Empty{Title: "No alarm is open", Text: "Rules look at each entry of the access log as it comes. What they find stands here until somebody has looked at it."}
@@ -154,7 +164,7 @@ func (c *Console) alarmPage(w http.ResponseWriter, r *http.Request, v *visit, f 
 		return err
 	}
 	d := v.Snapshot.Directory()
-	page := alarmPage{Base: v.page(alarmTitle(a.Title, a.Kind)), alarmRow: newAlarmRow(d, &a), Faults: f.Notes, Help: alarmKinds[a.Kind].help, Raised: a.Raised,
+	page := alarmPage{Base: v.page(alarmTitle(a.Title, a.Kind)), alarmRow: v.alarmRow(d, &a), Faults: f.Notes, Help: alarmKinds[a.Kind].help, Raised: a.Raised,
 		Rule: ui.Link{Label: alarmTitle(a.Title, a.Kind)}, Open: a.Open(), NoteText: a.Acknowledged.Note, PostURL: AlarmPath(a.ID),
 		Note: with(f.area("note", "What did you find?", 3), func(u *ui.Field) {
 			u.Required, u.MaxLength, u.Hint = true, maxNote, "It is kept with the alarm and in the access log."
@@ -288,7 +298,7 @@ func (c *Console) alarmAttentions(ctx context.Context, v *visit) []attention {
 			continue
 		}
 		if seen++; seen <= few {
-			row := newAlarmRow(v.Snapshot.Directory(), &all[i])
+			row := v.alarmRow(v.Snapshot.Directory(), &all[i])
 			out = append(out, attention{ui.Badge{Kind: row.Severity.Kind, Text: "alarm"}, ui.Link{Label: row.Title, URL: row.URL}, row.Text})
 		}
 	}

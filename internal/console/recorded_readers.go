@@ -195,18 +195,16 @@ func readingOf(e *accesslog.Entry) (where query.Node, past uint64) {
 	if text, ok := d["filter"]; ok { // a command on the machine
 		return commandQuery(text), past
 	}
-	text, ok := d["query"]
-	if !ok {
-		if n, known := olderQuery(d); known {
-			return n, past
-		}
+	n, known := olderQuery(d)
+	if text, ok := d["query"]; ok {
+		var err error
+		n, err = query.Parse(text)
+		known = err == nil
+	}
+	if !known {
 		return nil, past
 	}
-	n, err := query.Parse(text)
-	if err != nil {
-		return nil, past
-	}
-	if s := d["scope"]; s != "" {
+	if s := d[scopeKey]; s != "" {
 		scope, err := query.Parse(s)
 		if err != nil {
 			return nil, past
