@@ -101,6 +101,15 @@ func (c *Console) alarms(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 		f.Before = time.Unix(0, n)
 	}
+	detail := map[string]string{}
+	for _, name := range []string{"show", "account", "before"} {
+		if s := q.Get(name); s != "" {
+			detail[name] = clip(s, 300)
+		}
+	}
+	if err := c.recordRead(r, v, "log.alarms", "alarms", detail); err != nil {
+		return err
+	}
 	all, err := c.Alarms.Alarms(r.Context(), f)
 	if err != nil {
 		return err
@@ -161,6 +170,9 @@ func (c *Console) showAlarm(w http.ResponseWriter, r *http.Request, v *visit) er
 func (c *Console) alarmPage(w http.ResponseWriter, r *http.Request, v *visit, f *form, status int) error {
 	a, err := c.alarmOf(r, v)
 	if err != nil {
+		return err
+	}
+	if err := c.recordRead(r, v, "log.alarm", "alarm:"+a.ID, nil); err != nil {
 		return err
 	}
 	d := v.Snapshot.Directory()

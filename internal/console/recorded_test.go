@@ -63,6 +63,7 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 // cannot be told is listed as such.
 func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 	o := newOffice(t, plainText)
+	o.alarms.alarms = nil // those about kim would keep readings back
 	shows(t, o.get("kim", readersPath), http.StatusOK, "Nobody looked")
 	read := func(actor, action string, detail map[string]string) {
 		o.entries.add(policy.Record{Type: policy.RecordLog, Time: o.now, Action: action, Actor: actor, Account: actor, Email: actor + "@example.com", Detail: detail}, nil)

@@ -98,6 +98,13 @@ func (db *DB) raise(ctx context.Context, tx *sql.Tx, a *alarm.Raised, now time.T
 		return false, err
 	}
 	told := slices.Compact(slices.Sorted(slices.Values(a.To)))
+	own, err := ownsVendor(ctx, tx, a.Account, a.Vendor)
+	if err != nil {
+		return false, err
+	}
+	if own { // nobody is told of an alarm about themselves
+		told = slices.DeleteFunc(told, func(to string) bool { return to == alarm.OwnerReceiver })
+	}
 	for _, to := range told {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO alarm_send (alarm, receiver, next) VALUES (?, ?, ?)`, a.ID, to, now.UnixNano()); err != nil {
 			return false, err
@@ -116,6 +123,12 @@ func (db *DB) raise(ctx context.Context, tx *sql.Tx, a *alarm.Raised, now time.T
 	}
 	return true, db.enqueue(tx, &policy.Record{Type: policy.RecordLog, Action: "alarm.raise", Result: "ok", Time: now, Actor: directory.Operator,
 		Account: a.Account, Email: email, Vendor: a.Vendor, Cluster: a.Cluster, Object: "alarm:" + a.ID, Detail: detail})
+}
+
+// ownsVendor reports whether an account's address is that of a vendor's owner.
+func ownsVendor(ctx context.Context, tx *sql.Tx, account, vendor string) (own bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM vendor v JOIN account a ON lower(a.email) = lower(v.owner_email) WHERE v.name = ? AND a.id = ?)`, vendor, account).Scan(&own)
+	return own, err
 }
 
 // emailOf returns an account's address of today; empty where there is none.
