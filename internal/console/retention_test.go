@@ -48,7 +48,11 @@ func TestRetention_Page(t *testing.T) {
 		m.state.Plan.Kept = k
 		shows(t, o.get("rae", retentionPath), http.StatusOK, want)
 	}
+	if b := o.get("ada", "/console/").Body.String(); strings.Contains(b, "could not be removed") {
+		t.Error("the overview says that removing failed")
+	}
 	m.state.Fault = "the disk is gone"
+	shows(t, o.get("ada", "/console/"), http.StatusOK, "Entries whose time is over could not be removed", retentionPath)
 	if w := o.get("rae", retentionPath); !strings.Contains(w.Body.String(), "the disk is gone") || strings.Contains(w.Body.String(), retentionPath+"/prune") {
 		t.Errorf("a reviewer sees %s", w.Body)
 	}
