@@ -190,6 +190,12 @@ type State struct {
 	Fault        string    // of the last try; empty: it went well
 	Since        time.Time // of the first of the tries that failed in a row
 	Stopped      bool      // the fault needs a person
+	// Forgetting is how many erased accounts a [Keeper] has yet to forget;
+	// UpkeepFault why it does not let go of them, or of entries that the log
+	// removed, since UpkeepSince; empty: it does.
+	Forgetting  int
+	UpkeepFault string
+	UpkeepSince time.Time
 }
 
 func (s *State) refusals(list []Refusal) {

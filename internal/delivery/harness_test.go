@@ -34,7 +34,7 @@ func newLog(t *testing.T, dir string) *accesslog.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := accesslog.Open(t.Context(), accesslog.Config{Dir: dir, Node: "node-1", Key: key, SegmentSize: 64 << 10, Recent: 64, Logger: quiet()})
+	l, err := accesslog.Open(t.Context(), accesslog.Config{Dir: dir, Node: "node-1", Key: key, SegmentSize: 64 << 10, SealPersonal: true, Recent: 64, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
