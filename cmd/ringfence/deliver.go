@@ -166,6 +166,8 @@ func deliveryFaults(states []delivery.State, now time.Time) map[string]string {
 			out[s.Name] = "has stopped and needs somebody: " + s.Fault
 		case s.Fault != "" && now.Sub(s.Since) >= deliveryPatience:
 			out[s.Name] = fmt.Sprintf("has failed since %s, %d entries behind: %s", s.Since.UTC().Format(time.RFC3339), s.Lag, s.Fault)
+		case s.UpkeepFault != "" && now.Sub(s.UpkeepSince) >= deliveryPatience:
+			out[s.Name] = fmt.Sprintf("has not let go since %s of what was erased or removed by age (%d erased accounts): %s", s.UpkeepSince.UTC().Format(time.RFC3339), s.Forgetting, s.UpkeepFault)
 		case s.Refused > 0:
 			out[s.Name] = fmt.Sprintf("%d entries were refused and set aside; they are listed in delivery/%s.refused in the data folder", s.Refused, s.Name)
 		}
@@ -191,6 +193,7 @@ var deliveryFigures = []struct {
 	{deliveryDesc("ringfence_delivery_entries_total", "Entries that a destination took."), prometheus.CounterValue, func(s delivery.State) float64 { return float64(s.Delivered) }},
 	{deliveryDesc("ringfence_delivery_failures_total", "Failed tries."), prometheus.CounterValue, func(s delivery.State) float64 { return float64(s.Failures) }},
 	{deliveryDesc("ringfence_delivery_refused", "Entries that a destination refused and that were set aside."), prometheus.GaugeValue, func(s delivery.State) float64 { return float64(s.Refused) }},
+	{deliveryDesc("ringfence_delivery_forgetting", "Erased accounts that a table has yet to forget."), prometheus.GaugeValue, func(s delivery.State) float64 { return float64(s.Forgetting) }},
 	{deliveryDesc("ringfence_delivery_healthy", "1 while the newest try to deliver succeeded."), prometheus.GaugeValue, func(s delivery.State) float64 { return yes(s.Fault == "") }},
 }
 

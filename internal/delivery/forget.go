@@ -126,13 +126,12 @@ type upkeep struct {
 	trimmed uint64
 }
 
-// beginForgetting counts what is to be forgotten, and drops it where nothing can be.
+// beginForgetting looks at what is to be forgotten, and drops it where nothing can be.
 func (w *worker) beginForgetting() error {
 	if _, ok := w.d.Sender.(Keeper); !ok {
 		return wrap("dropping what cannot be forgotten", os.RemoveAll(wishFolder(w.cfg.Dir, w.d.Name)))
 	}
-	all, err := Forgetting(w.cfg.Dir, w.d.Name)
-	w.note(func(s *State) { s.Forgetting = len(all) })
+	_, err := Forgetting(w.cfg.Dir, w.d.Name)
 	return err
 }
 
@@ -153,6 +152,9 @@ func (w *worker) upkeepDue() bool {
 // wishesDue returns the accounts that there is something to do about now.
 func (w *worker) wishesDue() (out []string) {
 	all, err := Forgetting(w.cfg.Dir, w.d.Name)
+	if err != nil {
+		return nil // told at the start; the folder is looked at again
+	}
 	next := w.State().Next
 	for _, account := range all {
 		x, werr := readWish(filepath.Join(wishFolder(w.cfg.Dir, w.d.Name), account))
@@ -160,11 +162,6 @@ func (w *worker) wishesDue() (out []string) {
 			out = append(out, account)
 		}
 	}
-	w.note(func(s *State) {
-		if err == nil {
-			s.Forgetting = len(all)
-		}
-	})
 	return out
 }
 
@@ -184,7 +181,6 @@ func (w *worker) keepUp(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // the next start begins it again
 	}
-	w.wishesDue()
 	if err == nil {
 		w.care.tries = 0
 		w.note(func(s *State) { s.UpkeepFault, s.UpkeepSince = "", time.Time{} })

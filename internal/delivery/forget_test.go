@@ -132,7 +132,9 @@ func TestForget(t *testing.T) {
 	c := testConfig(l, folder, Destination{Name: "fleet", Sender: table}, Destination{Name: "siem", Sender: plain})
 	c.LogDir = filepath.Join(dir, "log")
 	s, stop := start(t, c)
-	until(t, "all is there", func() bool { return table.saying("kim@") == 300 && table.saying("lee@") == 300 && s.States()[1].Lag == 0 })
+	until(t, "all is there", func() bool {
+		return table.saying("kim@") == 300 && table.saying("lee@") == 300 && s.States()[1].Lag == 0
+	})
 	table.set(func() { table.fault = errors.New("no permission") })
 	if err := accesslog.ErasePersonal(c.LogDir, "kim"); err != nil {
 		t.Fatal(err)

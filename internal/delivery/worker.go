@@ -60,6 +60,10 @@ func (w *worker) State() State {
 	if size := w.cfg.Source.Size(); size > s.Next {
 		s.Lag = size - s.Next
 	}
+	if _, ok := w.d.Sender.(Keeper); ok {
+		all, _ := Forgetting(w.cfg.Dir, w.d.Name)
+		s.Forgetting = len(all)
+	}
 	return s
 }
 

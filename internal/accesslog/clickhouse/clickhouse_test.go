@@ -142,6 +142,15 @@ func TestTable(t *testing.T) {
 		}
 		return x
 	})
+	enginetest.Upkeep(t, func(origin string) enginetest.Kept {
+		c := c
+		c.Origin, c.Table = origin, "upkeep"
+		x, err := Open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	})
 	c.Authorization = basic(user, "wrong")
 	x, err := Open(c)
 	if err != nil {

@@ -135,6 +135,11 @@ func TestTable(t *testing.T) {
 	if err := r.Send(t.Context(), all[:1]); err == nil {
 		t.Error("a reader wrote")
 	}
+	exec(`DROP TABLE ringfence`)
+	enginetest.Upkeep(t, func(origin string) enginetest.Kept { return opened(t, url, origin) })
+	if err := r.Replace(t.Context(), all[:1]); err == nil {
+		t.Error("a reader replaced an entry")
+	}
 	// A fault of the database is no refusal: the entries are sent again.
 	exec(`ALTER TABLE ringfence ADD CONSTRAINT none CHECK (ns < 0) NOT VALID`)
 	again := opened(t, url, "third.example.com/log")
