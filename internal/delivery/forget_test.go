@@ -104,6 +104,8 @@ func (s *shelf) saying(text string) (n int) {
 
 func (s *shelf) set(change func()) { s.mu.Lock(); defer s.mu.Unlock(); change() }
 
+func sealed(c *accesslog.Config) { c.SealPersonal = true }
+
 // fillPeople records n requests each of two accounts.
 func fillPeople(t *testing.T, l *accesslog.Log, n int) {
 	t.Helper()
@@ -125,7 +127,7 @@ func fillPeople(t *testing.T, l *accesslog.Log, n int) {
 // faults and restarts, and nobody else is.
 func TestForget(t *testing.T) {
 	dir := t.TempDir()
-	l := newLog(t, filepath.Join(dir, "log"))
+	l := newLog(t, filepath.Join(dir, "log"), sealed)
 	fillPeople(t, l, 300)
 	table, plain := &shelf{}, newSink()
 	folder := filepath.Join(dir, "delivery")
@@ -169,7 +171,7 @@ func TestForget(t *testing.T) {
 // lost, is looked at again once what follows it was taken.
 func TestForget_OnItsWay(t *testing.T) {
 	dir := t.TempDir()
-	l := newLog(t, filepath.Join(dir, "log"))
+	l := newLog(t, filepath.Join(dir, "log"), sealed)
 	table := &shelf{slow: make(chan struct{})}
 	folder := filepath.Join(dir, "delivery")
 	c := testConfig(l, folder, Destination{Name: "fleet", Sender: table})
@@ -203,7 +205,7 @@ func TestForget_OnItsWay(t *testing.T) {
 // What age has removed from the log goes there as well.
 func TestForget_Removed(t *testing.T) {
 	dir := t.TempDir()
-	l := newLog(t, filepath.Join(dir, "log"))
+	l := newLog(t, filepath.Join(dir, "log"), sealed)
 	fillPeople(t, l, 800)
 	table := &shelf{}
 	c := testConfig(l, filepath.Join(dir, "delivery"), Destination{Name: "fleet", Sender: table})
