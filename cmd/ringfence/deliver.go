@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/index"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/delivery"
 )
@@ -35,9 +36,12 @@ func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	for _, c := range cfg.AccessLog.Deliver {
 		d := delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest", Types: c.Types}
 		var err error
-		if c.To == config.ToS3 {
-			d.Segments, err = segmentStore(cfg, c)
-		} else {
+		switch c.To {
+		case config.ToS3:
+			d.Segments, err = bucket(cfg, c)
+		case config.ToParquet:
+			d.Days, err = days(cfg, c)
+		default:
 			d.Sender, err = newDeliverySender(cfg, c)
 		}
 		if err != nil {
@@ -48,7 +52,23 @@ func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	return out, nil
 }
 
-func segmentStore(cfg *config.Config, c config.Delivery) (delivery.SegmentSender, error) {
+// days are the files of the index.
+func days(cfg *config.Config, c config.Delivery) (*delivery.Days, error) {
+	store, err := bucket(cfg, c)
+	if err != nil {
+		return nil, err
+	}
+	p := paths{cfg.Data}
+	return &delivery.Days{Store: store, List: func() (out []delivery.DayFile, err error) {
+		list, err := index.Days(p.log(), p.index())
+		for _, d := range list {
+			out = append(out, delivery.DayFile(d))
+		}
+		return out, err
+	}}, nil
+}
+
+func bucket(cfg *config.Config, c config.Delivery) (*delivery.S3, error) {
 	conf, err := deliveryTLS(c)
 	if err != nil {
 		return nil, err

@@ -152,9 +152,9 @@ func newAccountErase() *cobra.Command {
 			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
 			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
 			"accepted stays as well, as the proof of a contract. ClickHouse and Postgres tables\n" +
-			"that entries were delivered to forget it once the gateway runs and reaches them.\n" +
-			"Backups and other systems are not reached: see to them yourself. A legal hold\n" +
-			"refuses it.",
+			"and Parquet files that entries were delivered to forget it once the gateway runs and\n" +
+			"reaches them. Backups and other systems are not reached: see to them yourself. A legal\n" +
+			"hold refuses it.",
 		Example: "  ringfence account erase kim@northwind.example --reason 'asked for on 22 November' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()

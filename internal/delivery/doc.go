@@ -26,8 +26,9 @@
 //
 // # Erasure and removal
 //
-// A destination that is a [Keeper] follows the log: see [Forget]. All others
-// keep what they were sent.
+// A destination that is a [Keeper] follows the log: see [Forget]. So do [Days]: a
+// file that changes is kept anew, and one of whose day the log has nothing any
+// more is removed. All others keep what they were sent.
 //
 // # What an answer is worth
 //

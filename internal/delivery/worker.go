@@ -154,15 +154,21 @@ func (w *worker) deliver(ctx context.Context, tries *int) error {
 		}
 		*tries = 0
 	}
-	if w.d.Segments != nil {
+	switch {
+	case w.d.Segments != nil:
 		return w.segments(ctx, well)
+	case w.d.Days != nil:
+		return w.days(ctx, well)
 	}
 	return w.entries(ctx, well)
 }
 
 func (w *worker) close() error {
-	if w.d.Segments != nil {
+	switch {
+	case w.d.Segments != nil:
 		return w.d.Segments.Close()
+	case w.d.Days != nil:
+		return w.d.Days.Store.Close()
 	}
 	return w.d.Sender.Close()
 }
