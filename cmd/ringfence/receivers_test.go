@@ -215,6 +215,11 @@ func searchEverywhere(t *testing.T, d *standing, rae *browser) {
 	if strings.Contains(pg.body, "CL-20418") {
 		t.Error("what the query leaves out is shown")
 	}
+	for _, want := range []string{`data-path="/console/log/fleet"`, `/console/log/fleet?q=account:kim&#43;effect:deny&#43;path:/invoices&#43;node:node-1`, `&#43;not&#43;cluster:billing`} {
+		if !strings.Contains(pg.body, want) {
+			t.Errorf("the page does not count: no %s\n%s", want, pg.body)
+		}
+	}
 	_, rest, _ := strings.Cut(pg.body, `href="/console/log/fleet/entry?`)
 	entry, _, _ := strings.Cut(rest, `"`)
 	if pg := rae.get(d.ready.Gate + "/console/log/fleet/entry?" + strings.ReplaceAll(entry, "&amp;", "&")); pg.status != 200 || !strings.Contains(pg.body, "/invoices") {

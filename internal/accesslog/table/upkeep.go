@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // About returns a statement begun with the condition that an entry of this
@@ -29,6 +30,19 @@ func (e *Engine) Mentioning(ctx context.Context, account string, from uint64) ([
 		return err
 	})
 	return out, err
+}
+
+// Oldest returns when the oldest entry of any log was made, the zero time where
+// there is none.
+func (e *Engine) Oldest(ctx context.Context) (at time.Time, err error) {
+	sql := fmt.Sprintf("SELECT ns FROM %s ORDER BY ns LIMIT 1", e.From)
+	err = e.run(ctx, sql, &Statement{Dialect: e.Dialect}, func(scan func(...any) error) error {
+		var ns int64
+		err := scan(&ns)
+		at = time.Unix(0, ns).UTC()
+		return err
+	})
+	return at, err
 }
 
 // Before returns a statement begun with the condition that an entry is of this
