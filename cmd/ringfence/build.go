@@ -133,7 +133,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
 		return g, err
 	}
-	if g.retain, err = newRetention(cfg, g.db, g.log, g.taken, logger); err != nil {
+	if g.retain, err = gatewayRetention(g, cfg); err != nil {
 		return g, err
 	}
 	g.studio = studio.New(studio.Config{Command: policyWorker, Logger: logger})

@@ -48,6 +48,12 @@ func TestRetention_Page(t *testing.T) {
 		m.state.Plan.Kept = k
 		shows(t, o.get("rae", retentionPath), http.StatusOK, want)
 	}
+	m.state.Plan.Due, m.state.Removed = []accesslog.SealedSegment{*oldest}, 0
+	for why, want := range map[string]string{retention.WaitsFirst: "for the first time", retention.WaitsClock: "clock was set", retention.WaitsRules: "the rules or the archive were changed",
+		retention.WaitsDrift: "clock is off"} {
+		m.state.Waits = retention.Waiting{Why: why, Until: sampleNow.Add(retention.Settled)}
+		shows(t, o.get("rae", retentionPath), http.StatusOK, "waits", want)
+	}
 	m.state.Fault = "the disk is gone"
 	if w := o.get("rae", retentionPath); !strings.Contains(w.Body.String(), "the disk is gone") || strings.Contains(w.Body.String(), retentionPath+"/prune") {
 		t.Errorf("a reviewer sees %s", w.Body)
