@@ -39,7 +39,12 @@ const day = 24 * time.Hour
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "log"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), taken: 1 << 62}
+	return newBenchAt(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+func newBenchAt(t *testing.T, begin time.Time) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "log"), now: begin, taken: 1 << 62}
 	skey, vkey, err := accesslog.GenerateKey(testOrigin)
 	if err != nil {
 		t.Fatal(err)
@@ -488,5 +493,36 @@ func TestApply_HoldMeanwhile(t *testing.T) {
 	b.wait("signed", func() bool { n, err := accesslog.CheckpointSize(b.log.Checkpoint()); return err == nil && n > size })
 	if rep, err := accesslog.Verify(t.Context(), b.dir, b.vkey, nil); err != nil || rep.Removed != 0 {
 		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// TestApply_ArchiveOfAnotherLog: what an archive keeps of a log that was given
+// up, which had the same name and numbers, is not written over.
+func TestApply_ArchiveOfAnotherLog(t *testing.T) {
+	kept := NewFolder(t.TempDir(), testOrigin)
+	old := newBench(t)
+	old.now = old.now.Add(15 * day)
+	if p, err := old.service(Rules{Days: 40}, kept).Apply(t.Context(), "ada"); err != nil || len(p.Due) == 0 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	path := filepath.Join(kept.at, NameOf(0))
+	was, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBenchAt(t, old.now)
+	b.now = b.now.Add(15 * day)
+	s := b.service(Rules{Days: 40}, kept)
+	if _, err := s.Apply(t.Context(), "ada"); err == nil || b.sealed()[0].First != 0 {
+		t.Errorf("%v; the log begins with %d", err, b.sealed()[0].First)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, was) {
+		t.Errorf("the archive has lost what it kept: %v", err)
+	}
+	if err := os.WriteFile(path, was[:len(was)/2], 0o600); err != nil { // nor is what cannot be told
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), "ada"); err == nil {
+		t.Error("a torn copy was written over")
 	}
 }
