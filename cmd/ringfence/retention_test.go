@@ -59,6 +59,7 @@ func scriptRetain(ts *testscript.TestScript, neg bool, args []string) {
 		c.Now = func() time.Time { return time.Now().AddDate(0, 0, days) }
 		s, err := retention.New(c)
 		ts.Check(err)
+		ts.Check(s.Confirm(ctx))
 		p, err := s.Apply(ctx, retention.Operator)
 		if err == nil && (len(p.Due) == 0) != neg {
 			return fmt.Errorf("due are %d files; what stays: %+v %+v", len(p.Due), p.Oldest, p.Kept)

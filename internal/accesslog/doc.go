@@ -94,12 +94,18 @@
 // ([Entry.Open]); a [Proof] carries them.
 //
 // Whoever destroys a key ([ErasePersonal]) erases what is under it from every
-// entry, and no hash changes. Not sealed, and so not erased: entries about nobody
-// who has an account, such as a sign-in with an unknown name; paths, names of
-// query fields and headers that the configuration keeps; the time, the vendor and
-// the ids of account and session; what somebody typed as a reason or searched for;
-// names of owners of vendors and clusters; given_by in the detail of an
-// assignment. The hash of a facts document lets somebody who knows all of the
+// entry, and no hash changes. In the details that are not sealed, such as what
+// was searched for, approver, authors and given_by, the gateway puts an account's
+// id in place of its address ([Config.Conceal]; queries in their canonical
+// spelling, account:ID), so that those name nobody once the account is erased.
+// What cannot be resolved stays as it was typed: addresses of nobody who has an
+// account, or had it no more under that address; parts of an address, such as
+// email:kim*; names and other words. Not sealed either, and so not erased: entries
+// about nobody who has an account, such as a sign-in with an unknown name; paths,
+// names of query fields and headers that the configuration keeps; the time, the
+// vendor and the ids of account and session; what somebody typed as a reason,
+// but for addresses of accounts; names of owners of vendors and clusters; and all
+// that entries from before this say in clear. The hash of a facts document lets somebody who knows all of the
 // document but the address try addresses.
 //
 // A facts document is an entry of type log and action facts, with the

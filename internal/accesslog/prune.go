@@ -26,6 +26,17 @@ type Removal struct {
 	Rule    string // which rule it is, for the record
 	Archive string // where the segments were put before; empty: nowhere
 	Actor   string // account id, or the operator
+	// Still is asked before the entry is recorded, and again before the first file
+	// goes, whether they may: its error keeps them. An entry that stands by then
+	// stays, and removes nothing. Nil: they may.
+	Still func(context.Context) error
+}
+
+func (r *Removal) still(ctx context.Context) error {
+	if r.Still == nil {
+		return nil
+	}
+	return r.Still(ctx)
 }
 
 // Removable returns the index of the first entry that [Log.Prune] cannot remove
@@ -145,11 +156,17 @@ func (l *Log) prune(ctx context.Context, r Removal) error {
 	if r.Archive != "" {
 		detail["archive"] = r.Archive
 	}
+	if err := r.still(ctx); err != nil {
+		return err
+	}
 	if note.entry, err = l.keyEntry(ctx, ActionPrune, r.Actor, detail); err != nil {
 		return err
 	}
 	if n := l.signedSize(); n <= note.entry {
 		return fmt.Errorf("the checkpoint covers %d entries and not yet that of the removal", n)
+	}
+	if err := r.still(ctx); err != nil {
+		return err
 	}
 	if err := l.cfg.disk.write(filepath.Join(l.cfg.Dir, removedName), []byte(note.String())); err != nil {
 		return err

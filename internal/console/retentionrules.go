@@ -171,7 +171,7 @@ func (c *Console) askApproveRetention(w http.ResponseWriter, r *http.Request, v 
 	}
 	return c.show(w, r, http.StatusOK, "ask", askPage{Base: v.page("Retention"), Question: ui.Say("Keep entries for less time? {1}: {2}", retainedWords(rule.Kind, rule.Subject), daysWords(rule.Days)),
 		About: ui.Link{Label: "Retention", URL: retentionPath}, Danger: true, Action: "Approve", URL: retentionRuleURL(rule.ID, "approve"), Back: retentionPath,
-		Effects: []ui.Text{ui.Say("{1} asked for it because: {2}", v.whoDid(rule.AskedBy).Label, rule.Reason), "What is over by the new rule goes at the next look, at the latest in a day. Hashes stay.",
+		Effects: []ui.Text{ui.Say("{1} asked for it because: {2}", v.whoDid(rule.AskedBy).Label, rule.Reason), "What is over by the new rule goes in a week: until then a slip can be mended. Hashes stay.",
 			last}})
 }
 

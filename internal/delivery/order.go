@@ -126,11 +126,13 @@ func Refusals(dir, name string) ([]Refusal, error) {
 	return readRefusals(filepath.Join(dir, name+".refused"))
 }
 
-// awaitOrder returns once there is an order, or ctx has ended.
-func (w *worker) awaitOrder(ctx context.Context) {
+func (w *worker) ordered() bool { return Ordered(w.cfg.Dir, w.d.Name) }
+
+// await returns once something is so, or ctx has ended.
+func (w *worker) await(ctx context.Context, so func() bool) {
 	tick := time.NewTicker(lookForOrders)
 	defer tick.Stop()
-	for !Ordered(w.cfg.Dir, w.d.Name) {
+	for !so() {
 		select {
 		case <-ctx.Done():
 			return
