@@ -61,7 +61,7 @@ var notScrubbed = map[string]string{
 
 // freeTexts are what people write of one another, where names go as well.
 var freeTexts = []string{"sign_off.note", "sign_off.title", "saved_search.title", "alarm.note", "policy_draft.title", "policy_draft.reason", "policy_draft_note.text",
-	"policy_shadow.title", "hold.reason", "hold.lifted_why", "erasure.reason", "assignment.reason", "notice.detail", "warning.detail", "vendor.suspended_reason"}
+	"policy_shadow.title", "hold.reason", "hold.lifted_why", "erasure.reason", "retention_rule.reason", "assignment.reason", "notice.detail", "warning.detail", "vendor.suspended_reason"}
 
 // standsAt refuses where messages about something go to the address.
 func standsAt(ctx context.Context, tx *sql.Tx, d *directory.Directory, email string) error {

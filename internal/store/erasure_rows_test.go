@@ -45,7 +45,7 @@ func TestErasure_Everywhere(t *testing.T) {
 	}
 	planted, read := 0, []string{"vendor", "account", "engagement", "cluster", "assignment", "identity_provider"} // whose rows must make sense
 	for i, c := range plainTexts(t, db) {
-		if notScrubbed[c[0]+".*"] != "" || notScrubbed[c[0]+"."+c[1]] != "" || slices.Contains(read, c[0]) || c == [2]string{"hold", "kind"} {
+		if notScrubbed[c[0]+".*"] != "" || notScrubbed[c[0]+"."+c[1]] != "" || slices.Contains(read, c[0]) || slices.Contains([][2]string{{"hold", "kind"}, {"retention_rule", "kind"}, {"retention_rule", "state"}}, c) {
 			continue
 		}
 		plant(t, db.writer, c[0], c[1], fmt.Sprintf(`{"%d":"<%s> or %s, not %s"}`, i, marker, strings.ToUpper(marker), longer), i)
@@ -130,6 +130,10 @@ func plant(t *testing.T, db *sql.DB, table, column, text string, n int) {
 			v = []byte{byte(n)}
 		case name == "kind" && table == "hold":
 			v = "account"
+		case name == "kind" && table == "retention_rule":
+			v = directory.RetainCluster
+		case name == "state" && table == "retention_rule":
+			v = directory.RetainRefused
 		}
 		names, marks, values = append(names, name), append(marks, "?"), append(values, v)
 	}
