@@ -203,7 +203,7 @@
 // tree of all before. File removed then has the line "ringfence access log
 // removed v1", "first" and that index, "entry" and the index of the entry that
 // says so, and the payload of each removed entry of action key or key_retired,
-// one a line. Segments before first are not the log's, whether or not their
+// and of the first entry where it names a previous log, one a line. Segments before first are not the log's, whether or not their
 // files are there still. A verifier takes the hashes of removed entries from
 // hashes-0, holds the kept payloads against them, and demands that an entry
 // below the newest checkpoint names first.
