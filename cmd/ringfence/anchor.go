@@ -60,7 +60,7 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
 		SealPersonal: true, Previous: previous,
-		Conceal: func(r *policy.Record) { people.Conceal(r, db.AccountNamed) },
+		Conceal: func(r *policy.Record) { concealPeople(r, db) },
 	})
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
@@ -75,6 +75,17 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 		return nil, errors.Join(&hintError{fmt.Errorf("opening the access log: it does not continue the checkpoint that was kept apart: %w", err), replacedHint}, l.Close())
 	}
 	return l, nil
+}
+
+// concealTime bounds how long looking for accounts holds up one record.
+const concealTime = time.Second
+
+// concealPeople puts ids of accounts in place of their addresses. A store that
+// cannot be read keeps nothing from being recorded.
+func concealPeople(r *policy.Record, db *store.DB) {
+	ctx, cancel := context.WithTimeout(context.Background(), concealTime)
+	defer cancel()
+	people.Conceal(r, func(name string) (string, bool) { return db.AccountNamed(ctx, name) })
 }
 
 // actionAbandon is of the entry that gives up a log.

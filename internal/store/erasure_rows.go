@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,10 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 )
+
+// ErrPending reports that records wait for the access log. Nothing was changed
+// that is not changed again.
+var ErrPending = errors.New("records wait for the access log")
 
 // erasedTables hold what an account did and was told, which goes with it. What
 // it signs in with goes by [DB.ResetCredential]. Of warnings those stay that say
@@ -94,7 +99,9 @@ func standsAt(ctx context.Context, tx *sql.Tx, d *directory.Directory, email str
 // and its address wherever else it stands, by the id of the account. The account is
 // disabled and cannot be told from others that were erased but by its id. What
 // it accepted, and what was signed of policies, stays as it was: those are proofs.
-// No page of the file keeps what was there before. It may be repeated.
+// No page of the file keeps what was there before. It may be repeated. The error
+// is [ErrPending] while records wait for the access log, which finds by its
+// address whom they name.
 func (db *DB) EraseRows(ctx context.Context, account string) error {
 	err := db.ResetCredential(ctx, account)
 	if err == nil {
@@ -106,8 +113,10 @@ func (db *DB) EraseRows(ctx context.Context, account string) error {
 			return nil
 		})
 	}
-	if err == nil {
-		err = db.compact(ctx)
+	if _, done := db.compacted.Load(account); err == nil && !done { // a later step that fails has all of this repeated
+		if err = db.compact(ctx); err == nil {
+			db.compacted.Store(account, true)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("erasing an account: %w", err)
@@ -150,6 +159,13 @@ func (db *DB) scrub(ctx context.Context, tx *sql.Tx, account string) error {
 	a := byID(have.directory, account)
 	if a == nil || a.Email == erased {
 		return nil // done before
+	}
+	var pending int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM outbox`).Scan(&pending); err != nil {
+		return err
+	}
+	if pending > 0 {
+		return ErrPending
 	}
 	for _, q := range []string{`DELETE FROM mail WHERE recipient = ?`, `UPDATE notice SET ip = '' WHERE instr(lower(detail), ?) > 0`,
 		`UPDATE assignment SET given_by = '` + erased + `' WHERE given_by = ?`} {
