@@ -39,7 +39,7 @@ type alarmsPage struct {
 	Empty    ui.Empty
 	RulesURL string
 	Scope    ui.Text // what is left out for the visitor
-	ToURL    string // of the receivers; empty: not for this visitor
+	ToURL    string  // of the receivers; empty: not for this visitor
 }
 
 // alarmRow is one alarm in a list.

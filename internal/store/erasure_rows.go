@@ -209,11 +209,10 @@ func scrubTexts(ctx context.Context, tx *sql.Tx, email, account string) error {
 // scrubColumn replaces a text, in any case of letters, wherever a column holds it.
 func scrubColumn(ctx context.Context, tx *sql.Tx, table, column, old, new string) error {
 	old = strings.ToLower(old)
-	type row struct{ was, is string }
-	rows, err := rowsOf(ctx, tx, func(r scanner) (x row, err error) { return x, r.Scan(&x.was) },
+	texts, err := rowsOf(ctx, tx, func(r scanner) (s string, err error) { return s, r.Scan(&s) },
 		fmt.Sprintf(`SELECT DISTINCT %[2]q FROM %[1]q WHERE instr(lower(%[2]q), ?) > 0`, table, column), old)
-	for i := 0; err == nil && i < len(rows); i++ {
-		_, err = tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[2]q = ? WHERE %[2]q = ?`, table, column), replaceFold(rows[i].was, old, new), rows[i].was)
+	for i := 0; err == nil && i < len(texts); i++ {
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[2]q = ? WHERE %[2]q = ?`, table, column), replaceFold(texts[i], old, new), texts[i])
 	}
 	if err != nil {
 		return fmt.Errorf("erasing in %s.%s: %w", table, column, err)
@@ -257,10 +256,7 @@ func within(before, after string) bool {
 	if wordly(last) || strings.ContainsRune(".+%", last) {
 		return true
 	}
-	if strings.HasPrefix(after, ".") {
-		after = after[1:]
-	}
-	first, _ := utf8.DecodeRuneInString(after)
+	first, _ := utf8.DecodeRuneInString(strings.TrimPrefix(after, "."))
 	return wordly(first)
 }
 
