@@ -286,7 +286,7 @@ func (g *gateway) buildConsole() error {
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
-		Privacy: consolePrivacy{g}, Retention: g.retain,
+		Privacy: consolePrivacy{g}, Retention: consoleRetention{g.retain, g},
 		Witnesses: g.witnesses(),
 		Deliver:   g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},

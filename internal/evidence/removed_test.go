@@ -110,7 +110,8 @@ func TestBundle_Removed(t *testing.T) {
 		t.Errorf("only what has gone: %v", err)
 	}
 	// Whoever has the key cannot have the bundle speak of another log.
-	names, files := unpack(t, b)
+	var names []string
+	var files map[string][]byte
 	for _, change := range []func(){
 		func() {
 			files[beginName] = []byte(strings.Replace(string(files[beginName]), `"previous_entries":"`, `"previous_entries":"1`, 1))
