@@ -151,7 +151,8 @@ func newAccountErase() *cobra.Command {
 			"account and destroys the key of its personal fields in the access log: its e-mail\n" +
 			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
 			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
-			"accepted stays as well, as the proof of a contract. ClickHouse and Postgres tables\n" +
+			"accepted stays as well, as the proof of a contract, and who signed policies that\n" +
+			"were in force. It is refused for the owner of a vendor or cluster. Backups and systems that entries\n""accepted stays as well, as the proof of a contract. ClickHouse and Postgres tables\n" +
 			"and Parquet files that entries were delivered to forget it once the gateway runs and\n" +
 			"reaches them. Backups and other systems are not reached: see to them yourself. A legal\n" +
 			"hold refuses it.",
@@ -165,6 +166,9 @@ func newAccountErase() *cobra.Command {
 				if err := d.db.AskErasure(ctx, operator, a.ID, reason); err != nil {
 					if held, ok := errors.AsType[*directory.HeldError](err); ok {
 						return &hintError{err, fmt.Sprintf("It was placed because: %s. See them with 'ringfence log holds'.", plain(held.Hold.Reason))}
+					}
+					if _, stands := errors.AsType[*directory.StandsError](err); stands {
+						return &hintError{err, "Name somebody else there first, with 'ringfence apply' or in the console, so that messages go on reaching somebody."}
 					}
 					return err
 				}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -90,6 +91,44 @@ func TestLog_LinesAndPages(t *testing.T) {
 		if p.entry.Type != policy.RecordRequest || p.outcome == nil || p.outcome.Status != 502 {
 			t.Errorf("entry %d is not joined with its outcome", p.entry.Index)
 		}
+	}
+}
+
+// mostRows notes how many rows one search answered with.
+type mostRows struct {
+	query.Engine
+	n int
+}
+
+func (m *mostRows) Search(ctx context.Context, r query.Request) ([]query.Row, error) {
+	rows, err := m.Engine.Search(ctx, r)
+	m.n = max(m.n, len(rows))
+	return rows, err
+}
+
+// TestLog_NewerIsBounded: a page of newer lines keeps little in memory, however
+// many there are behind a stretch without any.
+func TestLog_NewerIsBounded(t *testing.T) {
+	o := newOffice(t, plainText)
+	first := o.entries.Size()
+	const quiet, busy, want = 700, 3000, 7
+	for i := range quiet + busy {
+		r := liveRecord(fmt.Sprintf("n%d", i), 1)
+		if r.Cluster = "quiet"; i >= quiet {
+			r.Cluster = "busy"
+		}
+		if _, err := o.entries.Record(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &mostRows{Engine: o.Console.Search}
+	o.Console.Search = m
+	got, err := o.findNewer(t.Context(), o.visitOf(t, "rae"), parsed(t, "cluster:busy"), 1, want)
+	if err != nil || len(got.pairs) != want || got.oldest != first+quiet || got.newest != first+quiet+want-1 {
+		t.Errorf("%d lines from %d to %d, %v", len(got.pairs), got.oldest, got.newest, err)
+	}
+	if m.n > 10*want {
+		t.Errorf("one search answered with %d rows for %d lines", m.n, want)
 	}
 }
 

@@ -229,10 +229,14 @@ func (w *worker) settle(list []Refusal) error {
 	return nil
 }
 
-// reset puts the cursor before entry to.
+// reset puts the cursor before entry to, or before the first that the log still has.
 func (w *worker) reset(ctx context.Context, to uint64) error {
-	c := cursor{Origin: w.cfg.Origin, Next: min(to, w.cfg.Source.Size())}
-	if c.Next > 0 {
+	first, err := accesslog.FirstHeld(w.cfg.LogDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrap("finding the oldest entry of the log", err)
+	}
+	c := cursor{Origin: w.cfg.Origin, Next: min(max(to, first), w.cfg.Source.Size())}
+	if c.Next > first {
 		e, err := w.cfg.Source.Get(ctx, c.Next-1)
 		if err != nil {
 			return wrap("reading the entry before", err)
