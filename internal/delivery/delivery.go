@@ -67,6 +67,12 @@ type Destination struct {
 	Segments SegmentSender
 	// Days are kept as files instead.
 	Days *Days
+	// Changed reports whether what the destination is made from, such as its
+	// secrets, is another than at the start or at the last call of Renew, which
+	// returns it made anew. One that fails leaves the one before in use until
+	// Changed reports true again. Default: nothing changes.
+	Changed func() bool
+	Renew   func() (Destination, error)
 	// Newest begins a destination without a cursor at the log's end. Default:
 	// at its first entry.
 	Newest bool
