@@ -100,6 +100,7 @@ type Config struct {
 	Logger       *slog.Logger
 
 	pause func(context.Context, time.Duration) error // for tests
+	look  time.Duration                              // for tests; default lookForOrders
 }
 
 // Bounds.
@@ -136,6 +137,7 @@ func New(c Config) (*Service, error) {
 	if c.pause == nil {
 		c.pause = pause
 	}
+	c.look = cmp.Or(c.look, lookForOrders)
 	s := &Service{cfg: c}
 	if len(c.Destinations) == 0 {
 		return s, nil
