@@ -121,7 +121,7 @@ func prune(cmd *cobra.Command, d *deployment, dry, confirmed, asJSON bool) error
 		return err
 	}
 	if first < plan.Before {
-		return &hintError{fmt.Errorf("the log still begins with entry %d", first), "The running gateway could not do it; its log and /console/retention say why."}
+		return &hintError{fmt.Errorf("the log still begins with entry %d", first), "The running gateway could not do it; its log, /readyz and /console/retention say why."}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Done. The log begins with entry %d.\n", first)
 	return nil

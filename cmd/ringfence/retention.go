@@ -45,6 +45,15 @@ func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken fu
 	}, nil
 }
 
+// firstEntry is what the metric of that name reads.
+func (g *gateway) firstEntry() float64 {
+	first, err := accesslog.FirstHeld(paths{g.cfg.Load().Data}.log())
+	if err != nil {
+		return math.NaN() // nobody knows, which is not the first
+	}
+	return float64(first)
+}
+
 func retentionRules(c *config.Retention) retention.Rules {
 	r := retention.Rules{Days: c.Days, Clusters: map[string]int{}, Classifications: map[string]int{}}
 	for _, x := range c.Rules {

@@ -220,10 +220,8 @@ func (l *Log) checkGoing(ctx context.Context, list *listing, at int) (root tlog.
 			}
 			fault = errors.Join(fault, err)
 		})
-		if bytes.Contains(p, []byte(`"action":"`+ActionKey)) {
-			if e, err := decodeEntry(p); err == nil && e.Type == policy.RecordLog && (e.Action == ActionKey || e.Action == ActionKeyRetired) {
-				kept = append(kept, bytes.Clone(p))
-			}
+		if neededLater(p) {
+			kept = append(kept, bytes.Clone(p))
 		}
 		return fault
 	})
@@ -231,4 +229,17 @@ func (l *Log) checkGoing(ctx context.Context, list *listing, at int) (root tlog.
 		err = &TamperedError{Index: from, Segment: list.segments[0].name, Offset: -1, What: "the entries are not those that the checkpoint covers"}
 	}
 	return root, kept, err
+}
+
+// neededLater reports whether a payload says what verifying needs also when the
+// entry has gone: about keys of the log, or about the log before this one.
+func neededLater(p []byte) bool {
+	if ReadPrevious(p) != nil {
+		return true
+	}
+	if !bytes.Contains(p, []byte(`"action":"`+ActionKey)) {
+		return false
+	}
+	e, err := decodeEntry(p)
+	return err == nil && e.Type == policy.RecordLog && (e.Action == ActionKey || e.Action == ActionKeyRetired)
 }

@@ -202,7 +202,7 @@ func TestLog_Histogram(t *testing.T) {
 	o := newOffice(t, plainText)
 	v := o.visitOf(t, "rae")
 	n := parsed(t, "account:kim since:30h")
-	h := o.histogram(t.Context(), v, n, "/console/log")
+	h := o.histogram(t.Context(), v, n, o.ownLog())
 	var counts []int
 	for _, s := range h.Series {
 		counts = append(counts, s.N)
@@ -228,7 +228,7 @@ func TestLog_Histogram(t *testing.T) {
 	if sum != h.Total {
 		t.Errorf("bars have %d of %d", sum, h.Total)
 	}
-	if h := o.histogram(t.Context(), v, parsed(t, "account:kim or effect:deny since:1h"), "/console/log"); h.Base != "(account:kim or effect:deny since:1h)" {
+	if h := o.histogram(t.Context(), v, parsed(t, "account:kim or effect:deny since:1h"), o.ownLog()); h.Base != "(account:kim or effect:deny since:1h)" {
 		t.Errorf("a script adds to %q", h.Base)
 	}
 }

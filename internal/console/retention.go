@@ -73,6 +73,18 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 	return c.show(w, r, http.StatusOK, "retention", page)
 }
 
+// retentionAttentions says on the overview that old entries could not be removed.
+func (c *Console) retentionAttentions(v *visit) []attention {
+	if c.Retention == nil || c.Retention.State().Fault == "" {
+		return nil
+	}
+	about := ui.Link{Label: "Retention"}
+	if v.opens(retentionPath) {
+		about.URL = retentionPath
+	}
+	return []attention{{ui.Badge{Kind: ui.Warn, Text: "retention"}, about, "Entries whose time is over could not be removed. It is tried again every hour."}}
+}
+
 // waitsWords says why what is over stays for now.
 func waitsWords(w retention.Waiting) ui.Text {
 	switch w.Why {

@@ -157,11 +157,15 @@ func (s *Service) State() State {
 	return s.state
 }
 
-// firstLook is how long a gateway that has just started is left alone.
-const firstLook = time.Minute
+const (
+	// firstLook is how long a gateway that has just started is left alone.
+	firstLook = time.Minute
+	// secondTry is when what failed is tried again: an archive may be back soon.
+	secondTry = time.Hour
+)
 
-// Run removes what is due, a minute after the start and then once in Every,
-// until ctx ends.
+// Run removes what is due, a minute after the start and then once in Every, or
+// an hour after it failed, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	t := time.NewTimer(min(firstLook, s.cfg.Every))
 	defer t.Stop()
@@ -180,10 +184,12 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-t.C:
 		case actor = <-s.ask:
 		}
+		wait := s.cfg.Every
 		if _, err := s.Apply(ctx, actor); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("removing old entries of the access log", "err", err)
+			wait = min(wait, secondTry)
 		}
-		t.Reset(s.cfg.Every)
+		t.Reset(wait)
 	}
 }
 

@@ -334,13 +334,16 @@ func TestApply_ArchiveFails(t *testing.T) {
 }
 
 // fixedLog counts how often it is asked.
-type fixedLog struct{ asked *int }
+type fixedLog struct {
+	asked *int
+	fail  *error
+}
 
-func (l fixedLog) Removable() (uint64, error) { *l.asked++; return 0, nil }
+func (l fixedLog) Removable() (uint64, error) { *l.asked++; return 0, *l.fail }
 
 func (fixedLog) Prune(context.Context, accesslog.Removal) error { return errors.New("nothing is due") }
 
-// TestRun_Daily: a minute after the start, then once a day.
+// TestRun_Daily: a minute after the start, then once a day, and hourly while it fails.
 func TestRun_Daily(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
@@ -349,8 +352,8 @@ func TestRun_Daily(t *testing.T) {
 	}
 	now := b.now
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		s, err := New(Config{Log: fixedLog{&asked}, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
+		asked, fault := 0, error(nil)
+		s, err := New(Config{Log: fixedLog{&asked, &fault}, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
 			Held: func(context.Context) (Held, error) { return Held{}, nil }})
 		if err != nil {
 			t.Fatal(err)
@@ -363,6 +366,17 @@ func TestRun_Daily(t *testing.T) {
 			synctest.Wait()
 			if want := []int{0, 1, 1, 2}[i]; asked != want {
 				t.Errorf("look %d: asked %d times, want %d", i, asked, want)
+			}
+		}
+		fault = errors.New("the disk is gone")
+		for i, wait := range []time.Duration{24 * time.Hour, time.Hour, time.Hour, 23 * time.Hour, time.Hour} {
+			if i == 2 {
+				fault = nil
+			}
+			time.Sleep(wait)
+			synctest.Wait()
+			if want := []int{3, 4, 5, 5, 6}[i]; asked != want || (s.State().Fault != "") != (i < 2) {
+				t.Errorf("look %d while it fails: asked %d times, want %d; %q", i, asked, want, s.State().Fault)
 			}
 		}
 		stop()
