@@ -51,7 +51,7 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 		return unavailable(err)
 	}
 	st := c.Retention.State()
-	page := retentionPage{Base: v.page("Retention"), Rules: retentionRows(c.Retention.Rules()), At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
+	page := retentionPage{Base: v.page("Retention"), Rules: v.retentionRows(c.Retention.Rules()), At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
 		Gone: "None: the log has all of its entries.", Entries: logURL(query.Match{Field: query.Action, Pattern: query.Exact(accesslog.ActionPrune)}), Holds: holdsPath,
 		MayChange: v.mayChange(), AskURL: retentionPath + "/prune", State: ui.Badge{Kind: ui.Good, Text: "in order"}}
 	if first > 0 {
@@ -98,7 +98,7 @@ func waitsWords(w retention.Waiting) ui.Text {
 	return ui.Say("What is over stays until {1}: before that nothing is removed here for the first time.", clock(w.Until))
 }
 
-func retentionRows(rules retention.Rules) []retentionRow {
+func (v *visit) retentionRows(rules retention.Rules) []retentionRow {
 	days := func(n int) ui.Text {
 		if n == 0 {
 			return "for ever"
@@ -107,7 +107,11 @@ func retentionRows(rules retention.Rules) []retentionRow {
 	}
 	var rows []retentionRow
 	for _, name := range slices.Sorted(maps.Keys(rules.Clusters)) {
-		rows = append(rows, retentionRow{ui.Verbatim(name), "Cluster", days(rules.Clusters[name])})
+		kind := ui.Text("Cluster")
+		if find(v.Snapshot.Directory().Clusters, clusterNamed(name)) == nil {
+			kind = "Cluster, but none has this name now" // it was removed, or the rule has a slip and keeps nothing
+		}
+		rows = append(rows, retentionRow{ui.Verbatim(name), kind, days(rules.Clusters[name])})
 	}
 	for _, name := range slices.Sorted(maps.Keys(rules.Classifications)) {
 		rows = append(rows, retentionRow{ui.Verbatim(name), "Classification", days(rules.Classifications[name])})
