@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Config says where a log lives and how it is kept.
@@ -50,6 +52,12 @@ type Config struct {
 	// each account, in [PersonalFolder]. Otherwise they stand in plain text, as
 	// they did before there were keys. Changing it is safe at any start.
 	SealPersonal bool
+
+	// Mends reports whether a record of type login is of those that it takes to
+	// make room when the disk is full, such as an administrator's sign-in that
+	// went well: such a record may use all of the reserve. It must be quick and
+	// safe for concurrent use. nil: none is.
+	Mends func(*policy.Record) bool
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default

@@ -59,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 func newLog(cfg Config, pen *pen, lock *os.File) *Log {
 	l := &Log{
 		cfg: cfg, pen: pen, lock: lock,
-		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1),
+		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		keys: personalKeysOf(cfg.Dir),
 		stop: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
