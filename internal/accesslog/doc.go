@@ -147,15 +147,15 @@
 // # Sealed segments
 //
 // The raw segment's header, then blocks, index and footer without a gap. A
-// block is a Zstandard frame; unpacked it holds up to 1,024 entries, each as
-// length (4) and payload. The index has 48 bytes for each block: first entry
-// (8), number of entries (4), unpacked length (4), offset in the file (8),
-// length (4), check sum of the compressed bytes (4), time of the first and of
-// the last entry in nanoseconds since 1970 (8 each). The footer has 64: the
-// text "rflogv1" and a newline, first entry (8), number of entries (8), time
-// of the first and of the last (8 each), offset of the index (8), number of
-// blocks (4), check sum of the index (4), zero (4), check sum of the 60 bytes
-// before (4).
+// block is a Zstandard frame; unpacked it holds entries, each as length (4) and
+// payload, and is no longer than 67,111,936 bytes. The index has 48 bytes for
+// each block: first entry (8), number of entries (4), unpacked length (4),
+// offset in the file (8), length (4), check sum of the compressed bytes (4),
+// time of the first and of the last entry in nanoseconds since 1970 (8 each).
+// The footer has 64: the text "rflogv1" and a newline, first entry (8), number
+// of entries (8), time of the first and of the last (8 each), offset of the
+// index (8), number of blocks (4), check sum of the index (4), zero (4), check
+// sum of the 60 bytes before (4).
 //
 // # Tree and checkpoints
 //
