@@ -59,6 +59,13 @@ type Config struct {
 	// safe for concurrent use. nil: none is.
 	Mends func(*policy.Record) bool
 
+	// Conceal, unless it is nil, may put something else into the object and the
+	// detail of a record that has either, before it is encoded, such as ids in
+	// place of addresses: those fields that are sealed are not there any more. It
+	// is given a copy of the record whose maps it must not change. It is called
+	// from many goroutines, and never for requests and their outcomes.
+	Conceal func(*policy.Record)
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
 

@@ -104,8 +104,8 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request, v *visit, pag
 	page.SearchURL, page.LiveURL = logURL(n), queryURL(livePath, n)
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
-	page.Histogram = c.histogram(ctx, v, c.bounded(ctx, v, n), "/console/log")
-	page.Facets = c.facets(ctx, v, &a, n)
+	page.Histogram = c.histogram(ctx, v, c.bounded(ctx, v, n), c.ownLog())
+	page.Facets = c.facets(ctx, v, &a, n, c.ownLog())
 	lines, err := c.findLines(ctx, v, n, before, timelineLines)
 	if errors.Is(err, context.DeadlineExceeded) {
 		page.Partial, err = ui.Say("The search took longer than {1} seconds and was stopped. Name a time to search less of the log.", int(searchTime.Seconds())), nil

@@ -207,7 +207,7 @@ func one(ctx context.Context, c chunk, r query.Request, all *snapshot, work func
 	}
 	within := newSelection(c.rows())
 	within.setRange(int(first-c.first()), int(next-c.first()))
-	s, err := eval(c, r.Where, r.Now, within)
+	s, err := eval(ctx, c, r.Where, r.Now, within)
 	if err != nil || s.empty() {
 		return nil, err
 	}
