@@ -152,10 +152,10 @@ func newAccountErase() *cobra.Command {
 			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
 			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
 			"accepted stays as well, as the proof of a contract, and who signed policies that\n" +
-			"were in force. It is refused for the owner of a vendor or cluster. Backups and systems that entries\n""accepted stays as well, as the proof of a contract. ClickHouse and Postgres tables\n" +
-			"and Parquet files that entries were delivered to forget it once the gateway runs and\n" +
-			"reaches them. Backups and other systems are not reached: see to them yourself. A legal\n" +
-			"hold refuses it.",
+			"were in force. ClickHouse and Postgres tables and Parquet files that entries were\n" +
+			"delivered to forget it once the gateway runs and reaches them. Backups and other\n" +
+			"systems are not reached: see to them yourself. It is refused under a legal hold, and\n" +
+			"for the owner of a vendor or a cluster.",
 		Example: "  ringfence account erase kim@northwind.example --reason 'asked for on 22 November' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()

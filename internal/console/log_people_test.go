@@ -100,7 +100,9 @@ func TestRecorded_TipsNobodyOff(t *testing.T) {
 	for actor, q := range map[string]string{"looker": "account:kim cluster:claims", "wider": "vendor:acme"} {
 		o.entries.add(policy.Record{Type: policy.RecordLog, Action: "log.query", Actor: actor, Email: actor + "@example.com", Detail: map[string]string{"query": q}, Time: o.now}, nil)
 	}
-	listed := func(who string) bool { return strings.Contains(o.get("kim", readersPath).Body.String(), who+"@example.com") }
+	listed := func(who string) bool {
+		return strings.Contains(o.get("kim", readersPath).Body.String(), who+"@example.com")
+	}
 	if listed("looker") || !listed("wider") {
 		t.Errorf("while an alarm is open: looker %v, wider %v", listed("looker"), listed("wider"))
 	}

@@ -50,7 +50,7 @@ type readerRow struct {
 	Times   int
 	Kind    ui.Badge
 	Named   bool // the visitor was asked for
-	Entries int // of the visitor's that were selected; 0: it cannot be told
+	Entries int  // of the visitor's that were selected; 0: it cannot be told
 }
 
 // A reading is one entry that says that somebody read.
