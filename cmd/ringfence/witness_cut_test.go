@@ -15,9 +15,9 @@ import (
 	"github.com/ringfence/ringfence/internal/sample"
 )
 
-// serveDemo makes a demo's data, serves it with a changed configuration as
+// serveAgain makes a demo's data, serves it with a changed configuration as
 // 'ringfence serve' does, and has this process be the sample systems.
-func serveDemo(t *testing.T, change func(data, config string) string) *process {
+func serveAgain(t *testing.T, change func(data, config string) string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	p := startDemo(t, "--data", dir)
@@ -99,7 +99,7 @@ func TestWitnessGap_CutsOpenRequests(t *testing.T) {
 		}
 	}
 	var gone func()
-	p := serveDemo(t, func(data, config string) string {
+	p := serveAgain(t, func(data, config string) string {
 		ringfence(t, "witness", "trust", w, filepath.Join(data, "log", "log.pub"))
 		gone = watch()
 		return strings.Replace(config, "access_log:\n", fmt.Sprintf("access_log:\n  max_gap: %s\n  witnesses:\n    - name: audit\n      url: http://%s\n      key: %s\n", gap, address, key), 1)
