@@ -127,6 +127,8 @@ func (s *shim) append(name string, data []byte) error {
 
 func (s *shim) flush(string) error { return nil }
 
+func (s *shim) settle() error { return nil }
+
 func (s *shim) zero(name string, size int64) error {
 	st, err := os.Stat(name)
 	if err != nil {
