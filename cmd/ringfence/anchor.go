@@ -30,7 +30,7 @@ const replacedHint = "Put the log back from where it is kept. If it is lost for 
 // openLog opens the access log as its one writer. It refuses a log that does
 // not continue the checkpoint that the store keeps: one that was emptied, cut,
 // rolled back or replaced.
-func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog.Logger) (*accesslog.Log, error) {
+func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog.Logger, edits ...func(*accesslog.Config)) (*accesslog.Log, error) {
 	p := paths{cfg.Data}
 	anchor, err := db.Anchor(ctx)
 	if err != nil {
@@ -55,12 +55,16 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 			return nil, err
 		}
 	}
-	l, err := accesslog.Open(ctx, accesslog.Config{
+	lc := accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
 		SealPersonal: true, Previous: previous,
 		Conceal: func(r *policy.Record) { concealPeople(r, db) },
-	})
+	}
+	for _, edit := range edits {
+		edit(&lc)
+	}
+	l, err := accesslog.Open(ctx, lc)
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
 	}
