@@ -65,6 +65,13 @@ type series struct {
 
 // histogram draws n over time. It is nil where the log is empty or cannot be counted.
 func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, path string) *histogram {
+	return c.histogramOf(ctx, v, n, n, path)
+}
+
+// histogramOf draws n over time, which selects what where does: bounds of time
+// that leave nothing out are for the picture, and would be a question of their
+// own to an engine that remembers the one without.
+func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node, path string) *histogram {
 	if c.Search == nil {
 		return nil
 	}
@@ -88,7 +95,7 @@ func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, path st
 	h := &histogram{From: from, To: to, Step: stepWords(step), Path: path, Base: baseOf(n), Series: []series{
 		{Kind: ui.Good, Label: "allowed", value: policy.Allow.String()}, {Kind: ui.Warn, Label: "challenged", value: policy.Challenge.String()},
 		{Kind: ui.Bad, Label: "denied", value: policy.Deny.String()}, {Kind: ui.Neutral, Label: "without a decision"}}}
-	cells, err := c.Search.Histogram(ctx, query.Request{Where: v.readable(lines(n)), Now: v.Now}, query.Effect, step)
+	cells, err := c.Search.Histogram(ctx, query.Request{Where: v.readable(lines(where)), Now: v.Now}, query.Effect, step)
 	if err != nil {
 		if h.Overdue = errors.Is(err, context.DeadlineExceeded); !h.Overdue && ctx.Err() == nil {
 			c.Logger.WarnContext(ctx, "counting the access log over time", "err", err)
