@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/index"
 	"github.com/ringfence/ringfence/internal/config"
 	"github.com/ringfence/ringfence/internal/delivery"
 )
@@ -35,9 +36,12 @@ func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	for _, c := range cfg.AccessLog.Deliver {
 		d := delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest", Types: c.Types}
 		var err error
-		if c.To == config.ToS3 {
-			d.Segments, err = segmentStore(cfg, c)
-		} else {
+		switch c.To {
+		case config.ToS3:
+			d.Segments, err = bucket(cfg, c)
+		case config.ToParquet:
+			d.Days, err = days(cfg, c)
+		default:
 			d.Sender, err = newDeliverySender(cfg, c)
 		}
 		if err != nil {
@@ -48,7 +52,23 @@ func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	return out, nil
 }
 
-func segmentStore(cfg *config.Config, c config.Delivery) (delivery.SegmentSender, error) {
+// days are the files of the index.
+func days(cfg *config.Config, c config.Delivery) (*delivery.Days, error) {
+	store, err := bucket(cfg, c)
+	if err != nil {
+		return nil, err
+	}
+	p := paths{cfg.Data}
+	return &delivery.Days{Store: store, List: func() (out []delivery.DayFile, err error) {
+		list, err := index.Days(p.log(), p.index())
+		for _, d := range list {
+			out = append(out, delivery.DayFile(d))
+		}
+		return out, err
+	}}, nil
+}
+
+func bucket(cfg *config.Config, c config.Delivery) (*delivery.S3, error) {
 	conf, err := deliveryTLS(c)
 	if err != nil {
 		return nil, err
@@ -166,6 +186,8 @@ func deliveryFaults(states []delivery.State, now time.Time) map[string]string {
 			out[s.Name] = "has stopped and needs somebody: " + s.Fault
 		case s.Fault != "" && now.Sub(s.Since) >= deliveryPatience:
 			out[s.Name] = fmt.Sprintf("has failed since %s, %d entries behind: %s", s.Since.UTC().Format(time.RFC3339), s.Lag, s.Fault)
+		case s.UpkeepFault != "" && now.Sub(s.UpkeepSince) >= deliveryPatience:
+			out[s.Name] = fmt.Sprintf("has not let go since %s of what was erased or removed by age (%d erased accounts): %s", s.UpkeepSince.UTC().Format(time.RFC3339), s.Forgetting, s.UpkeepFault)
 		case s.Refused > 0:
 			out[s.Name] = fmt.Sprintf("%d entries were refused and set aside; they are listed in delivery/%s.refused in the data folder", s.Refused, s.Name)
 		}
@@ -191,6 +213,7 @@ var deliveryFigures = []struct {
 	{deliveryDesc("ringfence_delivery_entries_total", "Entries that a destination took."), prometheus.CounterValue, func(s delivery.State) float64 { return float64(s.Delivered) }},
 	{deliveryDesc("ringfence_delivery_failures_total", "Failed tries."), prometheus.CounterValue, func(s delivery.State) float64 { return float64(s.Failures) }},
 	{deliveryDesc("ringfence_delivery_refused", "Entries that a destination refused and that were set aside."), prometheus.GaugeValue, func(s delivery.State) float64 { return float64(s.Refused) }},
+	{deliveryDesc("ringfence_delivery_forgetting", "Erased accounts that a table has yet to forget."), prometheus.GaugeValue, func(s delivery.State) float64 { return float64(s.Forgetting) }},
 	{deliveryDesc("ringfence_delivery_healthy", "1 while the newest try to deliver succeeded."), prometheus.GaugeValue, func(s delivery.State) float64 { return yes(s.Fault == "") }},
 }
 

@@ -37,8 +37,10 @@ type deliveryState struct {
 	Next    uint64 `json:"next"`
 	Behind  uint64 `json:"behind"`
 	Refused int    `json:"refused"`
-	Ordered bool   `json:"ordered,omitempty"`
-	Began   bool   `json:"began"` // false: the gateway has not run with it
+	// Forgetting counts erased accounts that a table has yet to forget.
+	Forgetting int  `json:"forgetting,omitempty"`
+	Ordered    bool `json:"ordered,omitempty"`
+	Began      bool `json:"began"` // false: the gateway has not run with it
 }
 
 func deliveryStates(cfg *config.Config) ([]deliveryState, error) {
@@ -58,6 +60,13 @@ func deliveryStates(cfg *config.Config) ([]deliveryState, error) {
 			return nil, err
 		}
 		s.Refused = len(list)
+		if c.To == config.ToClickHouse || c.To == config.ToPostgres {
+			waiting, err := delivery.Forgetting(p.delivery(), c.Name)
+			if err != nil {
+				return nil, err
+			}
+			s.Forgetting = len(waiting)
+		}
 		if size > s.Next {
 			s.Behind = size - s.Next
 		}
@@ -119,6 +128,11 @@ func deliveryStatus() *cobra.Command {
 			fmt.Fprintln(w, "NAME\tKIND\tNEXT\tBEHIND\tREFUSED")
 			for _, s := range list {
 				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", s.Name, s.Kind, s.Next, s.Behind, s.Refused)
+			}
+			for _, s := range list {
+				if s.Forgetting > 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d erased accounts are yet to be forgotten there. The running gateway goes on trying; why it fails stands in /readyz.\n", s.Name, s.Forgetting)
+				}
 			}
 			return w.Flush()
 		},
@@ -282,7 +296,7 @@ func deliverySchema() *cobra.Command {
 	var database, table string
 	cmd := &cobra.Command{
 		Use: "schema clickhouse|postgres", Short: "Print the statements that make the table which gateways share", Args: exactly("clickhouse or postgres"),
-		Long:    "Print the statements that make the table which gateways share, for those who make it\nthemselves. The account of a gateway then needs INSERT and SELECT on it; that of the\nconsole's search, SELECT alone. Without this, the first delivery makes it.",
+		Long:    "Print the statements that make the table which gateways share, for those who make it\nthemselves. The account of a gateway then needs INSERT and SELECT on it, and so that\nthe table follows erasures and retention, UPDATE and DELETE (Postgres) or ALTER DELETE and\nOPTIMIZE (ClickHouse); that of the console's search, SELECT alone. Without this, the first delivery makes it.",
 		Example: "  ringfence delivery schema postgres | psql logs",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []string

@@ -67,6 +67,7 @@ func (p paths) retireLogKey() string { return filepath.Join(p.data, "keys", "log
 func (p paths) rootKey() string      { return filepath.Join(p.data, "keys", "root.key") }
 func (p paths) bundle() string       { return filepath.Join(p.data, "bundle") }
 func (p paths) pruneAsked() string   { return filepath.Join(p.data, "prune") }
+func (p paths) retention() string    { return filepath.Join(p.data, "retention") }
 func (p paths) witnessed() string    { return filepath.Join(p.data, "witnessed") }
 func (p paths) certs() string        { return filepath.Join(p.data, "certs") }
 

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/index"
+	"github.com/ringfence/ringfence/internal/config"
+	"github.com/ringfence/ringfence/internal/delivery"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/store"
 )
@@ -65,7 +69,7 @@ func (g *gateway) erasures(ctx context.Context) error {
 	tick := time.NewTicker(eraseEvery)
 	defer tick.Stop()
 	for {
-		if err := finishErasures(ctx, g.db, paths{g.cfg.Load().Data}, g.index.Forget); err != nil && ctx.Err() == nil {
+		if err := finishErasures(ctx, g.db, paths{g.cfg.Load().Data}, g.forget); err != nil && ctx.Err() == nil {
 			g.logger.Error("erasing an account's personal data", "err", err)
 		}
 		select {
@@ -74,6 +78,30 @@ func (g *gateway) erasures(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// forget has what was made of the log let go of an account: the index at once,
+// and tables that entries were delivered to once they can be reached.
+func (g *gateway) forget(ctx context.Context, account string) error {
+	if err := delivery.Forget(paths{g.cfg.Load().Data}.delivery(), account, g.log.Size()); err != nil {
+		return err
+	}
+	return g.index.Forget(ctx, account)
+}
+
+// forgetOffline is forget while no gateway runs: the next one sees to the tables.
+func (d *deployment) forgetOffline(ctx context.Context, account string) error {
+	size, err := checkpointSize(d.paths.log())
+	if err == nil {
+		err = delivery.Forget(d.paths.delivery(), account, size)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(d.paths.index()); err != nil {
+		return nil // there is none
+	}
+	return index.Forget(ctx, d.paths.log(), d.paths.index(), account, nil)
 }
 
 // consolePrivacy is what the pages do about holds and erasures: it is recorded
@@ -123,8 +151,11 @@ func newAccountErase() *cobra.Command {
 			"account and destroys the key of its personal fields in the access log: its e-mail\n" +
 			"address, IP addresses, browsers and names can never be read there again. Entries\n" +
 			"themselves stay, with an opaque id, and every proof of them holds. What the person\n" +
-			"accepted stays as well, as the proof of a contract. Backups and systems that entries\n" +
-			"were delivered to are not reached: see to them yourself. A legal hold refuses it.",
+			"accepted stays as well, as the proof of a contract, and who signed policies that\n" +
+			"were in force. ClickHouse and Postgres tables and Parquet files that entries were\n" +
+			"delivered to forget it once the gateway runs and reaches them. Backups and other\n" +
+			"systems are not reached: see to them yourself. It is refused under a legal hold, and\n" +
+			"for the owner of a vendor or a cluster.",
 		Example: "  ringfence account erase kim@northwind.example --reason 'asked for on 22 November' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -136,6 +167,9 @@ func newAccountErase() *cobra.Command {
 					if held, ok := errors.AsType[*directory.HeldError](err); ok {
 						return &hintError{err, fmt.Sprintf("It was placed because: %s. See them with 'ringfence log holds'.", plain(held.Hold.Reason))}
 					}
+					if _, stands := errors.AsType[*directory.StandsError](err); stands {
+						return &hintError{err, "Name somebody else there first, with 'ringfence apply' or in the console, so that messages go on reaching somebody."}
+					}
 					return err
 				}
 				if err := d.settle(ctx); err != nil {
@@ -145,6 +179,7 @@ func newAccountErase() *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "Erased account %s. Entries of the access log keep this id and nothing else of the person.\n", a.ID)
+				sayForgetting(cmd.ErrOrStderr(), d.cfg, a.ID)
 				return nil
 			})
 		},
@@ -152,6 +187,18 @@ func newAccountErase() *cobra.Command {
 	t.flags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the access log (`words` without personal data)")
 	return cmd
+}
+
+// sayForgetting names the tables that have yet to forget an account.
+func sayForgetting(to io.Writer, cfg *config.Config, account string) {
+	for _, c := range cfg.AccessLog.Deliver {
+		if c.To != config.ToClickHouse && c.To != config.ToPostgres {
+			continue
+		}
+		if waiting, err := delivery.Forgetting(paths{cfg.Data}.delivery(), c.Name); err != nil || slices.Contains(waiting, account) {
+			fmt.Fprintf(to, "The table of the delivery %s has yet to forget it. See 'ringfence delivery status'.\n", c.Name)
+		}
+	}
 }
 
 // erase carries out an erasure that is recorded, or waits until the running gateway has.
@@ -168,13 +215,7 @@ func (d *deployment) erase(ctx context.Context, account string) error {
 			}
 		}
 		if !accesslog.InUse(d.paths.log()) {
-			err := finishErasures(ctx, d.db, d.paths, func(ctx context.Context, account string) error {
-				if _, err := os.Stat(d.paths.index()); err != nil {
-					return nil // there is none
-				}
-				return index.Forget(ctx, d.paths.log(), d.paths.index(), account, nil)
-			})
-			if err != nil {
+			if err := finishErasures(ctx, d.db, d.paths, d.forgetOffline); err != nil {
 				return err
 			}
 		}

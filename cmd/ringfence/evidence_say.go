@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/evidence"
 )
 
@@ -33,6 +34,9 @@ func sayBundle(cmd *cobra.Command, r *evidence.Report, asJSON bool) error {
 	}
 	for _, n := range r.Older {
 		line("It continues the checkpoint of %d entries that was kept elsewhere.", n)
+	}
+	if p := r.Previous; p != nil {
+		line("%s", previousWords(p))
 	}
 	if n := m.Facts; n > 0 {
 		line("With %s that entries name.", plural(n, "facts document"))
@@ -78,4 +82,9 @@ func countEntries(n int) string {
 		return "1 entry"
 	}
 	return fmt.Sprintf("%d entries", n)
+}
+
+// previousWords says which log was given up before one began.
+func previousWords(p *accesslog.Previous) string {
+	return fmt.Sprintf("It began after the log %s was given up, of which %d entries with the root %s were known.", plain(p.Origin), p.Entries, plain(p.Root))
 }

@@ -28,8 +28,8 @@ func (g *gateway) prunes(ctx context.Context) error {
 	defer tick.Stop()
 	asked := paths{g.cfg.Load().Data}.pruneAsked()
 	for {
-		if _, err := os.Stat(asked); err == nil {
-			_, err := g.retain.Apply(ctx, retention.Operator)
+		if how, err := os.ReadFile(asked); err == nil {
+			err := apply(ctx, g.retain, string(how) == pruneConfirmed)
 			if err = errors.Join(err, os.Remove(asked)); err != nil && ctx.Err() == nil {
 				g.logger.Error("removing old entries of the access log", "err", err)
 			}
@@ -40,6 +40,19 @@ func (g *gateway) prunes(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// pruneConfirmed is what a command asks with that was told that clock and rules are right.
+const pruneConfirmed = "confirmed\n"
+
+func apply(ctx context.Context, s *retention.Service, confirmed bool) error {
+	if confirmed {
+		if err := s.Confirm(); err != nil {
+			return err
+		}
+	}
+	_, err := s.Apply(ctx, retention.Operator)
+	return err
 }
 
 // logFiles is a log that nothing is removed from.
@@ -53,7 +66,7 @@ func (logFiles) Prune(context.Context, accesslog.Removal) error {
 
 func newLogPrune() *cobra.Command {
 	var t target
-	var dry, asJSON bool
+	var dry, confirmed, asJSON bool
 	cmd := &cobra.Command{
 		Use: "prune", Short: "Remove entries whose time is over, and keep their hashes", Args: exactly(),
 		Long: "Prune removes the log's oldest files whose time is over by the rules of access_log.retention,\n" +
@@ -61,23 +74,26 @@ func newLogPrune() *cobra.Command {
 			"rule of any entry in it; and one that a legal hold keeps, that a delivery has not taken or\n" +
 			"that no checkpoint covers stays with all behind it. Hashes stay, so the log goes on to verify;\n" +
 			"an entry says what went. A running gateway does this once a day by itself, and at once when\n" +
-			"this command asks for it. --dry-run only says what would go.",
+			"this command asks for it. --dry-run only says what would go.\n\n" +
+			"For a week after the clock was set or the rules or the archive were changed nothing is\n" +
+			"removed: what goes by mistake is gone. --confirm says that both are right.",
 		Example: "  ringfence log prune --dry-run --config /etc/ringfence/config.yaml\n  ringfence log prune --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := openDeployment(cmd.Context(), &t)
 			if err != nil {
 				return err
 			}
-			return errors.Join(prune(cmd, d, dry, asJSON), d.close())
+			return errors.Join(prune(cmd, d, dry, confirmed, asJSON), d.close())
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "remove nothing")
+	cmd.Flags().BoolVar(&confirmed, "confirm", false, "remove what is over although the clock or the rules have changed of late")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
 	return cmd
 }
 
-func prune(cmd *cobra.Command, d *deployment, dry, asJSON bool) error {
+func prune(cmd *cobra.Command, d *deployment, dry, confirmed, asJSON bool) error {
 	ctx, quiet := cmd.Context(), slog.New(slog.DiscardHandler)
 	look, err := newRetention(d.cfg, d.db, logFiles(d.paths.log()), takenOffline(d.cfg), quiet)
 	if err != nil {
@@ -87,31 +103,38 @@ func prune(cmd *cobra.Command, d *deployment, dry, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := printPlan(cmd, &plan, asJSON); err != nil || dry || len(plan.Due) == 0 {
+	waits, err := look.Waits(false)
+	if err != nil {
 		return err
 	}
-	if err := pruneNow(ctx, d, quiet); err != nil {
+	if err := printPlan(cmd, &plan, waits, asJSON); err != nil || dry || len(plan.Due) == 0 {
 		return err
+	}
+	if err := pruneNow(ctx, d, confirmed, quiet); err != nil {
+		return err
+	}
+	if waits.Why != "" && !confirmed {
+		return &hintError{errors.New("nothing is removed " + waitsBecause(waits)), "Look at the clock and at what --dry-run says. If both are right, --confirm removes it now."}
 	}
 	first, err := accesslog.FirstHeld(d.paths.log())
 	if err != nil {
 		return err
 	}
 	if first < plan.Before {
-		return &hintError{fmt.Errorf("the log still begins with entry %d", first), "The running gateway could not do it; its log and /console/retention say why."}
+		return &hintError{fmt.Errorf("the log still begins with entry %d", first), "The running gateway could not do it; its log, /readyz and /console/retention say why."}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Done. The log begins with entry %d.\n", first)
 	return nil
 }
 
 // pruneNow removes what is due where no gateway runs, and has one that does do it.
-func pruneNow(ctx context.Context, d *deployment, logger *slog.Logger) error {
+func pruneNow(ctx context.Context, d *deployment, confirmed bool, logger *slog.Logger) error {
 	l, err := openLog(ctx, d.cfg, d.db, logger)
 	if err == nil {
 		return withLog(ctx, d, l, func() error {
 			s, err := newRetention(d.cfg, d.db, l, takenOffline(d.cfg), logger)
 			if err == nil {
-				_, err = s.Apply(ctx, retention.Operator)
+				err = apply(ctx, s, confirmed)
 			}
 			return err
 		})
@@ -119,7 +142,11 @@ func pruneNow(ctx context.Context, d *deployment, logger *slog.Logger) error {
 	if !errors.Is(err, accesslog.ErrLocked) {
 		return err
 	}
-	if err := durable.WriteFile(d.paths.pruneAsked(), nil, 0o600); err != nil {
+	how := ""
+	if confirmed {
+		how = pruneConfirmed
+	}
+	if err := durable.WriteFile(d.paths.pruneAsked(), []byte(how), 0o600); err != nil {
 		return err
 	}
 	for {
@@ -134,18 +161,24 @@ func pruneNow(ctx context.Context, d *deployment, logger *slog.Logger) error {
 	}
 }
 
-func printPlan(cmd *cobra.Command, p *retention.Plan, asJSON bool) error {
+func printPlan(cmd *cobra.Command, p *retention.Plan, waits retention.Waiting, asJSON bool) error {
 	out := cmd.OutOrStdout()
 	if asJSON {
 		row := map[string]any{"first_left": p.Before, "segments": len(p.Due), "rule": p.Rule}
 		if p.Oldest != nil {
 			row["kept"] = map[string]any{"first": p.Oldest.First, "rule": p.Longest, "until": p.Until, "because": keptBecause(p.Kept)}
 		}
+		if waits.Why != "" {
+			row["waits"] = map[string]any{"until": waits.Until, "because": waits.Why}
+		}
 		return json.NewEncoder(out).Encode(row)
 	}
 	if n := len(p.Due); n > 0 {
 		fmt.Fprintf(out, "Due: %s with entries %d to %d, from %s to %s (%s).\n", plural(n, "file"), p.Due[0].First, p.Before-1,
 			stamp(p.Due[0].Oldest), stamp(p.Due[n-1].Newest), plain(p.Rule))
+		if waits.Why != "" {
+			fmt.Fprintf(out, "Not removed for now: %s.\n", waitsBecause(waits))
+		}
 	} else {
 		fmt.Fprintln(out, "Nothing is due.")
 	}

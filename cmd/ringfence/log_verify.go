@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -37,33 +36,7 @@ func newLogVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			bar := newProgress(cmd.ErrOrStderr(), "Verifying")
-			report, err := accesslog.Verify(cmd.Context(), dir, vkey, bar.step)
-			bar.end()
-			if err != nil {
-				return fmt.Errorf("verifying %s: %w", dir, err)
-			}
-			for _, file := range against {
-				old, err := os.ReadFile(file)
-				if err != nil {
-					return fmt.Errorf("reading the checkpoint to compare with: %w", err)
-				}
-				if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old); err != nil {
-					return fmt.Errorf("verifying %s: it does not continue the checkpoint in %s: %w", dir, file, err)
-				}
-			}
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
-				plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
-			if err == nil && report.Removed > 0 {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "The first %d were removed by age, as an entry says; their hashes are whole.\n", report.Removed)
-			}
-			if err == nil && len(against) > 0 {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
-			}
-			return err
+			return verifyLog(cmd, dir, vkey, against, asJSON)
 		},
 	}
 	p.flags(cmd)
@@ -73,29 +46,42 @@ func newLogVerify() *cobra.Command {
 	return cmd
 }
 
-func newLogProve() *cobra.Command {
-	var p logPlace
-	cmd := &cobra.Command{
-		Use: "prove INDEX", Short: "Print one entry with the proof that the checkpoint covers it", Args: exactly("an INDEX"),
-		Example: "  ringfence log prove 4711 --config /etc/ringfence/config.yaml",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			index, err := strconv.ParseUint(args[0], 10, 64)
-			if err != nil {
-				return usagef("INDEX %s: write the entry's number", args[0])
-			}
-			dir, _, err := p.find()
-			if err != nil {
-				return err
-			}
-			proof, err := accesslog.Prove(cmd.Context(), dir, index)
-			if err != nil {
-				return err
-			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(proof)
-		},
+// verifyLog checks a log whole, and against checkpoints that were kept elsewhere.
+func verifyLog(cmd *cobra.Command, dir, vkey string, against []string, asJSON bool) error {
+	bar := newProgress(cmd.ErrOrStderr(), "Verifying")
+	report, err := accesslog.Verify(cmd.Context(), dir, vkey, bar.step)
+	bar.end()
+	if err != nil {
+		return fmt.Errorf("verifying %s: %w", dir, err)
 	}
-	p.flags(cmd)
-	return cmd
+	for _, file := range against {
+		old, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("reading the checkpoint to compare with: %w", err)
+		}
+		if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old); err != nil {
+			err = fmt.Errorf("verifying %s: it does not continue the checkpoint in %s: %w", dir, file, err)
+			if was, rerr := accesslog.ReadCheckpoint(old, vkey); rerr == nil && report.Previous.Is(was) {
+				err = &hintError{err, "This log says itself that it began after the one of that checkpoint was given up. Ask why: 'ringfence log query action:log.abandon'."}
+			}
+			return err
+		}
+	}
+	if asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "The log %s is whole: %d entries in %s, from %s to %s.\nThe signed checkpoint vouches for %d of them, root %s.\n",
+		plain(report.Origin), report.Entries, plural(report.Segments, "segment"), stamp(report.First), stamp(report.Last), report.Signed, report.Root)
+	if err == nil && report.Removed > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "The first %d were removed by age, as an entry says; their hashes are whole.\n", report.Removed)
+	}
+	if err == nil && report.Previous != nil {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), previousWords(report.Previous))
+	}
+	if err == nil && len(against) > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
+	}
+	return err
 }
 
 func newLogCheckpoint() *cobra.Command {

@@ -77,6 +77,8 @@ func (m *metrics) observe(g *gateway) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 	}
 	gauge("ringfence_log_entries", "Entries in the access log.", func() float64 { return float64(g.log.Size()) })
+	gauge("ringfence_retention_failed", "1 while entries whose time is over could not be removed when it was last tried.", func() float64 { return yes(g.retain.State().Fault != "") })
+	gauge("ringfence_log_first_entry", "Number of the oldest entry that the access log has: those before went by age.", g.firstEntry)
 	gauge("ringfence_log_healthy", "1 while the access log can be written.", func() float64 { return yes(g.log.Healthy() == nil) })
 	gauge("ringfence_mail_waiting", "Mails that wait to be sent.", func() float64 { return float64(g.mailState().Waiting) })
 	gauge("ringfence_mail_oldest_seconds", "Age of the mail that waits longest, 0 when none does.", func() float64 {
@@ -144,6 +146,9 @@ func (g *gateway) readiness() (int, map[string]any) {
 	}
 	if f := g.alarms.watch.Status().Fault; f != "" { // likewise
 		body["alarms"] = f
+	}
+	if f := g.retain.State().Fault; f != "" { // likewise
+		body["retention"] = f
 	}
 	logState(g.log, body)
 	if err := g.log.Healthy(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/index"
@@ -33,7 +34,7 @@ func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken fu
 		return retention.Config{}, err
 	}
 	return retention.Config{
-		Log: l, LogDir: p.log(), Rules: retentionRules(&cfg.AccessLog.Retention), Archive: kept, Logger: logger, Taken: taken,
+		Log: l, LogDir: p.log(), Rules: retentionRules(&cfg.AccessLog.Retention), Archive: kept, Logger: logger, Taken: taken, Memory: p.retention(),
 		Held: func(ctx context.Context) (retention.Held, error) { return heldEntries(ctx, db) },
 		After: func(ctx context.Context, first uint64) error {
 			if _, err := os.Stat(p.index()); errors.Is(err, os.ErrNotExist) {
@@ -42,6 +43,15 @@ func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken fu
 			return index.Prune(ctx, p.log(), p.index(), first)
 		},
 	}, nil
+}
+
+// firstEntry is what the metric of that name reads.
+func (g *gateway) firstEntry() float64 {
+	first, err := accesslog.FirstHeld(paths{g.cfg.Load().Data}.log())
+	if err != nil {
+		return math.NaN() // nobody knows, which is not the first
+	}
+	return float64(first)
 }
 
 func retentionRules(c *config.Retention) retention.Rules {
@@ -113,6 +123,21 @@ func heldEntries(ctx context.Context, db *store.DB) (retention.Held, error) {
 	return held, nil
 }
 
+// gatewayRetention is what removes old entries in a running gateway.
+func gatewayRetention(g *gateway, cfg *config.Config) (*retention.Service, error) {
+	c, err := retentionConfig(cfg, g.db, g.log, g.taken, g.logger)
+	if err != nil {
+		return nil, err
+	}
+	c.Drift = func() time.Duration {
+		if s := g.clock.Status(); s.Answered > 0 {
+			return s.Drift
+		}
+		return 0
+	}
+	return retention.New(c)
+}
+
 // taken returns what deliveries have taken and a checkpoint that counts covers.
 func (g *gateway) taken() (upTo uint64, by string) {
 	low := g.deliver.Lowest()
@@ -162,6 +187,20 @@ func takenOffline(cfg *config.Config) func() (uint64, string) {
 		}
 		return upTo, by
 	}
+}
+
+// waitsBecause says why nothing is removed for now.
+func waitsBecause(w retention.Waiting) string {
+	why := map[string]string{
+		retention.WaitsFirst: "nobody has looked at the clock here before",
+		retention.WaitsClock: "the clock was set, or nobody looked at it for days",
+		retention.WaitsRules: "the rules or the archive were changed",
+		retention.WaitsDrift: "time servers say that the clock is off",
+	}[w.Why]
+	if w.Until.IsZero() {
+		return why
+	}
+	return "until " + stamp(w.Until) + ", because " + why
 }
 
 // keptBecause says why a segment stays.

@@ -34,9 +34,11 @@ func TestScript(t *testing.T) {
 			"days":   scriptDays,
 			"until":  scriptUntil,
 			"retain": scriptRetain,
+			"store":  scriptStore,
 
 			"untilhttp": scriptUntilHTTP,
 		},
+		Condition: scriptCondition,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TERM", "dumb")
 			return nil

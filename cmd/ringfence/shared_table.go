@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/clickhouse"
@@ -21,6 +22,7 @@ type sharedTable interface {
 	io.Closer
 	Send(ctx context.Context, batch []*accesslog.Entry) error
 	Holdings(ctx context.Context) ([]table.Holding, error)
+	Oldest(ctx context.Context) (time.Time, error)
 	Entry(ctx context.Context, origin string, index uint64) (*accesslog.Entry, error)
 }
 

@@ -56,7 +56,9 @@ func newWitnessTrust() *cobra.Command {
 		Use: "trust FOLDER KEYFILE", Short: "Cosign checkpoints that a log signs with this public key", Args: exactly("a FOLDER", "a KEYFILE"),
 		Long: "Trust reads a log's public key (log.pub in its folder), which must reach you by a way\n" +
 			"of its own. A second key of the same log stands beside the first, as after 'ringfence log\n" +
-			"rotate-key'. It works while the witness serves.",
+			"rotate-key'. Do it again after the older key was retired: the list then says up to which\n" +
+			"checkpoint that one signed, and nothing beyond it is cosigned. It works while the witness\n" +
+			"serves.",
 		Example: "  ringfence witness trust /var/lib/witness log.pub",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := os.ReadFile(args[1])
@@ -64,9 +66,8 @@ func newWitnessTrust() *cobra.Command {
 				return fmt.Errorf("reading the log's public key: %w", err)
 			}
 			origin := ""
-			for line := range strings.Lines(string(key)) { // as a log has it: the key, and from and up to where it signs
-				vkey, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-				if origin, err = witness.Trust(args[0], vkey); err != nil {
+			for line := range strings.Lines(strings.TrimSpace(string(key))) {
+				if origin, err = witness.Trust(args[0], line); err != nil {
 					return err
 				}
 			}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/witness"
@@ -38,9 +42,7 @@ func tellWitness(l *accesslog.Log, warn func(error)) func(witness.Event) {
 		if e.Conflict != nil {
 			r.Action = actionWitnessConflict
 			r.Detail["seen"] = strconv.FormatUint(e.Conflict.Seen, 10)
-			if e.Conflict.Proof != nil {
-				r.Detail["checkpoint"] = string(e.Conflict.Proof)
-			}
+			tellProof(r.Detail, e.Conflict.Proof)
 		}
 		if err := l.Append(r); err != nil {
 			warn(err)
@@ -48,12 +50,29 @@ func tellWitness(l *accesslog.Log, warn func(error)) func(witness.Event) {
 	}
 }
 
+// maxProofKept is the longest checkpoint that stands in an entry. One of this
+// log is far shorter; whoever has its key can sign one of any length.
+const maxProofKept = 4 << 10
+
+// tellProof puts the checkpoint that a witness shows into an entry, or what
+// tells which one it is where it would not fit. nil: there is none.
+func tellProof(detail map[string]string, proof []byte) {
+	switch {
+	case proof == nil:
+	case len(proof) <= maxProofKept && utf8.Valid(proof):
+		detail["checkpoint"] = string(proof)
+	default:
+		sum := sha256.Sum256(proof)
+		detail["checkpoint_sha256"], detail["checkpoint_bytes"] = hex.EncodeToString(sum[:]), strconv.Itoa(len(proof))
+	}
+}
+
 // shortened keeps what a witness says from filling an entry.
 func shortened(s string) string {
 	if len(s) > 500 {
-		return s[:500]
+		s = s[:500]
 	}
-	return s
+	return strings.ToValidUTF8(s, "")
 }
 
 // guardStreams ends open requests while the log is not witnessed: new ones are

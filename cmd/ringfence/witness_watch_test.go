@@ -1,13 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
+
+	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/accesslogtest"
+	"github.com/ringfence/ringfence/internal/witness"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // TestGuardStreams: once there is no service for want of cosignatures, open
@@ -56,4 +64,32 @@ func TestGuardStreams(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTellWitness_AnyProof: what a witness shows of another log is in the log,
+// or which checkpoint it was; however long it is, the entry itself stands.
+func TestTellWitness_AnyProof(t *testing.T) {
+	l := accesslogtest.New(t, 0)
+	tell := tellWitness(l.Log, func(err error) { t.Error(err) })
+	for _, proof := range [][]byte{[]byte("short\n"), bytes.Repeat([]byte("\n"), 63<<10), bytes.Repeat([]byte{0xff}, 100), nil} {
+		tell(witness.Event{Witness: "w1", Size: 20, Err: errors.New(strings.Repeat("é", 400)), Conflict: &witness.ConflictError{Witness: "w1", Have: 20, Seen: 30, Proof: proof}})
+	}
+	l.Add(t, &policy.Record{Type: policy.RecordLogin, Action: "login"})
+	var got []*accesslog.Entry
+	err := accesslog.Query(t.Context(), l.Dir, accesslog.Filter{Action: actionWitnessConflict, Ascending: true}, func(e *accesslog.Entry) bool {
+		got = append(got, e)
+		return true
+	})
+	if err != nil || len(got) != 4 {
+		t.Fatalf("%d entries: %v", len(got), err)
+	}
+	for i, want := range []string{"short\n", "", "", ""} {
+		d := got[i].Detail
+		if d["seen"] != "30" || d["checkpoint"] != want || (d["checkpoint_sha256"] != "") != (i == 1 || i == 2) || !utf8.ValidString(d["error"]) {
+			t.Errorf("entry %d: %v", i, d)
+		}
+	}
+	if b := got[1].Detail["checkpoint_bytes"]; b != "64512" {
+		t.Errorf("it had %s bytes", b)
+	}
 }

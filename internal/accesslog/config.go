@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Config says where a log lives and how it is kept.
@@ -50,6 +52,13 @@ type Config struct {
 	// each account, in [PersonalFolder]. Otherwise they stand in plain text, as
 	// they did before there were keys. Changing it is safe at any start.
 	SealPersonal bool
+
+	// Conceal, unless it is nil, may put something else into the object and the
+	// detail of a record that has either, before it is encoded, such as ids in
+	// place of addresses: those fields that are sealed are not there any more. It
+	// is given a copy of the record whose maps it must not change. It is called
+	// from many goroutines, and never for requests and their outcomes.
+	Conceal func(*policy.Record)
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default

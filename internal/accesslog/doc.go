@@ -94,12 +94,18 @@
 // ([Entry.Open]); a [Proof] carries them.
 //
 // Whoever destroys a key ([ErasePersonal]) erases what is under it from every
-// entry, and no hash changes. Not sealed, and so not erased: entries about nobody
-// who has an account, such as a sign-in with an unknown name; paths, names of
-// query fields and headers that the configuration keeps; the time, the vendor and
-// the ids of account and session; what somebody typed as a reason or searched for;
-// names of owners of vendors and clusters; given_by in the detail of an
-// assignment. The hash of a facts document lets somebody who knows all of the
+// entry, and no hash changes. In the details that are not sealed, such as what
+// was searched for, approver, authors and given_by, the gateway puts an account's
+// id in place of its address ([Config.Conceal]; queries in their canonical
+// spelling, account:ID), so that those name nobody once the account is erased.
+// What cannot be resolved stays as it was typed: addresses of nobody who has an
+// account, or had it no more under that address; parts of an address, such as
+// email:kim*; names and other words. Not sealed either, and so not erased: entries
+// about nobody who has an account, such as a sign-in with an unknown name; paths,
+// names of query fields and headers that the configuration keeps; the time, the
+// vendor and the ids of account and session; what somebody typed as a reason,
+// but for addresses of accounts; names of owners of vendors and clusters; and all
+// that entries from before this say in clear. The hash of a facts document lets somebody who knows all of the
 // document but the address try addresses.
 //
 // A facts document is an entry of type log and action facts, with the
@@ -147,15 +153,15 @@
 // # Sealed segments
 //
 // The raw segment's header, then blocks, index and footer without a gap. A
-// block is a Zstandard frame; unpacked it holds up to 1,024 entries, each as
-// length (4) and payload. The index has 48 bytes for each block: first entry
-// (8), number of entries (4), unpacked length (4), offset in the file (8),
-// length (4), check sum of the compressed bytes (4), time of the first and of
-// the last entry in nanoseconds since 1970 (8 each). The footer has 64: the
-// text "rflogv1" and a newline, first entry (8), number of entries (8), time
-// of the first and of the last (8 each), offset of the index (8), number of
-// blocks (4), check sum of the index (4), zero (4), check sum of the 60 bytes
-// before (4).
+// block is a Zstandard frame; unpacked it holds entries, each as length (4) and
+// payload, and is no longer than 67,111,936 bytes. The index has 48 bytes for
+// each block: first entry (8), number of entries (4), unpacked length (4),
+// offset in the file (8), length (4), check sum of the compressed bytes (4),
+// time of the first and of the last entry in nanoseconds since 1970 (8 each).
+// The footer has 64: the text "rflogv1" and a newline, first entry (8), number
+// of entries (8), time of the first and of the last (8 each), offset of the
+// index (8), number of blocks (4), check sum of the index (4), zero (4), check
+// sum of the 60 bytes before (4).
 //
 // # Tree and checkpoints
 //
@@ -197,7 +203,7 @@
 // tree of all before. File removed then has the line "ringfence access log
 // removed v1", "first" and that index, "entry" and the index of the entry that
 // says so, and the payload of each removed entry of action key or key_retired,
-// one a line. Segments before first are not the log's, whether or not their
+// and of the first entry where it names a previous log, one a line. Segments before first are not the log's, whether or not their
 // files are there still. A verifier takes the hashes of removed entries from
 // hashes-0, holds the kept payloads against them, and demands that an entry
 // below the newest checkpoint names first.

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,7 @@ func (l *Log) Get(ctx context.Context, index uint64) (*Entry, error) {
 // Subscribe yields every entry from index from on, each once and in order, as
 // soon as it is durable. A from beyond the end waits for that entry. What is
 // no longer in memory is read from the files, so a slow reader loses nothing
-// and holds nobody up. The sequence ends with ctx, with a nil entry and an
+// and holds nobody up. What was removed by age is passed over: the indexes tell. The sequence ends with ctx, with a nil entry and an
 // error when a file cannot be read, or when the log is closed.
 func (l *Log) Subscribe(ctx context.Context, from uint64) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
@@ -119,6 +120,12 @@ func (l *Log) Subscribe(ctx context.Context, from uint64) iter.Seq2[*Entry, erro
 					ok = yield(e, nil)
 					return ok
 				})
+				if err != nil && ok && errors.Is(err, ErrNotFound) {
+					if first, ferr := FirstHeld(l.cfg.Dir); ferr == nil && first > from {
+						from = first
+						continue
+					}
+				}
 				if err != nil && ctx.Err() == nil && ok {
 					yield(nil, err)
 					return

@@ -230,6 +230,7 @@ func (l *Log) encode(it *item, r *policy.Record) error {
 		c.Facts = r.Document.Hash()
 	}
 	if !l.cfg.SealPersonal {
+		l.conceal(&c)
 		it.body = appendBody(it.body[:0], &c)
 		return nil
 	}
@@ -237,9 +238,18 @@ func (l *Log) encode(it *item, r *policy.Record) error {
 	if err != nil {
 		return err
 	}
+	l.conceal(&c)
 	it.body = appendRecord(it.body[:0], &c, &parts, r.UserAgent)
 	it.docSealed, err = l.sealDocument(r.Document)
 	return err
+}
+
+func (l *Log) conceal(r *policy.Record) {
+	if l.cfg.Conceal != nil && r.Type != policy.RecordRequest && r.Type != policy.RecordOutcome && (r.Object != "" || r.Detail != nil) {
+		c := *r // r itself stays off the heap
+		l.cfg.Conceal(&c)
+		r.Object, r.Detail = c.Object, c.Detail
+	}
 }
 
 // docLen bounds how long a facts document is in its entry.

@@ -162,16 +162,32 @@ func (c *CSVWriter) Flush() error {
 	return c.w.Error()
 }
 
-// cell makes s harmless. Spreadsheets take what begins with one of these for
-// a formula, wide forms of the same characters included; a quote before it
-// makes it text.
+// formulas are what spreadsheets take a cell for a formula by, wide forms of the
+// same characters included.
+const formulas = "=+-@|%\uff1d\uff0b\uff0d\uff20"
+
+// cell makes s harmless: a quote before what would be a formula makes it text.
+// Where a comma is for decimals, as in German, spreadsheets cut lines at
+// semicolons instead, whatever is quoted: what stands behind one is a cell too.
 func cell(s string) string {
 	s = printable(s)
-	r, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " "))
-	if strings.ContainsRune("=+-@|%\uff1d\uff0b\uff0d\uff20", r) {
-		return "'" + s
+	if formula(s, " ") {
+		s = "'" + s
 	}
-	return s
+	for at := 0; ; {
+		i := strings.IndexByte(s[at:], ';')
+		if i < 0 {
+			return s
+		}
+		if at += i + 1; formula(s[at:], " \"") {
+			s = s[:at] + "'" + s[at:]
+		}
+	}
+}
+
+func formula(s, before string) bool {
+	r, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, before))
+	return strings.ContainsRune(formulas, r)
 }
 
 // printable escapes every character that a terminal would not simply show.

@@ -104,6 +104,31 @@ func TestTerminalInjection_CSVIsNoFormula(t *testing.T) {
 	}
 }
 
+// Spreadsheets of countries with a decimal comma cut lines at semicolons and
+// take no notice of quotes in the middle of a cell.
+func TestTerminalInjection_CSVIsNoFormulaBehindSemicolons(t *testing.T) {
+	for _, s := range []string{"Mozilla/5.0 (X11;=1+1", "a; =1", "a;;@SUM(1)", `a;"=1+1"`, `;" -1`, "a;b;\uff1d1", "+1;+1"} {
+		var buf bytes.Buffer
+		w := NewCSVWriter(&buf)
+		if err := w.Write(entryWith(t, s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for c := range strings.FieldsFuncSeq(buf.String(), func(r rune) bool { return r == ';' || r == '\n' }) {
+			if c = strings.TrimLeft(c, ` "`); c != "" && strings.ContainsRune(formulas, []rune(c)[0]) {
+				t.Errorf("%q: a cell is %q", s, c)
+			}
+		}
+	}
+	for _, s := range []string{"Mozilla/5.0 (X11; Linux x86_64; rv:128.0)", "a;b", ";"} {
+		if got := cell(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+}
+
 // TestCSV_HasEveryField: a field that is added to the record and forgotten
 // here would be missing from exports.
 func TestCSV_HasEveryField(t *testing.T) {

@@ -26,6 +26,17 @@ type Removal struct {
 	Rule    string // which rule it is, for the record
 	Archive string // where the segments were put before; empty: nowhere
 	Actor   string // account id, or the operator
+	// Still is asked before the entry is recorded, and again before the first file
+	// goes, whether they may: its error keeps them. An entry that stands by then
+	// stays, and removes nothing. Nil: they may.
+	Still func(context.Context) error
+}
+
+func (r *Removal) still(ctx context.Context) error {
+	if r.Still == nil {
+		return nil
+	}
+	return r.Still(ctx)
 }
 
 // Removable returns the index of the first entry that [Log.Prune] cannot remove
@@ -145,11 +156,17 @@ func (l *Log) prune(ctx context.Context, r Removal) error {
 	if r.Archive != "" {
 		detail["archive"] = r.Archive
 	}
+	if err := r.still(ctx); err != nil {
+		return err
+	}
 	if note.entry, err = l.keyEntry(ctx, ActionPrune, r.Actor, detail); err != nil {
 		return err
 	}
 	if n := l.signedSize(); n <= note.entry {
 		return fmt.Errorf("the checkpoint covers %d entries and not yet that of the removal", n)
+	}
+	if err := r.still(ctx); err != nil {
+		return err
 	}
 	if err := l.cfg.disk.write(filepath.Join(l.cfg.Dir, removedName), []byte(note.String())); err != nil {
 		return err
@@ -203,10 +220,8 @@ func (l *Log) checkGoing(ctx context.Context, list *listing, at int) (root tlog.
 			}
 			fault = errors.Join(fault, err)
 		})
-		if bytes.Contains(p, []byte(`"action":"`+ActionKey)) {
-			if e, err := decodeEntry(p); err == nil && e.Type == policy.RecordLog && (e.Action == ActionKey || e.Action == ActionKeyRetired) {
-				kept = append(kept, bytes.Clone(p))
-			}
+		if neededLater(p) {
+			kept = append(kept, bytes.Clone(p))
 		}
 		return fault
 	})
@@ -214,4 +229,17 @@ func (l *Log) checkGoing(ctx context.Context, list *listing, at int) (root tlog.
 		err = &TamperedError{Index: from, Segment: list.segments[0].name, Offset: -1, What: "the entries are not those that the checkpoint covers"}
 	}
 	return root, kept, err
+}
+
+// neededLater reports whether a payload says what verifying needs also when the
+// entry has gone: about keys of the log, or about the log before this one.
+func neededLater(p []byte) bool {
+	if ReadPrevious(p) != nil {
+		return true
+	}
+	if !bytes.Contains(p, []byte(`"action":"`+ActionKey)) {
+		return false
+	}
+	e, err := decodeEntry(p)
+	return err == nil && e.Type == policy.RecordLog && (e.Action == ActionKey || e.Action == ActionKeyRetired)
 }

@@ -17,9 +17,13 @@ import (
 )
 
 // prunable returns a running log with several sealed segments, and where they begin.
-func prunable(t *testing.T) (x *testLog, sealed []SealedSegment) {
+func prunable(t *testing.T, change ...func(*Config)) (x *testLog, sealed []SealedSegment) {
 	t.Helper()
-	x = newTestLog(t, nil).run()
+	x = newTestLog(t, nil)
+	for _, c := range change {
+		c(&x.cfg)
+	}
+	x.run()
 	for i := range 3000 {
 		r := denied(i)
 		r.Path = fmt.Sprintf("/%d/%s", i, strings.Repeat("x", 100))

@@ -25,7 +25,7 @@ const removedTitle = "ringfence access log removed v1\n"
 type removal struct {
 	first uint64   // the first entry that the log still has
 	entry uint64   // the one that says so
-	kept  [][]byte // payloads of removed entries that verifying needs: those that name keys
+	kept  [][]byte // payloads of removed entries that verifying needs: those that name keys, or a log before this one
 }
 
 func (r *removal) String() string {

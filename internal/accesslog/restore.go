@@ -3,10 +3,11 @@ package accesslog
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/durable"
@@ -87,20 +88,17 @@ func checkSegment(ctx context.Context, dir string, content []byte) (s SealedSegm
 
 // Unpack puts a proven segment into a folder apart from the log, from which
 // [Query], [Scan], [Get] and the other readers read it and its neighbours. They
-// open personal fields where [PersonalFolder] stands beside the folder.
+// open personal fields where [PersonalFolder] stands beside the folder. After a
+// stop in between, doing it again is safe.
 func Unpack(to string, s SealedSegment, content []byte) error {
-	if err := durable.Mkdir(to, 0o700); err != nil {
-		return fmt.Errorf("unpacking a segment: %w", err)
-	}
-	if _, err := os.Stat(filepath.Join(to, checkpointName)); err == nil {
-		return fmt.Errorf("unpacking a segment: %s is a log's own folder", to)
-	}
-	err := durable.WriteFile(filepath.Join(to, segmentName(s.First, sealedEnding)), content, 0o600)
+	err := durable.Mkdir(to, 0o700)
 	if err == nil {
-		err = os.Remove(filepath.Join(to, removedName))
+		if _, serr := os.Stat(filepath.Join(to, checkpointName)); serr == nil {
+			err = fmt.Errorf("%s is a log's own folder", to)
+		}
 	}
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = beginAtFirst(to)
+	if err == nil {
+		err = unpack(osDisk{to}, to, s, content)
 	}
 	if err != nil {
 		return fmt.Errorf("unpacking a segment: %w", err)
@@ -108,13 +106,33 @@ func Unpack(to string, s SealedSegment, content []byte) error {
 	return nil
 }
 
-// beginAtFirst has a folder's first segment be its beginning.
-func beginAtFirst(dir string) error {
-	list, err := listFolder(dir)
-	if err != nil || len(list.segments) == 0 || list.segments[0].first == 0 {
+// unpack has the folder begin with the first segment that is there, so that
+// readers do not miss what stands before it.
+func unpack(d disk, to string, s SealedSegment, content []byte) error {
+	list, err := listFolder(to)
+	if err != nil {
 		return err
 	}
-	first := list.segments[0].first
-	note := &removal{first: first, entry: first}
-	return durable.WriteFile(filepath.Join(dir, removedName), []byte(note.String()), 0o600)
+	first := s.First
+	for _, name := range list.gone {
+		if n, err := strconv.ParseUint(strings.TrimSuffix(name, filepath.Ext(name)), 10, 63); err == nil {
+			first = min(first, n)
+		}
+	}
+	for _, ref := range list.segments {
+		first = min(first, ref.first)
+	}
+	note := filepath.Join(to, removedName)
+	if first == 0 && list.removed != nil {
+		if err := d.remove(note); err != nil { // writing the segment makes it durable
+			return err
+		}
+	}
+	if err := d.write(filepath.Join(to, segmentName(s.First, sealedEnding)), content); err != nil {
+		return err
+	}
+	if first == 0 || list.removed != nil && list.removed.first == first {
+		return nil
+	}
+	return d.write(note, []byte((&removal{first: first, entry: first}).String()))
 }

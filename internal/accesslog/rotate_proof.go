@@ -38,7 +38,8 @@ func (p *Prover) KeyProofs(ctx context.Context) (map[int]*KeyProof, error) {
 }
 
 func (p *Prover) keyProof(ctx context.Context, ring *logKeys, i int) (*KeyProof, error) {
-	e, err := Get(ctx, p.dir, ring.keys[i].from-1)
+	index := ring.keys[i].from - 1
+	payload, err := keptPayload(ctx, p.dir, index)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (p *Prover) keyProof(ctx context.Context, ring *logKeys, i int) (*KeyProof,
 			continue
 		}
 		under := &Prover{p.dir, msg, at, p.vkey}
-		hashes, err := under.Path(e.Index, e.Payload)
+		hashes, err := under.Path(index, payload)
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +61,7 @@ func (p *Prover) keyProof(ctx context.Context, ring *logKeys, i int) (*KeyProof,
 		if err != nil {
 			return nil, err
 		}
-		return &KeyProof{e.Index, string(e.Payload), hashes, string(msg), c.Hashes}, nil
+		return &KeyProof{index, string(payload), hashes, string(msg), c.Hashes}, nil
 	}
 	return nil, errors.New("no checkpoint under a key of before covers the entry")
 }

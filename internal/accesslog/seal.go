@@ -98,7 +98,7 @@ func pack(f file, size int64) (out []byte, leaves []tlog.Hash, err error) {
 		leaves = append(leaves, tlog.RecordHash(p))
 		b.count++
 		foot.count++
-		if b.count == blockEntries {
+		if b.count == blockEntries || len(raw) >= blockBytes {
 			finish()
 		}
 	}

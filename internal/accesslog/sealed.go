@@ -14,9 +14,17 @@ import (
 // side by side, an index with a line for each block, and a footer.
 const (
 	sealedTitle  = "rflogv1\n"
-	blockEntries = 1024
 	blockLineLen = 8 + 4 + 4 + 8 + 4 + 4 + 8 + 8
 	footerLen    = 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4
+)
+
+// A block is full with so many entries or bytes. Larger ones compress better,
+// since sealed personal fields compress only where they repeat; one entry is
+// read by unpacking its whole block.
+const (
+	blockEntries = 8192
+	blockBytes   = 8 << 20
+	largestBlock = 1024 * (MaxPayload + 4) // bytes that a reader accepts
 )
 
 // A block is one line of the index.
@@ -136,7 +144,7 @@ var (
 
 // load unpacks a block into its payloads.
 func (b *block) load(r io.ReaderAt) ([][]byte, error) {
-	if b.raw > blockEntries*(MaxPayload+4) {
+	if b.raw > largestBlock {
 		return nil, errIndex
 	}
 	packed := make([]byte, b.length)

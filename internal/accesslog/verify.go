@@ -23,6 +23,9 @@ type Report struct {
 	// Removed is how many of the entries went by age: of them there are hashes
 	// alone, and First is the time of the first one that is left.
 	Removed uint64 `json:"removed,omitempty"`
+	// Previous is the log that was given up before this one began, as its first
+	// entry says. Nil: it says nothing, or it went by age and said nothing.
+	Previous *Previous `json:"previous,omitempty"`
 }
 
 // Verify reads every byte of the log in dir and checks it against the
@@ -303,6 +306,9 @@ func (r *verifier) leaf(ctx context.Context, v *view, l *leaf, off int64) error 
 		r.report.First = t
 	}
 	r.last = t
+	if n == 0 {
+		r.report.Previous = ReadPrevious(l.payload)
+	}
 	if c, ok := pruneOf(l.payload); ok && n < r.signed {
 		r.prunes = append(r.prunes, c)
 	}

@@ -39,7 +39,7 @@ func eachBlock(v *view, blocks []block, fn func(b *block, leaves []leaf, err err
 		done[i] = make(chan readBlock, 1)
 	}
 	jobs := make(chan int)
-	ahead := make(chan struct{}, 4*workers) // blocks that are held unpacked
+	ahead := make(chan struct{}, 2*workers) // blocks that are held unpacked
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -25,6 +25,9 @@ func (r *verifier) skipRemoved(ctx context.Context, list *listing, to uint64) er
 				return &TamperedError{Index: n, Segment: removedName, Offset: 0, What: "the entry that is kept here is not the one whose hash was kept"}
 			}
 		}
+		if n == 0 {
+			r.report.Previous = ReadPrevious(named)
+		}
 		for _, c := range r.named[n] {
 			if !keyNamed(named, c.action, c.vkey) {
 				return &TamperedError{Index: n, Segment: removedName, Offset: 0, What: "the list of keys says that a key changed here, and no entry that is kept does"}

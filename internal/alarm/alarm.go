@@ -27,6 +27,9 @@ type Alarm struct {
 	Account string
 	Vendor  string
 	Cluster string
+	// Actor is who did it, where the entry says so: an account's id, or
+	// [directory.Operator].
+	Actor string
 	// About is what the rule counts by: the account, an address, or the name of
 	// a condition.
 	About string
@@ -46,6 +49,12 @@ type Acknowledgement struct {
 
 // Open reports whether nobody has acknowledged the alarm.
 func (a *Alarm) Open() bool { return a.Acknowledged.At.IsZero() }
+
+// Involves reports whether the alarm is about an account or about what it did:
+// such a one does not acknowledge it.
+func (a *Alarm) Involves(account string) bool {
+	return account != "" && (account == a.Account || account == a.Actor)
+}
 
 // ID names an alarm by what raised it, so that the same is never raised twice.
 // what is the hash of the entry, or the beginning of a condition.
@@ -96,11 +105,12 @@ type Send struct {
 
 // A Filter selects alarms. The zero Filter selects the newest of all.
 type Filter struct {
-	Open    bool
-	Account string
-	Rule    string
-	Before  time.Time // raised before; zero: all
-	Limit   int       // 0: 100
+	Open     bool
+	Account  string
+	Rule     string
+	Clusters []string  // of one of these; nil: of any and of none
+	Before   time.Time // raised before; zero: all
+	Limit    int       // 0: 100
 }
 
 // Keeper keeps rules, alarms and what is to be sent, for all processes.
@@ -147,7 +157,8 @@ type Desk interface {
 	OpenAlarms(ctx context.Context, limit int) (int, []Alarm, error)
 	// Alarm must return one alarm with its sends, or [ErrNotFound].
 	Alarm(ctx context.Context, id string) (Alarm, error)
-	// Acknowledge must be done once: [ErrDone] afterwards.
+	// Acknowledge must be done once: [ErrDone] afterwards. It must be
+	// [ErrInvolved] for whom the alarm involves.
 	Acknowledge(ctx context.Context, actor directory.Actor, id, note string) error
 	AlarmRules(ctx context.Context) ([]Rule, error)
 	// SaveRule must store r as the next revision of its rule, unless r.Revision

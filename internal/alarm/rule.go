@@ -139,6 +139,7 @@ var (
 	ErrNotFound = errors.New("there is no such thing")
 	ErrChanged  = errors.New("somebody else changed it in the meantime")
 	ErrDone     = errors.New("it was acknowledged already")
+	ErrInvolved = errors.New("somebody else acknowledges what is about oneself")
 	ErrTooMany  = errors.New("there are too many already")
 )
 

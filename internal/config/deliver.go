@@ -20,6 +20,7 @@ const (
 	ToLoki         = "loki"
 	ToVictoriaLogs = "victorialogs"
 	ToS3           = "s3"
+	ToParquet      = "parquet"
 	ToClickHouse   = "clickhouse"
 	ToPostgres     = "postgres"
 )
@@ -32,8 +33,10 @@ type Delivery struct {
 	Name string `yaml:"name"`
 	// To is the kind: "syslog" (RFC 5424 over TLS), "otlp" (logs as protobuf over
 	// HTTP), "elastic" (bulk; OpenSearch too), "splunk" (HTTP event collector),
-	// "loki", "victorialogs", "s3" (whole sealed segments of the log), or a table
-	// that many gateways share, "clickhouse" or "postgres".
+	// "loki", "victorialogs", "s3" (whole sealed segments of the log), "parquet" (a
+	// file for each day that is over, to an S3-compatible store), or a table that
+	// many gateways share, "clickhouse" or "postgres". A day's file is kept anew, or
+	// goes, when an account is erased and when age removes entries from the log.
 	To string `yaml:"to"`
 	// URL is where it is: of syslog tls://host:6514, of otlp the whole, such as
 	// https://host:4318/v1/logs, of the others the base without the interface's
@@ -41,7 +44,7 @@ type Delivery struct {
 	// machine itself alone.
 	URL string `yaml:"url"`
 	// Format is what an entry is written as: "ringfence", "ocsf", "ecs", or, for
-	// syslog, splunk, loki and otlp, "cef". Default "ringfence". Not with s3.
+	// syslog, splunk, loki and otlp, "cef". Default "ringfence". Not with s3 and parquet.
 	Format string `yaml:"format"`
 	// Start is where a new delivery begins: "oldest" or "newest". Default "oldest".
 	Start string `yaml:"start"`
@@ -72,21 +75,21 @@ type Delivery struct {
 	// "ringfence".
 	Table string `yaml:"table"`
 	// Types are those of the entries that are delivered: request, outcome, login,
-	// admin, policy, log. Default all. Not with s3. Danger: what is left out cannot
+	// admin, policy, log. Default all. Not with s3 and parquet. Danger: what is left out cannot
 	// be told from what was lost.
 	Types []string `yaml:"types"`
-	// Bucket is of s3 alone. Required there.
+	// Bucket is of s3 and parquet alone. Required there.
 	Bucket string `yaml:"bucket"`
 	// Prefix is what names in the bucket begin with. Default none.
 	Prefix string `yaml:"prefix"`
 	// Region is the bucket's. Default: asked of the store.
 	Region string `yaml:"region"`
-	// AccessKey names the key that signs requests to s3.
+	// AccessKey names the key that signs requests to the store.
 	AccessKey string `yaml:"access_key"`
 	// SecretKeyFile holds that key, readable by the service alone.
 	SecretKeyFile string `yaml:"secret_key_file"`
 	// Lock keeps what is stored from being changed or removed for so long, by
-	// Object Lock in compliance mode. Default none; 24h to 87600h. Danger: nobody
+	// Object Lock in compliance mode. Default none; 24h to 87600h. Of s3 alone. Danger: nobody
 	// can shorten it, nor stop paying for it.
 	Lock time.Duration `yaml:"lock"`
 }
@@ -99,7 +102,7 @@ var forKinds = map[string][]string{
 	"username":   {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres}, "password_file": {ToOTLP, ToElastic, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres},
 	"database": {ToClickHouse}, "table": {ToClickHouse, ToPostgres},
 	"types":  {ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToClickHouse, ToPostgres},
-	"bucket": {ToS3}, "prefix": {ToS3}, "region": {ToS3}, "access_key": {ToS3}, "secret_key_file": {ToS3}, "lock": {ToS3},
+	"bucket": {ToS3, ToParquet}, "prefix": {ToS3, ToParquet}, "region": {ToS3, ToParquet}, "access_key": {ToS3, ToParquet}, "secret_key_file": {ToS3, ToParquet}, "lock": {ToS3},
 }
 
 func (d *decoder) deliveries(list []Delivery) {
@@ -114,7 +117,7 @@ func (d *decoder) deliveries(list []Delivery) {
 		case slices.ContainsFunc(list[:i], func(y Delivery) bool { return y.Name == x.Name }):
 			d.bad(at+".name", "%s names two deliveries: give each its own", x.Name)
 		}
-		oneOf(d, at+".to", x.To, ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToS3, ToClickHouse, ToPostgres)
+		oneOf(d, at+".to", x.To, ToSyslog, ToOTLP, ToElastic, ToSplunk, ToLoki, ToVictoriaLogs, ToS3, ToParquet, ToClickHouse, ToPostgres)
 		for _, name := range slices.Sorted(maps.Keys(forKinds)) {
 			if d.given(at+"."+name) && !slices.Contains(forKinds[name], x.To) {
 				d.bad(at+"."+name, "is of no use to %s", quote(x.To))
@@ -168,7 +171,7 @@ func (d *decoder) deliveryURL(at string, x *Delivery) {
 	if u.Scheme != "https" && !(u.Scheme == "http" && local) {
 		d.bad(at, "is not https: entries are sent in the open to this machine itself alone")
 	}
-	if x.To == ToS3 && strings.Trim(u.Path, "/") != "" {
+	if (x.To == ToS3 || x.To == ToParquet) && strings.Trim(u.Path, "/") != "" {
 		d.bad(at, "has a path: write the store alone, and the bucket as bucket")
 	}
 }
@@ -189,10 +192,10 @@ func (d *decoder) deliverySecrets(at string, x *Delivery) {
 	if x.To == ToSplunk && x.TokenFile == "" {
 		d.bad(at+".token_file", "is missing: the collector asks for a token")
 	}
-	if x.To == ToS3 {
+	if x.To == ToS3 || x.To == ToParquet {
 		for _, need := range [][2]string{{"bucket", x.Bucket}, {"access_key", x.AccessKey}, {"secret_key_file", x.SecretKeyFile}} {
 			if need[1] == "" {
-				d.bad(at+"."+need[0], "is missing: s3 needs bucket, access_key and secret_key_file")
+				d.bad(at+"."+need[0], "is missing: %s needs bucket, access_key and secret_key_file", x.To)
 			}
 		}
 	}

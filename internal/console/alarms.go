@@ -71,6 +71,16 @@ func newAlarmRow(d *directory.Directory, a *alarm.Alarm) alarmRow {
 	return row
 }
 
+// alarmRow is newAlarmRow without figures that count other clusters than the
+// visitor reads of.
+func (v *visit) alarmRow(d *directory.Directory, a *alarm.Alarm) alarmRow {
+	row := newAlarmRow(d, a)
+	if v.mayRead() != nil && a.Kind != alarm.NewCluster && a.Kind != alarm.Egress {
+		row.Text = ui.Say("{1} Its figures count all clusters and are not shown to you.", alarmKinds[a.Kind].help)
+	}
+	return row
+}
+
 // maySeeAlarm reports whether the visitor may see an alarm: what it is about is
 // judged as an entry of the log is.
 func (v *visit) maySeeAlarm(a *alarm.Alarm) bool {
@@ -83,13 +93,22 @@ func (v *visit) maySeeAlarm(a *alarm.Alarm) bool {
 
 func (c *Console) alarms(w http.ResponseWriter, r *http.Request, v *visit) error {
 	q := r.URL.Query()
-	f := alarm.Filter{Open: q.Get("show") != "all", Account: q.Get("account"), Limit: alarmsAPage + 1}
+	f := alarm.Filter{Open: q.Get("show") != "all", Account: q.Get("account"), Clusters: v.filterScope(), Limit: alarmsAPage + 1}
 	if s := q.Get("before"); s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
 			return ui.NotFound()
 		}
 		f.Before = time.Unix(0, n)
+	}
+	detail := map[string]string{}
+	for _, name := range []string{"show", "account", "before"} {
+		if s := q.Get(name); s != "" {
+			detail[name] = clip(s, 300)
+		}
+	}
+	if err := c.recordRead(r, v, "log.alarms", "alarms", detail); err != nil {
+		return err
 	}
 	all, err := c.Alarms.Alarms(r.Context(), f)
 	if err != nil {
@@ -106,7 +125,7 @@ func (c *Console) alarms(w http.ResponseWriter, r *http.Request, v *visit) error
 	d := v.Snapshot.Directory()
 	for i := range all {
 		if v.maySeeAlarm(&all[i]) {
-			page.Rows = append(page.Rows, newAlarmRow(d, &all[i]))
+			page.Rows = append(page.Rows, v.alarmRow(d, &all[i]))
 		}
 	}
 	page.Empty = ui.Empty{Title: "No alarm is open", Text: "Rules look at each entry of the access log as it comes. What they find stands here until somebody has looked at it."}
@@ -131,6 +150,8 @@ type alarmPage struct {
 	Note     ui.Field
 	NoteText string // of who acknowledged it
 	Open     bool
+	Barred   ui.Text // why the visitor does not acknowledge it; empty: they may
+	Others   ui.Text // who can instead
 	PostURL  string
 }
 
@@ -151,12 +172,18 @@ func (c *Console) alarmPage(w http.ResponseWriter, r *http.Request, v *visit, f 
 	if err != nil {
 		return err
 	}
+	if err := c.recordRead(r, v, "log.alarm", "alarm:"+a.ID, nil); err != nil {
+		return err
+	}
 	d := v.Snapshot.Directory()
-	page := alarmPage{Base: v.page(alarmTitle(a.Title, a.Kind)), alarmRow: newAlarmRow(d, &a), Faults: f.Notes, Help: alarmKinds[a.Kind].help, Raised: a.Raised,
+	page := alarmPage{Base: v.page(alarmTitle(a.Title, a.Kind)), alarmRow: v.alarmRow(d, &a), Faults: f.Notes, Help: alarmKinds[a.Kind].help, Raised: a.Raised,
 		Rule: ui.Link{Label: alarmTitle(a.Title, a.Kind)}, Open: a.Open(), NoteText: a.Acknowledged.Note, PostURL: AlarmPath(a.ID),
 		Note: with(f.area("note", "What did you find?", 3), func(u *ui.Field) {
 			u.Required, u.MaxLength, u.Hint = true, maxNote, "It is kept with the alarm and in the access log."
 		})}
+	if page.Open && a.Involves(v.Session.Account) {
+		page.Barred, page.Others = barredText(&a, v.Session.Account), acknowledgers(d, &a, v.Now)
+	}
 	if v.mayChange() {
 		page.Rule.URL = ruleURL(a.Rule)
 	}
@@ -212,6 +239,9 @@ func (c *Console) acknowledgeAlarm(w http.ResponseWriter, r *http.Request, v *vi
 		return err
 	}
 	f := posted(r)
+	if a.Open() && a.Involves(v.Session.Account) {
+		return c.alarmPage(w, r, v, f, http.StatusForbidden)
+	}
 	note := strings.TrimSpace(strings.ReplaceAll(f.Value("note"), "\r\n", "\n"))
 	switch {
 	case note == "":
@@ -228,6 +258,9 @@ func (c *Console) acknowledgeAlarm(w http.ResponseWriter, r *http.Request, v *vi
 	if errors.Is(err, alarm.ErrDone) {
 		f.note("Somebody else acknowledged it in the meantime.")
 		return c.alarmPage(w, r, v, f, http.StatusConflict)
+	}
+	if errors.Is(err, alarm.ErrInvolved) {
+		return c.alarmPage(w, r, v, f, http.StatusForbidden)
 	}
 	if err != nil {
 		return alarmError(err)
@@ -247,13 +280,25 @@ func alarmError(err error) error {
 	return err
 }
 
+// openAlarms returns how many alarms are open that the visitor may see, and the
+// newest of them.
+func (c *Console) openAlarms(ctx context.Context, v *visit) (int, []alarm.Alarm, error) {
+	const few, most = 50, 1000
+	clusters := v.filterScope()
+	if clusters == nil {
+		return c.Alarms.OpenAlarms(ctx, few)
+	}
+	all, err := c.Alarms.Alarms(ctx, alarm.Filter{Open: true, Clusters: clusters, Limit: most})
+	return len(all), all[:min(len(all), few)], err
+}
+
 // alarmAttentions says which alarms are open, for the overview.
 func (c *Console) alarmAttentions(ctx context.Context, v *visit) []attention {
 	const few = 5
 	if c.Alarms == nil || !v.mayReview() {
 		return nil
 	}
-	n, all, err := c.Alarms.OpenAlarms(ctx, 50)
+	n, all, err := c.openAlarms(ctx, v)
 	if err != nil {
 		c.Logger.ErrorContext(ctx, "reading alarms", "err", err)
 		return []attention{{ui.Badge{Kind: ui.Bad, Text: "alarms"}, ui.Link{}, "Alarms cannot be read. The operational log says why."}}
@@ -265,11 +310,11 @@ func (c *Console) alarmAttentions(ctx context.Context, v *visit) []attention {
 			continue
 		}
 		if seen++; seen <= few {
-			row := newAlarmRow(v.Snapshot.Directory(), &all[i])
+			row := v.alarmRow(v.Snapshot.Directory(), &all[i])
 			out = append(out, attention{ui.Badge{Kind: row.Severity.Kind, Text: "alarm"}, ui.Link{Label: row.Title, URL: row.URL}, row.Text})
 		}
 	}
-	if more := n - min(n, few); more > 0 && v.mayRead() == nil {
+	if more := n - min(n, few); more > 0 {
 		out = append(out, attention{ui.Badge{Kind: ui.Warn, Text: "alarms"}, ui.Link{Label: ui.Count(more, "{1} more alarm", "{1} more alarms"), URL: alarmsPath}, "to be looked at."})
 	}
 	return out

@@ -53,7 +53,7 @@ func (m *memoryAlarms) Alarms(_ context.Context, f alarm.Filter) (out []alarm.Al
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range m.alarms {
-		if (!f.Open || a.Open()) && (f.Account == "" || f.Account == a.Account) && (f.Before.IsZero() || a.Raised.Before(f.Before)) {
+		if (!f.Open || a.Open()) && (f.Account == "" || f.Account == a.Account) && (f.Clusters == nil || slices.Contains(f.Clusters, a.Cluster)) && (f.Before.IsZero() || a.Raised.Before(f.Before)) {
 			out = append(out, a)
 		}
 	}
@@ -83,6 +83,9 @@ func (m *memoryAlarms) Acknowledge(_ context.Context, actor directory.Actor, id,
 		if a := &m.alarms[i]; a.ID == id {
 			if !a.Open() {
 				return alarm.ErrDone
+			}
+			if a.Involves(actor.Account) {
+				return alarm.ErrInvolved
 			}
 			a.Acknowledged = alarm.Acknowledgement{Account: actor.Account, Email: actor.Email, Note: note, At: sampleNow}
 			return nil
@@ -202,6 +205,38 @@ func TestAlarms_Acknowledge(t *testing.T) {
 	shows(t, o.get("rae", "/console/"), 200, "Much more than usual", "/console/alarms/a2")
 	if strings.Contains(o.get("abe", "/console/").Body.String(), "Much more than usual") {
 		t.Error("an approver is shown alarms, who may not read the log")
+	}
+}
+
+// Nobody acknowledges what is about themselves or what they did: the page says
+// who can, and a form that is sent all the same changes nothing.
+func TestAlarms_OwnIsAnothers(t *testing.T) {
+	o := newOffice(t, plainText)
+	o.alarms.alarms[1].Account = "ada"
+	o.alarms.alarms[2] = alarm.Alarm{ID: "a3", Rule: "policy-alone", Kind: alarm.PolicyAlone, Severity: alarm.High, At: o.now, Raised: o.now, Actor: "ada", Facts: map[string]string{"what": "rollback", "by": "ada"}}
+	for id, why := range map[string]string{"a2": "about your own account", "a3": "about what you did yourself"} {
+		w := o.get("ada", "/console/alarms/"+id)
+		shows(t, w, 200, why, "Rae Castillo")
+		if strings.Contains(w.Body.String(), `name="note"`) {
+			t.Errorf("%s: the form is there", id)
+		}
+		shows(t, o.post("ada", "/console/alarms/"+id, url.Values{"note": {"Nothing."}}), 403, why)
+		if a, _ := o.alarms.Alarm(t.Context(), id); !a.Open() {
+			t.Errorf("%s: acknowledged by whom it is about", id)
+		}
+		if w := o.post("rae", "/console/alarms/"+id, url.Values{"note": {"Asked her."}}); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: another's word: status %d", id, w.Code)
+		}
+	}
+	a := alarm.Alarm{Account: "rae", Actor: "rae", Cluster: "claims"}
+	d := o.dir.Snapshot().Directory().Clone()
+	for i := range d.Accounts {
+		if x := &d.Accounts[i]; x.ID != "rae" {
+			x.Disabled = true
+		}
+	}
+	if got := acknowledgers(d, &a, o.now).String(); !strings.Contains(got, "Nobody else") {
+		t.Errorf("with nobody else there: %s", got)
 	}
 }
 

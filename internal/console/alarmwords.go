@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/ringfence/ringfence/internal/alarm"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // alarmKinds word the kinds of rules: a title, and what they look for.
@@ -149,6 +151,35 @@ func (h Letterhead) Alarm(d *directory.Directory, a *alarm.Alarm) (title, text s
 	}
 	return title, text, h.letter("Alarm: "+title, "Good day,", text, facts,
 		"Who may read the access log sees more, and acknowledges it: "+h.Gate+AlarmPath(a.ID))
+}
+
+// barredText says why an account does not acknowledge an alarm.
+func barredText(a *alarm.Alarm, account string) ui.Text {
+	if a.Actor == account {
+		return "This alarm is about what you did yourself. Somebody else acknowledges it."
+	}
+	return "This alarm is about your own account. Somebody else acknowledges it."
+}
+
+// acknowledgers says who can acknowledge an alarm.
+func acknowledgers(d *directory.Directory, a *alarm.Alarm, now time.Time) ui.Text {
+	const few = 5
+	var who []ui.Text
+	for i := range d.Accounts {
+		x := &d.Accounts[i]
+		if !x.InForce(now) || a.Involves(x.ID) || !x.Has(policy.Reviewer) && !x.Has(policy.Administrator) ||
+			len(x.LogClusters) > 0 && !slices.Contains(x.LogClusters, a.Cluster) {
+			continue
+		}
+		who = append(who, ui.Verbatim(nameOf(x)))
+	}
+	switch n := len(who); {
+	case n == 0:
+		return "Nobody else can at this moment: another account with the role of a reviewer is needed."
+	case n > few:
+		return ui.Count(n-few, "Can do so: {2} and {1} more.", "Can do so: {2} and {1} more.", ui.Join(who[:few], ", "))
+	}
+	return ui.Say("Can do so: {1}.", andTexts(who))
 }
 
 // AlarmPath is the path of the page about an alarm.

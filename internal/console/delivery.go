@@ -43,8 +43,10 @@ type deliveryRow struct {
 	Refused      uint64
 	Refusals     []refusalRow
 	MoreRefusals ui.Text
-	Hidden       bool // the visitor may read a part of the log only
-	Waiting      bool // an order has not been carried out yet
+	Forgetting   ui.Text // erased accounts that it has yet to forget
+	Upkeep       string  // why it does not let go of what was erased or removed, in its words
+	Hidden       bool    // the visitor may read a part of the log only
+	Waiting      bool    // an order has not been carried out yet
 	MayChange    bool
 	URL          string
 	To           ui.Field
@@ -100,8 +102,12 @@ func (c *Console) deliveryRow(v *visit, s *delivery.State) (deliveryRow, error) 
 	}
 	row.To = ui.Field{Name: "to", Label: "Entry", Type: "text", InputMode: "numeric", Required: true, MaxLength: 20,
 		Hint: "0 is the log’s beginning. What lies before is left out; what lies after is sent, perhaps once more."}
+	row.Upkeep = s.UpkeepFault
+	if s.Forgetting > 0 {
+		row.Forgetting = ui.Count(s.Forgetting, "{1} erased account is yet to be forgotten there.", "{1} erased accounts are yet to be forgotten there.")
+	}
 	if v.mayRead() != nil { // what a destination says may repeat what an entry says
-		row.Hidden, row.Fault = s.Refused > 0, ""
+		row.Hidden, row.Fault, row.Upkeep = s.Refused > 0, "", ""
 		return row, nil
 	}
 	if s.Refused == 0 {

@@ -40,8 +40,8 @@ func (m *memoryDeliveries) Give(_ string, o delivery.Order) error {
 // memoryShared has one entry in two logs.
 type memoryShared struct {
 	query.Engine
-	err   error
-	asked *query.Request
+	err            error
+	asked, counted *query.Request
 }
 
 func (m memoryShared) Search(_ context.Context, r query.Request) ([]query.Row, error) {
@@ -64,6 +64,32 @@ func (m memoryShared) Entry(_ context.Context, origin string, index uint64) (*ac
 	e := &accesslog.Entry{Index: 9, Payload: []byte(`{"index":9,"cluster":"maps"}`)}
 	e.Cluster = "maps"
 	return e, m.err
+}
+
+func (m memoryShared) Oldest(context.Context) (time.Time, error) {
+	return sampleNow.Add(-30 * time.Hour), m.err
+}
+
+func (m memoryShared) Histogram(_ context.Context, r query.Request, by query.Field, step time.Duration) ([]query.Cell, error) {
+	if m.counted != nil {
+		*m.counted = r
+	}
+	var out []query.Cell
+	for i := range 24 {
+		at := sampleNow.Add(-time.Duration(i) * time.Hour).Truncate(step)
+		out = append(out, query.Cell{Value: "allow", Start: at, N: 40 + i%5*10}, query.Cell{Value: "deny", Start: at, N: i % 7}, query.Cell{Start: at, N: 12})
+	}
+	return out, m.err
+}
+
+func (m memoryShared) Top(_ context.Context, _ query.Request, by query.Field, _ int) ([]query.Tally, error) {
+	switch by {
+	case query.NodeName:
+		return []query.Tally{{Value: "gw-1", N: 812}, {Value: "gw-2", N: 401}}, m.err
+	case query.Cluster:
+		return []query.Tally{{Value: "claims", N: 700}, {Value: "maps", N: 300}, {Value: "", N: 213}}, m.err
+	}
+	return nil, m.err
 }
 
 func (m memoryShared) Holdings(context.Context) ([]table.Holding, error) {
@@ -153,9 +179,17 @@ func TestDelivery_Orders(t *testing.T) {
 // log, and whoever reads of one cluster only sees no others here either.
 func TestFleet(t *testing.T) {
 	o := newOffice(t, plainText)
-	var asked query.Request
-	o.Shared = memoryShared{asked: &asked}
-	shows(t, o.get("rae", fleetPath+"?q=cluster:claims"), 200, "gate.test/gw2", "/console/log/fleet/entry?index=9&amp;origin=gate.test%2Fgw2", "Older entries", "before=gate.test%2Fgw2%23")
+	var asked, counted query.Request
+	o.Shared = memoryShared{asked: &asked, counted: &counted}
+	shows(t, o.get("rae", fleetPath), 200, "/console/log/fleet?q=node:gw-2", "/console/log/fleet?q=not&#43;cluster:maps", "812", "allowed", `data-path="/console/log/fleet"`, "facets=more#facets")
+	if query.Print(counted.Where) != "since:7d" || query.Print(asked.Where) != "" {
+		t.Errorf("whoever just looks has %s counted and %s read", query.Print(counted.Where), query.Print(asked.Where))
+	}
+	shows(t, o.get("rae", fleetPath+"?q=cluster:claims+effect:deny&facets=more"), 200, "/console/log/fleet?q=cluster:claims&#43;effect:deny&#43;node:gw-1", "since:30d", "facets=more&amp;before=")
+	if query.Print(counted.Where) != "cluster:claims effect:deny" {
+		t.Errorf("counted are %s", query.Print(counted.Where))
+	}
+	shows(t, o.get("rae", fleetPath+"?q=cluster:claims"), 200, "gate.test/gw2", "/console/log/fleet/entry?index=9&amp;origin=gate.test%2Fgw2", "Older entries", "before=gate.test/gw2%23")
 	if query.Print(asked.Where) != "cluster:claims" {
 		t.Errorf("asked for %s", query.Print(asked.Where))
 	}
@@ -173,7 +207,10 @@ func TestFleet(t *testing.T) {
 	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw1&index=9"), 404)
 	shows(t, o.get("abe", fleetPath), 403)
 	o.limit("claims")
-	shows(t, o.get("rae", fleetPath+"?q=cluster:maps"), 200)
+	shows(t, o.get("rae", fleetPath+"?q=cluster:maps"), 200, "Your account reads the access log of")
+	if got := query.Print(counted.Where); !strings.Contains(got, "cluster:claims") {
+		t.Errorf("a reviewer of claims had %s counted", got)
+	}
 	if got := query.Print(asked.Where); !strings.Contains(got, "cluster:claims") {
 		t.Errorf("a reviewer of claims asked for %s", got)
 	}

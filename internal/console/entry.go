@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -86,6 +88,7 @@ func (c *Console) entry(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	page := entryPage{Base: v.page(ui.Say("Entry {1}", index)), Index: index, Sentence: entrySentence(e), Kind: newEntryRow(pair{entry: e}).Kind,
 		Groups: entryGroups(e), Reasons: reasonLines(e.Reasons), JSON: indented(e.Clear())}
+	nameAccounts(page.Groups, v.Snapshot)
 	page.Proof = c.proofOf(ctx, e)
 	if e.Session != "" {
 		page.SessionURL = timelineURL("session", e.Session)
@@ -351,6 +354,30 @@ func detailLines(detail map[string]string) []entryLine {
 		out = append(out, entryLine{Label: ui.Verbatim(k), Value: ui.Verbatim(detail[k]), Mono: true})
 	}
 	return out
+}
+
+// nameAccounts adds the names of the accounts whose ids details hold, such as
+// those of who approved.
+func nameAccounts(groups []entryGroup, s *directory.Snapshot) {
+	i := slices.IndexFunc(groups, func(g entryGroup) bool { return g.Title == "Detail" })
+	if i < 0 {
+		return
+	}
+	apart := func(r rune) bool {
+		return !(r == '-' || r == '_' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r))
+	}
+	for j := range groups[i].Lines {
+		line := &groups[i].Lines[j]
+		var names []ui.Text
+		for _, word := range strings.FieldsFunc(line.Value.String(), apart) {
+			if a, ok := s.Account(word); ok && len(names) < 10 {
+				names = append(names, ui.Verbatim(nameOf(a)))
+			}
+		}
+		if len(names) > 0 {
+			line.Value = ui.Say("{1} ({2})", line.Value, ui.Join(names, ", "))
+		}
+	}
 }
 
 func typeInWords(t policy.RecordType) ui.Text {

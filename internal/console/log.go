@@ -48,6 +48,7 @@ func (c *Console) recordRead(r *http.Request, v *visit, action, object string, d
 
 // recordEnd records a reading with how it ended.
 func (c *Console) recordEnd(r *http.Request, v *visit, action, object, result string, detail map[string]string) error {
+	detail = v.withScope(action, detail)
 	_, err := c.Log.Record(r.Context(), &policy.Record{
 		Type: policy.RecordLog, Time: c.Now().UTC(), Action: action, Result: result, RequestID: v.RequestID,
 		Account: v.Session.Account, Email: v.Session.Email, Vendor: v.Session.Vendor, Session: v.Session.ID,

@@ -45,18 +45,18 @@ var (
 )
 
 // facets counts the values of several fields side by side, within a time.
-func (c *Console) facets(ctx context.Context, v *visit, a *asked, counted query.Node) []facet {
-	if c.Search == nil {
+func (c *Console) facets(ctx context.Context, v *visit, a *asked, counted query.Node, in counter) []facet {
+	if in.engine == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
-	fields := firstFacets
+	fields := in.facets
 	if a.More {
 		fields = append(fields[:len(fields):len(fields)], moreFacets...)
 	}
 	out := make([]facet, len(fields))
-	request := query.Request{Where: v.readable(lines(counted)), Now: v.Now}
+	request := query.Request{Where: v.readable(in.pick(counted)), Now: v.Now}
 	var wg sync.WaitGroup
 	for i, f := range fields {
 		wg.Go(func() {
@@ -67,7 +67,7 @@ func (c *Console) facets(ctx context.Context, v *visit, a *asked, counted query.
 			if f.field.Kind() == query.List {
 				most = 0
 			}
-			top, err := c.Search.Top(ctx, request, f.field, most)
+			top, err := in.engine.Top(ctx, request, f.field, most)
 			if err != nil {
 				out[i].Overdue = errors.Is(err, context.DeadlineExceeded)
 				if !out[i].Overdue && ctx.Err() == nil {
@@ -78,7 +78,7 @@ func (c *Console) facets(ctx context.Context, v *visit, a *asked, counted query.
 			if most == 0 {
 				top = elementsOf(top)
 			}
-			out[i].fill(f.field, top, a.Node)
+			out[i].fill(f.field, top, a.Node, in.path)
 		})
 	}
 	wg.Wait()
@@ -107,7 +107,7 @@ func elementsOf(lists []query.Tally) []query.Tally {
 	return out
 }
 
-func (f *facet) fill(field query.Field, top []query.Tally, n query.Node) {
+func (f *facet) fill(field query.Field, top []query.Tally, n query.Node, path string) {
 	widest := 0
 	for _, t := range top {
 		if t.Value != "" {
@@ -125,7 +125,7 @@ func (f *facet) fill(field query.Field, top []query.Tally, n query.Node) {
 		one := is(field, t.Value)
 		with := narrowed(n, one)
 		f.Values = append(f.Values, facetValue{Value: t.Value, Label: facetLabel(field, t.Value), N: t.N, Width: twentieths(t.N, widest),
-			URL: logURL(with), Not: logURL(narrowed(n, query.Negate(one))), Here: query.Equal(with, query.All(n))})
+			URL: queryURL(path, with), Not: queryURL(path, narrowed(n, query.Negate(one))), Here: query.Equal(with, query.All(n))})
 	}
 }
 

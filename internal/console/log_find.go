@@ -118,6 +118,15 @@ func (c *Console) search(ctx context.Context, r query.Request) ([]query.Row, err
 	return c.Search.Search(ctx, r)
 }
 
+// count answers how many there are, as search answers with them.
+func (c *Console) count(ctx context.Context, r query.Request) (int, error) {
+	e, err := c.engine()
+	if err != nil {
+		return 0, err
+	}
+	return e.Count(ctx, r)
+}
+
 // findLines returns the page of at most want lines of n before an entry; 0: the newest.
 func (c *Console) findLines(ctx context.Context, v *visit, n query.Node, before uint64, want int) (found, error) {
 	outcomes, _ := asksFor(n)
@@ -133,24 +142,52 @@ func (c *Console) findLines(ctx context.Context, v *visit, n query.Node, before 
 }
 
 // findNewer returns the page of at most want lines that come after an entry.
-// Engines go from the newest to the oldest, so ever more of the log is asked
-// about until there are enough.
+// Engines go from the newest to the oldest, so ever more of the log is counted
+// until there are enough, and then less, so that not too many are read.
 func (c *Console) findNewer(ctx context.Context, v *visit, n query.Node, after uint64, want int) (found, error) {
-	size := c.Log.Size()
-	for reach := uint64(4 * want); ; reach *= 4 {
-		end := min(after+1+reach, size)
-		window := query.Range{Field: query.Index, Min: int64(after + 1), Max: int64(max(end, after+1))}
-		rows, err := c.search(ctx, query.Request{Where: query.All(v.readable(lines(n)), window), Now: v.Now})
+	where := v.readable(lines(n))
+	window := func(end uint64) query.Request {
+		return query.Request{Where: query.All(where, within(after+1, end)), Now: v.Now}
+	}
+	size, most := c.Log.Size(), uint64(4*want)
+	few, enough := after+1, min(after+1+most, c.Log.Size()) // before few there are fewer than want
+	for {
+		if enough <= few {
+			return c.findLines(ctx, v, n, 0, want)
+		}
+		count, err := c.count(ctx, window(enough))
 		if err != nil {
 			return found{}, err
 		}
 		switch {
-		case len(rows) >= want:
-			return c.findLines(ctx, v, n, rows[len(rows)-want].Index+1, want)
-		case end >= size:
+		case count < want && enough >= size:
 			return c.findLines(ctx, v, n, 0, want)
+		case count < want:
+			few, enough = enough, min(after+1+4*(enough-after), size)
+			continue
+		}
+		break
+	}
+	for enough-few > most {
+		middle := few + (enough-few)/2
+		count, err := c.count(ctx, window(middle))
+		if err != nil {
+			return found{}, err
+		}
+		if count < want {
+			few = middle
+		} else {
+			enough = middle
 		}
 	}
+	rows, err := c.search(ctx, window(enough))
+	if err != nil {
+		return found{}, err
+	}
+	if len(rows) < want { // an entry is gone that was there
+		return c.findLines(ctx, v, n, 0, want)
+	}
+	return c.findLines(ctx, v, n, rows[len(rows)-want].Index+1, want)
 }
 
 // linesOf joins requests and outcomes into lines.

@@ -63,21 +63,36 @@ type series struct {
 	value string
 }
 
+// A counter is what a page counts in.
+type counter struct {
+	engine query.Engine // nil: nothing can be counted
+	// pick says which of the entries that a query selects are counted.
+	pick   func(query.Node) query.Node
+	oldest func(context.Context) (time.Time, error) // when it begins; zero where it has nothing
+	path   string                                   // of the searches that lead on
+	facets []facetField
+}
+
+// ownLog counts in this gateway's log, by lines.
+func (c *Console) ownLog() counter {
+	return counter{c.Search, lines, c.oldestTime, "/console/log", firstFacets}
+}
+
 // histogram draws n over time. It is nil where the log is empty or cannot be counted.
-func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, path string) *histogram {
-	return c.histogramOf(ctx, v, n, n, path)
+func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, in counter) *histogram {
+	return c.histogramOf(ctx, v, n, n, in)
 }
 
 // histogramOf draws n over time, which selects what where does: bounds of time
 // that leave nothing out are for the picture, and would be a question of their
 // own to an engine that remembers the one without.
-func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node, path string) *histogram {
-	if c.Search == nil {
+func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node, in counter) *histogram {
+	if in.engine == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
-	from, to, err := c.spanOf(ctx, v, n)
+	from, to, err := in.spanOf(ctx, v, n)
 	if err != nil || !from.Before(to) {
 		return nil
 	}
@@ -92,10 +107,10 @@ func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node
 		}
 	}
 	from = from.Add(-time.Duration(from.UnixNano() % int64(step)))
-	h := &histogram{From: from, To: to, Step: stepWords(step), Path: path, Base: baseOf(n), Series: []series{
+	h := &histogram{From: from, To: to, Step: stepWords(step), Path: in.path, Base: baseOf(n), Series: []series{
 		{Kind: ui.Good, Label: "allowed", value: policy.Allow.String()}, {Kind: ui.Warn, Label: "challenged", value: policy.Challenge.String()},
 		{Kind: ui.Bad, Label: "denied", value: policy.Deny.String()}, {Kind: ui.Neutral, Label: "without a decision"}}}
-	cells, err := c.Search.Histogram(ctx, query.Request{Where: v.readable(lines(where)), Now: v.Now}, query.Effect, step)
+	cells, err := in.engine.Histogram(ctx, query.Request{Where: v.readable(in.pick(where)), Now: v.Now}, query.Effect, step)
 	if err != nil {
 		if h.Overdue = errors.Is(err, context.DeadlineExceeded); !h.Overdue && ctx.Err() == nil {
 			c.Logger.WarnContext(ctx, "counting the access log over time", "err", err)
@@ -107,7 +122,7 @@ func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node
 }
 
 // spanOf returns the stretch of time that n is about.
-func (c *Console) spanOf(ctx context.Context, v *visit, n query.Node) (from, to time.Time, err error) {
+func (in counter) spanOf(ctx context.Context, v *visit, n query.Node) (from, to time.Time, err error) {
 	spans := query.SpansOf(n, v.Now)
 	to = v.Now
 	if spans.Newest != math.MaxInt64 && time.Unix(0, spans.Newest).Before(to) {
@@ -116,7 +131,7 @@ func (c *Console) spanOf(ctx context.Context, v *visit, n query.Node) (from, to 
 	if spans.Oldest != math.MinInt64 {
 		return time.Unix(0, spans.Oldest).UTC(), to, nil
 	}
-	from, err = c.oldestTime(ctx)
+	from, err = in.oldest(ctx)
 	if from.IsZero() || err != nil {
 		return to, to, err
 	}

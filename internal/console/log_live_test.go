@@ -233,6 +233,39 @@ func (f *slowFollower) Subscribe(ctx context.Context, from uint64) iter.Seq2[*ac
 	}
 }
 
+// A stream that has more to send than there is time for ends with the session
+// all the same, and with the gateway.
+func TestLive_BacklogEnds(t *testing.T) {
+	for what, end := range map[string]func(*office, *visit) error{
+		"its session": func(o *office, v *visit) error { return o.Auth.EndSession(t.Context(), v.AuthActor(), v.Session.ID) },
+		"the gateway": func(o *office, _ *visit) error { o.StopTails(); return nil },
+	} {
+		t.Run(what, func(t *testing.T) {
+			o := newOffice(t, plainText)
+			o.Console.Follow = &slowFollower{full: make(chan struct{})}
+			var who atomic.Value
+			who.Store("rae")
+			server := httptest.NewServer(o.signedIn(&who))
+			defer server.Close()
+			s := openStream(t, server, "/console/log/live/events?from=0")
+			defer s.close()
+			for e, ok := s.next(); ok && e.name != "lines"; e, ok = s.next() {
+			}
+			if err := end(o, o.visitOf(t, "rae")); err != nil {
+				t.Fatal(err)
+			}
+			for began := time.Now(); ; {
+				if _, ok := s.next(); !ok {
+					break
+				}
+				if time.Since(began) > 10*time.Second {
+					t.Fatal("the stream outlives " + what)
+				}
+			}
+		})
+	}
+}
+
 // A client that reads nothing holds up its own reading of the log, in bounded space.
 func TestLive_SlowClientIsBounded(t *testing.T) {
 	o := newOffice(t, plainText)

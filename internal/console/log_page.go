@@ -101,8 +101,8 @@ func (c *Console) fillLog(ctx context.Context, v *visit, a *asked, page *logPage
 	defer cancel()
 	counted := c.countedPart(v, a.Node, page.Size)
 	var wg sync.WaitGroup
-	wg.Go(func() { page.Histogram = c.histogram(ctx, v, counted, "/console/log") })
-	wg.Go(func() { page.Facets = c.facets(ctx, v, a, counted) })
+	wg.Go(func() { page.Histogram = c.histogram(ctx, v, counted, c.ownLog()) })
+	wg.Go(func() { page.Facets = c.facets(ctx, v, a, counted, c.ownLog()) })
 	var lines found
 	var err error
 	if a.After > 0 {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -93,6 +94,44 @@ func TestLog_LinesAndPages(t *testing.T) {
 	}
 }
 
+// mostRows notes how many rows one search answered with.
+type mostRows struct {
+	query.Engine
+	n int
+}
+
+func (m *mostRows) Search(ctx context.Context, r query.Request) ([]query.Row, error) {
+	rows, err := m.Engine.Search(ctx, r)
+	m.n = max(m.n, len(rows))
+	return rows, err
+}
+
+// TestLog_NewerIsBounded: a page of newer lines keeps little in memory, however
+// many there are behind a stretch without any.
+func TestLog_NewerIsBounded(t *testing.T) {
+	o := newOffice(t, plainText)
+	first := o.entries.Size()
+	const quiet, busy, want = 700, 3000, 7
+	for i := range quiet + busy {
+		r := liveRecord(fmt.Sprintf("n%d", i), 1)
+		if r.Cluster = "quiet"; i >= quiet {
+			r.Cluster = "busy"
+		}
+		if _, err := o.entries.Record(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &mostRows{Engine: o.Console.Search}
+	o.Console.Search = m
+	got, err := o.findNewer(t.Context(), o.visitOf(t, "rae"), parsed(t, "cluster:busy"), 1, want)
+	if err != nil || len(got.pairs) != want || got.oldest != first+quiet || got.newest != first+quiet+want-1 {
+		t.Errorf("%d lines from %d to %d, %v", len(got.pairs), got.oldest, got.newest, err)
+	}
+	if m.n > 10*want {
+		t.Errorf("one search answered with %d rows for %d lines", m.n, want)
+	}
+}
+
 // Each search has one address: what was typed otherwise, and the fields of
 // addresses from before, lead there.
 func TestLog_OneAddress(t *testing.T) {
@@ -163,7 +202,7 @@ func TestLog_Histogram(t *testing.T) {
 	o := newOffice(t, plainText)
 	v := o.visitOf(t, "rae")
 	n := parsed(t, "account:kim since:30h")
-	h := o.histogram(t.Context(), v, n, "/console/log")
+	h := o.histogram(t.Context(), v, n, o.ownLog())
 	var counts []int
 	for _, s := range h.Series {
 		counts = append(counts, s.N)
@@ -189,7 +228,7 @@ func TestLog_Histogram(t *testing.T) {
 	if sum != h.Total {
 		t.Errorf("bars have %d of %d", sum, h.Total)
 	}
-	if h := o.histogram(t.Context(), v, parsed(t, "account:kim or effect:deny since:1h"), "/console/log"); h.Base != "(account:kim or effect:deny since:1h)" {
+	if h := o.histogram(t.Context(), v, parsed(t, "account:kim or effect:deny since:1h"), o.ownLog()); h.Base != "(account:kim or effect:deny since:1h)" {
 		t.Errorf("a script adds to %q", h.Base)
 	}
 }

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
@@ -58,6 +60,22 @@ func (v *visit) filterScope() []string {
 		return nil
 	}
 	return clusters
+}
+
+// scopeKey is the detail of an entry about a reading that says what whoever
+// read is limited to, as a query.
+const scopeKey = "scope"
+
+// withScope adds to what is recorded of a reading that the visitor reads of
+// some clusters only.
+func (v *visit) withScope(action string, detail map[string]string) map[string]string {
+	scope := v.mayRead()
+	if scope == nil || detail[scopeKey] != "" || action == "log.own" || !strings.HasPrefix(action, "log.") {
+		return detail
+	}
+	with := map[string]string{scopeKey: query.Print(scope)}
+	maps.Copy(with, detail)
+	return with
 }
 
 // mayReadAll refuses visitors who are limited to clusters, for what shows or

@@ -31,6 +31,13 @@ const (
 	tailStall = 15 * time.Second
 )
 
+// atOnce is a channel that nobody waits at.
+var atOnce = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
+
 // tails are the open streams of the log.
 type tails struct {
 	mu   sync.Mutex
@@ -120,6 +127,7 @@ func (s *tail) run(stopped <-chan struct{}) error {
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
 	asked, beat := time.Now(), time.Now()
+	wait := tick.C
 	for {
 		select {
 		case <-ctx.Done():
@@ -127,9 +135,11 @@ func (s *tail) run(stopped <-chan struct{}) error {
 		case <-stopped:
 			return nil
 		case <-done: // the log was closed, or cannot be read
-			_ = s.flush()
+			for more, err := s.flush(); more && err == nil; {
+				more, err = s.flush()
+			}
 			return nil
-		case <-tick.C:
+		case <-wait:
 		}
 		if time.Since(asked) >= tailAsk {
 			asked = time.Now()
@@ -139,8 +149,12 @@ func (s *tail) run(stopped <-chan struct{}) error {
 			}
 		}
 		before := s.seen
-		if s.flush() != nil {
+		more, err := s.flush()
+		if err != nil {
 			return nil // the client is gone; there is nobody to tell
+		}
+		if wait = tick.C; more {
+			wait = atOnce // an old log is sent for minutes, and each time is asked whether it may be
 		}
 		if s.seen != before {
 			beat = time.Now()
@@ -173,37 +187,30 @@ func (s *tail) follow(ctx context.Context, done chan<- struct{}) {
 	}
 }
 
-// flush sends what has been selected, in batches.
-func (s *tail) flush() error {
-	for {
-		read := s.read.Load() // before the lines are taken: those below it are among them
-		s.rows = s.rows[:0]
-		full := false
-		for !full {
-			select {
-			case e := <-s.lines:
-				s.rows = append(s.rows, newEntryRow(pair{entry: e}))
-				s.seen = e.Index + 1
-				full = len(s.rows) == tailBatch
-				continue
-			default:
-			}
-			break
+// flush sends a batch of what has been selected, and reports whether there is more.
+func (s *tail) flush() (more bool, err error) {
+	read := s.read.Load() // before the lines are taken: those below it are among them
+	s.rows = s.rows[:0]
+	for !more {
+		select {
+		case e := <-s.lines:
+			s.rows = append(s.rows, newEntryRow(pair{entry: e}))
+			s.seen = e.Index + 1
+			more = len(s.rows) == tailBatch
+			continue
+		default:
 		}
-		if !full {
-			s.seen = max(s.seen, read)
-		}
-		if len(s.rows) == 0 {
-			return nil
-		}
-		b, err := s.c.UI.Part(s.r, "log-live", "entry-rows", s.rows)
-		if err != nil {
-			return err
-		}
-		if err := s.send("lines", b); err != nil || !full {
-			return err
-		}
+		s.seen = max(s.seen, read)
+		break
 	}
+	if len(s.rows) == 0 {
+		return false, nil
+	}
+	b, err := s.c.UI.Part(s.r, "log-live", "entry-rows", s.rows)
+	if err != nil {
+		return false, err
+	}
+	return more, s.send("lines", b)
 }
 
 // send writes one event. Its id is where to go on, whatever the event says.

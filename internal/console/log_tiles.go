@@ -48,11 +48,7 @@ func (c *Console) tile(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if _, err := p.Checkpoint(); err != nil {
 		return noCheckpoint(err)
 	}
-	if err := c.tiles.enter(r); err != nil {
-		return err
-	}
-	defer c.tiles.leave()
-	b, err := p.Read(r.Context(), "tile/"+r.PathValue("path"))
+	b, err := c.tiles.read(r, p)
 	switch {
 	case errors.Is(err, accesslog.ErrNotFound):
 		return ui.NotFound()
@@ -111,6 +107,16 @@ type tileReads struct {
 type tileRead struct {
 	mu    sync.Mutex
 	until time.Time
+}
+
+// read reads a tile once there is a place. A client that takes its time to
+// fetch it holds none.
+func (t *tileReads) read(r *http.Request, p *accesslog.Publication) ([]byte, error) {
+	if err := t.enter(r); err != nil {
+		return nil, err
+	}
+	defer t.leave()
+	return p.Read(r.Context(), "tile/"+r.PathValue("path"))
 }
 
 // enter waits for one of the places of those who read files.

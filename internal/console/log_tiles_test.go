@@ -176,6 +176,31 @@ func (unwritable) Record(context.Context, *policy.Record) (uint64, error) {
 	return 0, accesslog.ErrUnavailable
 }
 
+// TestTiles_SlowClients: clients that take nothing keep nobody else from reading.
+func TestTiles_SlowClients(t *testing.T) {
+	o, _ := signedLog(t, 10)
+	var slow sync.WaitGroup
+	release := make(chan struct{})
+	for range tilesAtOnce {
+		w := &stuckWriter{header: http.Header{}, wrote: make(chan struct{}, 1), release: release}
+		r := httptest.NewRequest("GET", officeGate+"/log/tile/0/000.p/10", nil)
+		r.SetPathValue("path", "0/000.p/10")
+		v := o.visitOf(t, "rae")
+		slow.Go(func() { _ = o.tile(w, r, v) })
+		<-w.wrote
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r := httptest.NewRequest("GET", officeGate+"/log/tile/0/000.p/10", nil).WithContext(ctx)
+	r.SetPathValue("path", "0/000.p/10")
+	w := httptest.NewRecorder()
+	if err := o.tile(w, r, o.visitOf(t, "rae")); err != nil || w.Body.Len() != 320 {
+		t.Errorf("%v, %d bytes", err, w.Body.Len())
+	}
+	close(release)
+	slow.Wait()
+}
+
 // TestTileReads: an hour later it is recorded anew, a failure is tried again,
 // and what is over is forgotten.
 func TestTileReads(t *testing.T) {

@@ -106,8 +106,8 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request, v *visit, pag
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
 	var wg sync.WaitGroup
-	wg.Go(func() { page.Histogram = c.histogramOf(ctx, v, n, c.bounded(ctx, v, n), "/console/log") })
-	wg.Go(func() { page.Facets = c.facets(ctx, v, &a, n) })
+	wg.Go(func() { page.Histogram = c.histogramOf(ctx, v, n, c.bounded(ctx, v, n), c.ownLog()) })
+	wg.Go(func() { page.Facets = c.facets(ctx, v, &a, n, c.ownLog()) })
 	lines, err := c.findLines(ctx, v, n, before, timelineLines)
 	wg.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {

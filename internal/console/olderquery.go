@@ -48,7 +48,7 @@ func olderQuery(fields map[string]string) (query.Node, bool) {
 				value = t.UTC().Format(time.RFC3339Nano)
 			}
 			terms = append(terms, name+":"+value)
-		case searchBefore, searchAfter, searchLimit, "via":
+		case searchBefore, searchAfter, searchLimit, "via", scopeKey:
 		default:
 			return nil, false
 		}

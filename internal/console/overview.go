@@ -124,7 +124,7 @@ func (t *tally) add(effect string) {
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	d := v.Snapshot.Directory()
 	page := overviewPage{Base: v.page("Overview"), Attention: append(c.clockAttentions(r.Context(), v), c.attentions(d, v)...), Log: c.logHealth()}
-	page.Attention = append(c.alarmAttentions(r.Context(), v), page.Attention...)
+	page.Attention = append(c.alarmAttentions(r.Context(), v), append(c.retentionAttentions(v), page.Attention...)...)
 	if m, ok := c.Log.(logMeter); ok {
 		if a := diskAttention(m.Space()); a != nil {
 			page.Attention = append([]attention{*a}, page.Attention...)

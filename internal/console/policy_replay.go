@@ -84,6 +84,9 @@ func (c *Console) showReplay(w http.ResponseWriter, r *http.Request, v *visit, a
 	case page.Trial.Err != nil && !page.Trial.Stopped():
 		page.Fault = trialWords(page.Trial.Err)
 	case ok:
+		if err := c.recordRead(r, v, "log.replayed", "draft:"+strconv.FormatInt(about.Draft, 10), page.Asked.detail()); err != nil {
+			return err
+		}
 		page.Result = &result
 		page.Unfit = unfitRows(&result)
 		page.fill(v, f)

@@ -93,6 +93,9 @@ func (c *Console) showShadow(w http.ResponseWriter, r *http.Request, v *visit, f
 		page.Shown = &view
 	}
 	if page.Shown != nil {
+		if err := c.recordRead(r, v, "log.shadow", "shadow:"+strconv.FormatInt(page.Shown.ID, 10), nil); err != nil {
+			return err
+		}
 		found, err := c.Shadows.Differences(r.Context(), page.Shown.ID)
 		if err != nil {
 			return err

@@ -59,14 +59,18 @@ const (
 )
 
 // ownEntries is the condition for what is about the visitor: what they did, and
-// what was changed of their account and their assignments.
+// what was changed of their account and their assignments. What the alarms'
+// rules found about them, and who looked at that, is not theirs: it would warn
+// whoever is watched, in the list itself or by a reading that selects it.
 func (v *visit) ownEntries() query.Node {
 	own := []query.Node{query.Match{Field: query.AccountID, Pattern: query.Exact(v.Session.Account)}}
 	if email := v.Session.Email; email != "" {
 		own = append(own, query.Match{Field: query.Object, Pattern: query.Exact("account:" + email)},
 			query.Match{Field: query.Object, Pattern: query.Pattern{Parts: []string{"assignment:" + email + "/", ""}}})
 	}
-	return query.Any(own...)
+	return query.All(query.Any(own...), query.Negate(query.All(typeIs(policy.RecordLog),
+		query.Match{Field: query.Action, Pattern: query.Pattern{Parts: []string{"alarm.", ""}}},
+		query.Negate(query.Match{Field: query.Actor, Pattern: query.Exact(v.Session.Account)}))))
 }
 
 func typeIs(types ...policy.RecordType) query.Node {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/alarm"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -26,7 +27,7 @@ const (
 )
 
 // readActions are the entries that stand for somebody reading entries.
-var readActions = []string{"log.query", "log.entry", "log.export", "log.tail", "log.replay", "log.evidence", "log.review", "log.publish", "log.reconcile"}
+var readActions = []string{"log.query", "log.entry", "log.export", "log.tail", "log.replay", "log.replayed", "log.shadow", "log.evidence", "log.review", "log.publish", "log.reconcile"}
 
 // readersPage shows who looked at the visitor's entries.
 type readersPage struct {
@@ -48,7 +49,8 @@ type readerRow struct {
 	What    ui.Text
 	Times   int
 	Kind    ui.Badge
-	Entries int // of the visitor's that were selected; 0: it cannot be told
+	Named   bool // the visitor was asked for
+	Entries int  // of the visitor's that were selected; 0: it cannot be told
 }
 
 // A reading is one entry that says that somebody read.
@@ -109,6 +111,10 @@ func (c *Console) readers(w http.ResponseWriter, r *http.Request, v *visit) erro
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readsTime)
 	defer cancel()
+	withheld, err := c.withheldSince(ctx, v)
+	if err != nil {
+		return err
+	}
 	any := make([]query.Node, 0, len(readActions))
 	for _, a := range readActions {
 		any = append(any, query.Match{Field: query.Action, Pattern: query.Exact(a)})
@@ -132,7 +138,7 @@ func (c *Console) readers(w http.ResponseWriter, r *http.Request, v *visit) erro
 		}
 		page.Looked += g.times
 		page.Oldest = g.entry.Time
-		if concerns {
+		if concerns && !(row.Named && !withheld.IsZero() && !g.last.Before(withheld)) {
 			page.Rows = append(page.Rows, row)
 		}
 	}
@@ -146,6 +152,30 @@ func (c *Console) readers(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.Empty = ui.Empty{Title: "Nobody looked", Text: "None of these readings selected an entry about you."}
 	}
 	return c.show(w, r, http.StatusOK, "recorded-readers", page)
+}
+
+// withholdAtMost is how long a reading that asked for the visitor may stay out of
+// this list while an alarm about them is open.
+const withholdAtMost = 90 * 24 * time.Hour
+
+// withheldSince returns since when readings that asked for the visitor are not
+// listed yet, zero where all are: whoever looks into an open alarm would warn
+// the one whom it is about. They are listed once the last of these alarms is
+// acknowledged, or after withholdAtMost.
+func (c *Console) withheldSince(ctx context.Context, v *visit) (since time.Time, err error) {
+	if c.Alarms == nil {
+		return since, nil
+	}
+	open, err := c.Alarms.Alarms(ctx, alarm.Filter{Open: true, Account: v.Session.Account, Limit: 1000})
+	for _, a := range open {
+		if since.IsZero() || a.Raised.Before(since) {
+			since = a.Raised
+		}
+	}
+	if oldest := v.Now.Add(-withholdAtMost); !since.IsZero() && since.Before(oldest) {
+		since = oldest
+	}
+	return since, err
 }
 
 // grouped joins readings of one person that asked for the same on one day, so
@@ -195,18 +225,16 @@ func readingOf(e *accesslog.Entry) (where query.Node, past uint64) {
 	if text, ok := d["filter"]; ok { // a command on the machine
 		return commandQuery(text), past
 	}
-	text, ok := d["query"]
-	if !ok {
-		if n, known := olderQuery(d); known {
-			return n, past
-		}
+	n, known := olderQuery(d)
+	if text, ok := d["query"]; ok {
+		var err error
+		n, err = query.Parse(text)
+		known = err == nil
+	}
+	if !known {
 		return nil, past
 	}
-	n, err := query.Parse(text)
-	if err != nil {
-		return nil, past
-	}
-	if s := d["scope"]; s != "" {
+	if s := d[scopeKey]; s != "" {
 		scope, err := query.Parse(s)
 		if err != nil {
 			return nil, past
@@ -267,7 +295,7 @@ func (c *Console) readerRow(ctx context.Context, v *visit, g *reading) (row read
 	row.Entries, err = engine.Count(ctx, query.Request{Where: query.All(g.where, v.ownEntries()), Now: e.Time, Before: g.past})
 	row.Kind = ui.Badge{Kind: ui.Neutral, Text: "a wider search"}
 	if namesOne(g.where, v.Session.Account, v.Session.Email) || e.Action == "log.entry" {
-		row.Kind = ui.Badge{Kind: ui.Warn, Text: "asked for you"}
+		row.Kind, row.Named = ui.Badge{Kind: ui.Warn, Text: "asked for you"}, true
 	}
 	return row, row.Entries > 0, err
 }

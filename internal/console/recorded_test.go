@@ -63,6 +63,7 @@ func TestRecorded_OneselfAlone(t *testing.T) {
 // cannot be told is listed as such.
 func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 	o := newOffice(t, plainText)
+	o.alarms.alarms = nil // those about kim would keep readings back
 	shows(t, o.get("kim", readersPath), http.StatusOK, "Nobody looked")
 	read := func(actor, action string, detail map[string]string) {
 		o.entries.add(policy.Record{Type: policy.RecordLog, Time: o.now, Action: action, Actor: actor, Account: actor, Email: actor + "@example.com", Detail: detail}, nil)
@@ -100,6 +101,9 @@ func TestReaders_WhoeverSelectedAnEntryOfMine(t *testing.T) {
 		{"log.query", map[string]string{"account": "lee@example.com"}, false},
 		{"log.query", map[string]string{"something": "new"}, true},
 		{"log.query", map[string]string{"query": "cluster:claims", "scope": "cluster:payroll"}, false},
+		{"log.query", map[string]string{"vendor": "acme", "via": "api", "scope": "cluster:payroll"}, false},
+		{"log.query", map[string]string{"scope": "cluster:claims"}, true},
+		{"log.query", map[string]string{"scope": "cluster:("}, true},
 		{"log.export", map[string]string{"query": "vendor:acme", "format": "csv"}, true},
 		{"log.tail", map[string]string{"query": "vendor:acme"}, true},
 		{"log.entry", map[string]string{"index": fmt.Sprint(mine)}, true},

@@ -62,6 +62,8 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 		page.State = ui.Badge{Kind: ui.Bad, Text: "failed"}
 	case st.At.IsZero():
 		page.State = ui.Badge{Text: "not looked yet"}
+	case len(st.Plan.Due) > 0 && st.Waits.Why != "":
+		page.State, page.Did = ui.Badge{Kind: ui.Warn, Text: "waits"}, waitsWords(st.Waits)
 	case st.Removed == 0:
 		page.Did = "Nothing was over."
 	default:
@@ -69,6 +71,31 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 	}
 	page.Next = v.whatStays(&st.Plan)
 	return c.show(w, r, http.StatusOK, "retention", page)
+}
+
+// retentionAttentions says on the overview that old entries could not be removed.
+func (c *Console) retentionAttentions(v *visit) []attention {
+	if c.Retention == nil || c.Retention.State().Fault == "" {
+		return nil
+	}
+	about := ui.Link{Label: "Retention"}
+	if v.opens(retentionPath) {
+		about.URL = retentionPath
+	}
+	return []attention{{ui.Badge{Kind: ui.Warn, Text: "retention"}, about, "Entries whose time is over could not be removed. It is tried again every hour."}}
+}
+
+// waitsWords says why what is over stays for now.
+func waitsWords(w retention.Waiting) ui.Text {
+	switch w.Why {
+	case retention.WaitsDrift:
+		return "What is over stays: time servers say that the gateway’s clock is off."
+	case retention.WaitsClock:
+		return ui.Say("What is over stays until {1}, because the gateway’s clock was set. If it is wrong, set it right before that.", clock(w.Until))
+	case retention.WaitsRules:
+		return ui.Say("What is over stays until {1}, because the rules or the archive were changed. If that was a slip, mend it before that.", clock(w.Until))
+	}
+	return ui.Say("What is over stays until {1}: before that nothing is removed here for the first time.", clock(w.Until))
 }
 
 func retentionRows(rules retention.Rules) []retentionRow {
@@ -115,7 +142,7 @@ func (c *Console) askPrune(w http.ResponseWriter, r *http.Request, v *visit) err
 		return ui.NotFound()
 	}
 	effects := []ui.Text{"Entries whose time is over by the rules are removed, as once a day anyway. Their hashes stay, and an entry says what went and who asked for it.",
-		"What a legal hold keeps, a delivery has not taken or no checkpoint covers stays.", "This cannot be undone."}
+		"What a legal hold keeps, a delivery has not taken or no checkpoint covers stays, and all for a week after the clock was set or the rules were changed.", "This cannot be undone."}
 	if c.Retention.ArchivedTo() != "" {
 		effects[2] = "They are put into the archive first, from which they can be fetched back and proven."
 	}

@@ -48,7 +48,17 @@ func TestRetention_Page(t *testing.T) {
 		m.state.Plan.Kept = k
 		shows(t, o.get("rae", retentionPath), http.StatusOK, want)
 	}
+	if b := o.get("ada", "/console/").Body.String(); strings.Contains(b, "could not be removed") {
+		t.Error("the overview says that removing failed")
+	}
+	m.state.Plan.Due, m.state.Removed = []accesslog.SealedSegment{*oldest}, 0
+	for why, want := range map[string]string{retention.WaitsFirst: "for the first time", retention.WaitsClock: "clock was set", retention.WaitsRules: "the rules or the archive were changed",
+		retention.WaitsDrift: "clock is off"} {
+		m.state.Waits = retention.Waiting{Why: why, Until: sampleNow.Add(retention.Settled)}
+		shows(t, o.get("rae", retentionPath), http.StatusOK, "waits", want)
+	}
 	m.state.Fault = "the disk is gone"
+	shows(t, o.get("ada", "/console/"), http.StatusOK, "Entries whose time is over could not be removed", retentionPath)
 	if w := o.get("rae", retentionPath); !strings.Contains(w.Body.String(), "the disk is gone") || strings.Contains(w.Body.String(), retentionPath+"/prune") {
 		t.Errorf("a reviewer sees %s", w.Body)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ringfence/ringfence/auth"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/studio"
 	"github.com/ringfence/ringfence/internal/ui"
 )
@@ -73,8 +74,8 @@ func (c *Console) serve(rt route) http.Handler {
 			Origin: auth.Origin{IP: c.ClientIP(r), UserAgent: r.UserAgent(), RequestID: id, Host: c.gateHost, Device: cookie(r, auth.DeviceCookie)}}
 		err := c.enter(w, r, v, rt)
 		if err == nil {
-			if v.Session != nil { // what is tried is tried in turn
-				r = r.WithContext(studio.For(r.Context(), v.Session.Account))
+			if v.Session != nil { // what is tried and what is searched is so in turn
+				r = r.WithContext(query.For(studio.For(r.Context(), v.Session.Account), v.Session.Account))
 				v.r = r
 			}
 			err = rt.handle(w, r, v)

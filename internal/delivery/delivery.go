@@ -56,8 +56,8 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the destination refuses %d of the entries: %s", len(e.Entries), e.Reason)
 }
 
-// A Destination is one place that entries go to. Exactly one of Sender and
-// Segments is set.
+// A Destination is one place that entries go to. Exactly one of Sender,
+// Segments and Days is set.
 type Destination struct {
 	Name string // lower-case letters, digits and hyphens; names the cursor's file
 	Kind string // for people: "syslog", "elastic", …
@@ -65,11 +65,13 @@ type Destination struct {
 	Sender Sender
 	// Segments takes whole sealed segments instead.
 	Segments SegmentSender
+	// Days are kept as files instead.
+	Days *Days
 	// Newest begins a destination without a cursor at the log's end. Default:
 	// at its first entry.
 	Newest bool
 	// Types are those of the entries that it gets. Default all. With others left
-	// out, a gap in the indexes no longer shows a loss. Not with Segments.
+	// out, a gap in the indexes no longer shows a loss. With Sender alone.
 	Types []string
 	// Batch is the most entries in one batch. Default 1000.
 	Batch int
@@ -139,11 +141,11 @@ func New(c Config) (*Service, error) {
 		if !nameForm.MatchString(d.Name) || slices.ContainsFunc(s.workers, func(w *worker) bool { return w.d.Name == d.Name }) {
 			return nil, fmt.Errorf("configuring delivery: %q is not a name, or names two destinations", d.Name)
 		}
-		if (d.Sender == nil) == (d.Segments == nil) || d.Segments != nil && c.LogDir == "" {
-			return nil, fmt.Errorf("configuring delivery to %s: it takes either entries or segments", d.Name)
+		if !d.oneKind() || d.Sender == nil && c.LogDir == "" {
+			return nil, fmt.Errorf("configuring delivery to %s: it takes either entries or files", d.Name)
 		}
-		if d.Segments != nil && len(d.Types) > 0 {
-			return nil, fmt.Errorf("configuring delivery to %s: segments hold entries of every type", d.Name)
+		if d.Sender == nil && len(d.Types) > 0 {
+			return nil, fmt.Errorf("configuring delivery to %s: files hold entries of every type", d.Name)
 		}
 		d.Batch = cmp.Or(d.Batch, defaultBatch)
 		d.BatchBytes = cmp.Or(d.BatchBytes, defaultBytes)
@@ -155,6 +157,16 @@ func New(c Config) (*Service, error) {
 		s.workers = append(s.workers, w)
 	}
 	return s, nil
+}
+
+func (d *Destination) oneKind() bool {
+	n := 0
+	for _, is := range []bool{d.Sender != nil, d.Segments != nil, d.Days != nil} {
+		if is {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // Run delivers until ctx ends. Faults are logged, shown and tried again.
@@ -190,6 +202,12 @@ type State struct {
 	Fault        string    // of the last try; empty: it went well
 	Since        time.Time // of the first of the tries that failed in a row
 	Stopped      bool      // the fault needs a person
+	// Forgetting is how many erased accounts a [Keeper] has yet to forget;
+	// UpkeepFault why it does not let go of them, or of entries that the log
+	// removed, since UpkeepSince; empty: it does.
+	Forgetting  int
+	UpkeepFault string
+	UpkeepSince time.Time
 }
 
 func (s *State) refusals(list []Refusal) {

@@ -24,6 +24,12 @@
 // entry before it is another than the one that was delivered) stops its
 // worker: either was restored or replaced, which a person has to judge.
 //
+// # Erasure and removal
+//
+// A destination that is a [Keeper] follows the log: see [Forget]. So do [Days]: a
+// file that changes is kept anew, and one of whose day the log has nothing any
+// more is removed. All others keep what they were sent.
+//
 // # What an answer is worth
 //
 // Elastic, OTLP, Loki and VictoriaLogs: the answer that they took the request.

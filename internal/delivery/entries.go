@@ -92,12 +92,12 @@ func (w *worker) hand(ctx context.Context, all []*accesslog.Entry) error {
 		return err
 	}
 	if len(reasons) == len(batch) {
-		return fmt.Errorf("the destination refuses every entry of the batch, so none is set aside: %s", reasons[0])
+		return fmt.Errorf("the destination refuses every entry of the batch, so none is set aside: %s", unnamed(reasons[0], batch[0]))
 	}
 	var refused []Refusal
 	for i, e := range batch {
 		if why, ok := reasons[i]; ok {
-			refused = append(refused, Refusal{Index: e.Index, Time: w.cfg.Now().UTC().Truncate(time.Second), Reason: clip(why)})
+			refused = append(refused, Refusal{Index: e.Index, Time: w.cfg.Now().UTC().Truncate(time.Second), Reason: clip(unnamed(why, e))})
 		}
 	}
 	return w.advance(all[len(all)-1], refused, uint64(len(batch)-len(refused)))

@@ -126,11 +126,13 @@ func Refusals(dir, name string) ([]Refusal, error) {
 	return readRefusals(filepath.Join(dir, name+".refused"))
 }
 
-// awaitOrder returns once there is an order, or ctx has ended.
-func (w *worker) awaitOrder(ctx context.Context) {
+func (w *worker) ordered() bool { return Ordered(w.cfg.Dir, w.d.Name) }
+
+// await returns once something is so, or ctx has ended.
+func (w *worker) await(ctx context.Context, so func() bool) {
 	tick := time.NewTicker(lookForOrders)
 	defer tick.Stop()
-	for !Ordered(w.cfg.Dir, w.d.Name) {
+	for !so() {
 		select {
 		case <-ctx.Done():
 			return
@@ -227,10 +229,14 @@ func (w *worker) settle(list []Refusal) error {
 	return nil
 }
 
-// reset puts the cursor before entry to.
+// reset puts the cursor before entry to, or before the first that the log still has.
 func (w *worker) reset(ctx context.Context, to uint64) error {
-	c := cursor{Origin: w.cfg.Origin, Next: min(to, w.cfg.Source.Size())}
-	if c.Next > 0 {
+	first, err := accesslog.FirstHeld(w.cfg.LogDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrap("finding the oldest entry of the log", err)
+	}
+	c := cursor{Origin: w.cfg.Origin, Next: min(max(to, first), w.cfg.Source.Size())}
+	if c.Next > first {
 		e, err := w.cfg.Source.Get(ctx, c.Next-1)
 		if err != nil {
 			return wrap("reading the entry before", err)

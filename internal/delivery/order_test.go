@@ -2,12 +2,16 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/accesslogtest"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Refused entries are sent again or left out when somebody says so, while the
@@ -98,6 +102,40 @@ func TestOrder_Reset(t *testing.T) {
 	until(t, "the order is carried out", func() bool { return !Ordered(folder, "siem") })
 	if n := len(sink.indexes()); uint64(n-before) != l.Size()-45 {
 		t.Error("a reset to the end sent entries again")
+	}
+}
+
+// A reset to entries that went by age goes to the first that is left.
+func TestOrder_ResetRemoved(t *testing.T) {
+	l := accesslogtest.NewSigning(t)
+	for i := range 600 {
+		l.Add(t, &policy.Record{Type: policy.RecordRequest, Effect: "deny", RequestID: fmt.Sprint(i), Path: "/" + strings.Repeat("x", 300)})
+	}
+	var first uint64
+	until(t, "a segment can go", func() bool {
+		sealed, err := accesslog.Sealed(l.Dir, 0)
+		if err != nil || len(sealed) < 2 {
+			return false
+		}
+		first = sealed[1].First
+		return l.Prune(t.Context(), accesslog.Removal{Before: first, Actor: "operator"}) == nil
+	})
+	folder, sink := t.TempDir(), newSink()
+	c := testConfig(l.Log, folder, Destination{Name: "siem", Sender: sink})
+	c.Origin, c.LogDir = "test.example/log", l.Dir
+	s, _ := start(t, c)
+	for n, to := range []uint64{0, 3, first} {
+		before := len(sink.indexes())
+		if n > 0 {
+			if err := s.Give("siem", Order{Act: Reset, To: to}); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the order is carried out", func() bool { return !Ordered(folder, "siem") })
+		}
+		until(t, "all is delivered", func() bool { st := s.States()[0]; return st.Lag == 0 && !st.Stopped && st.Fault == "" })
+		if got := sink.indexes()[before:]; got[0] != first || uint64(len(got)) != l.Size()-first {
+			t.Errorf("from %d: %d entries from %d on, want %d from %d on", to, len(got), got[0], l.Size()-first, first)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// S3Config says where sealed segments are kept. URL, Bucket, Origin and the
+// S3Config says where sealed segments, or files of days, are kept. URL, Bucket, Origin and the
 // keys are required.
 type S3Config struct {
 	URL    string // https://host or http://loopback, without the bucket
@@ -79,28 +79,44 @@ func NewS3(c S3Config) (*S3, error) {
 
 // Put implements [SegmentSender]. Names are PREFIX/ORIGIN/name.
 func (s *S3) Put(ctx context.Context, name string, content []byte) error {
-	key := path.Join(s.cfg.Prefix, url.PathEscape(s.cfg.Origin), name)
-	sum := sha256.Sum256(content)
+	return s.PutFile(ctx, name, bytes.NewReader(content), int64(len(content)), sha256.Sum256(content))
+}
+
+// Remove implements [FileStore].
+func (s *S3) Remove(ctx context.Context, name string) error {
+	err := s.client.RemoveObject(ctx, s.cfg.Bucket, s.key(name), minio.RemoveObjectOptions{})
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		err = nil
+	}
+	return wrap("removing "+name, err)
+}
+
+func (s *S3) key(name string) string {
+	return path.Join(s.cfg.Prefix, url.PathEscape(s.cfg.Origin), name)
+}
+
+// PutFile implements [FileStore]. A file has at most the 5 GiB that stores take
+// in one request.
+func (s *S3) PutFile(ctx context.Context, name string, content io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	o := minio.PutObjectOptions{ContentType: "application/octet-stream", DisableContentSha256: true, // of the chunks: the whole is signed
 		UserMetadata: map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum[:])}} // sent as the header it is
 	if s.cfg.Lock > 0 {
 		o.Mode, o.RetainUntilDate = minio.Compliance, s.cfg.Now().UTC().Add(s.cfg.Lock)
 	}
 	// In one request: a store checks what it got against both sums before it answers.
-	info, err := minio.Core{Client: s.client}.PutObject(ctx, s.cfg.Bucket, key, bytes.NewReader(content), int64(len(content)), "", hex.EncodeToString(sum[:]), o)
+	info, err := minio.Core{Client: s.client}.PutObject(ctx, s.cfg.Bucket, s.key(name), content, size, "", hex.EncodeToString(sum[:]), o)
 	if err != nil {
 		return wrap("storing "+name, err)
 	}
-	if info.Size != int64(len(content)) {
-		return fmt.Errorf("storing %s: the store has %d of %d bytes", name, info.Size, len(content))
+	if info.Size != size {
+		return fmt.Errorf("storing %s: the store has %d of %d bytes", name, info.Size, size)
 	}
 	return nil
 }
 
 // Get returns what was stored under the name, of at most a GiB and a half.
 func (s *S3) Get(ctx context.Context, name string) ([]byte, error) {
-	key := path.Join(s.cfg.Prefix, url.PathEscape(s.cfg.Origin), name)
-	o, err := s.client.GetObject(ctx, s.cfg.Bucket, key, minio.GetObjectOptions{})
+	o, err := s.client.GetObject(ctx, s.cfg.Bucket, s.key(name), minio.GetObjectOptions{})
 	if err != nil {
 		return nil, wrap("fetching "+name, err)
 	}

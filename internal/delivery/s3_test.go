@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,6 +21,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/delivery/deliverytest"
 )
 
 // verifyCopies checks that what a store has are the log's sealed segments, byte
@@ -125,25 +124,8 @@ func unchunk(t *testing.T, r *http.Request, body []byte) []byte {
 
 // TestSegments_Versitygw: a real store.
 func TestSegments_Versitygw(t *testing.T) {
-	program := need(t, "versitygw", "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
+	addr, _ := deliverytest.S3(t)
 	dir := t.TempDir()
-	for _, d := range []string{"buckets", "buckets/ringfence-log"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	cmd := exec.Command(program, "--access", "kim", "--secret", "hush-hush", "--port", addr, "posix", filepath.Join(dir, "buckets"))
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	until(t, "the store listens", func() bool {
-		c, err := net.Dial("tcp", addr)
-		return err == nil && c.Close() == nil
-	})
 	client, err := minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4("kim", "hush-hush", "")})
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +148,7 @@ func TestSegments_Versitygw(t *testing.T) {
 		return err == nil && len(list) == 0
 	})
 	if s.States()[0].Failures != 0 {
-		t.Errorf("%+v\n%s", s.States()[0], said.String())
+		t.Errorf("%+v", s.States()[0])
 	}
 	objects := map[string][]byte{}
 	for o := range client.ListObjects(t.Context(), "ringfence-log", minio.ListObjectsOptions{Recursive: true}) {

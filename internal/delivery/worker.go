@@ -18,6 +18,7 @@ type worker struct {
 	cfg    *Config
 	d      Destination
 	cursor cursor
+	care   upkeep
 
 	mu    sync.Mutex
 	state State
@@ -45,6 +46,9 @@ func newWorker(cfg *Config, d Destination) (*worker, error) {
 	w.state.Next = c.Next
 	list, err := readRefusals(cfg.refusedFile(d.Name))
 	w.note(func(s *State) { s.refusals(list) })
+	if err == nil {
+		err = w.beginForgetting()
+	}
 	return w, err
 }
 
@@ -55,6 +59,10 @@ func (w *worker) State() State {
 	s := w.state
 	if size := w.cfg.Source.Size(); size > s.Next {
 		s.Lag = size - s.Next
+	}
+	if _, ok := w.d.Sender.(Keeper); ok {
+		all, _ := Forgetting(w.cfg.Dir, w.d.Name)
+		s.Forgetting = len(all)
 	}
 	return s
 }
@@ -82,13 +90,13 @@ func (w *worker) run(ctx context.Context) {
 			continue
 		case again == 0:
 			logger.Error("a delivery has stopped: the log or the cursor was replaced", "err", err, "cursor", w.cfg.cursorFile(w.d.Name))
-			w.awaitOrder(ctx)
+			w.await(ctx, w.ordered)
 			continue
 		}
 		logger.Warn("a delivery failed and is tried again", "err", clip(err.Error()), "next", w.cursor.Next, "again_in", again.String())
 		pausing, end := ctx, func() {}
 		if !Ordered(w.cfg.Dir, w.d.Name) { // one that waits has failed itself
-			pausing, end = w.untilOrdered(ctx)
+			pausing, end = w.until(ctx, w.ordered)
 		}
 		_ = w.cfg.pause(pausing, again) // cut short where somebody wants something
 		end()
@@ -101,10 +109,12 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
 	err := w.obey(ctx)
 	if err == nil {
-		inner, end := w.untilOrdered(ctx)
-		if err = w.cursor.fits(inner, w.cfg); err == nil {
-			err = w.deliver(inner, tries)
-		}
+		err = w.cursor.fits(ctx, w.cfg)
+	}
+	if err == nil {
+		w.keepUp(ctx)
+		inner, end := w.until(ctx, func() bool { return w.ordered() || w.upkeepDue() })
+		err = w.deliver(inner, tries)
 		interrupted := inner.Err() != nil
 		end()
 		if interrupted || err == nil {
@@ -124,14 +134,14 @@ func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
 	return backOff(*tries, asked), err
 }
 
-// untilOrdered returns a context that ends when an order comes.
-func (w *worker) untilOrdered(ctx context.Context) (context.Context, func()) {
+// until returns a context that ends when something is so.
+func (w *worker) until(ctx context.Context, so func() bool) (context.Context, func()) {
 	inner, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer cancel()
-		w.awaitOrder(inner)
+		w.await(inner, so)
 	}()
 	return inner, func() { cancel(); <-done }
 }
@@ -144,15 +154,21 @@ func (w *worker) deliver(ctx context.Context, tries *int) error {
 		}
 		*tries = 0
 	}
-	if w.d.Segments != nil {
+	switch {
+	case w.d.Segments != nil:
 		return w.segments(ctx, well)
+	case w.d.Days != nil:
+		return w.days(ctx, well)
 	}
 	return w.entries(ctx, well)
 }
 
 func (w *worker) close() error {
-	if w.d.Segments != nil {
+	switch {
+	case w.d.Segments != nil:
 		return w.d.Segments.Close()
+	case w.d.Days != nil:
+		return w.d.Days.Store.Close()
 	}
 	return w.d.Sender.Close()
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,14 @@ type HeldError struct{ Hold Hold }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("a legal hold on %s %s stands since %s", e.Hold.Kind, e.Hold.Subject, e.Hold.Placed.UTC().Format(time.DateOnly))
+}
+
+// A StandsError refuses an erasure because messages go to the account's address
+// for something that somebody must answer for.
+type StandsError struct{ Places []string } // such as "vendor acme"
+
+func (e *StandsError) Error() string {
+	return "its address stands as that of " + strings.Join(e.Places, ", ")
 }
 
 // ErasedEmail is the address that an account has after its erasure: of the

@@ -18,6 +18,9 @@
 //	checkpoints/cosigned.proof  that newest continues it
 //	checkpoints/older-N         checkpoints that were kept elsewhere
 //	checkpoints/older-N.proof   likewise
+//	begin.jsonl                 the log's first entry, where it names a log that was
+//	                            given up before this one began
+//	begin.proofs.jsonl          its proof, as below
 //	entries.jsonl               the entries, each exactly as hashed and a newline
 //	entries.proofs.jsonl        for each, in the same order: {"index":I,"hashes":[…]}
 //	facts.jsonl                 entries with the facts documents that entries name
@@ -28,7 +31,9 @@
 //	SHA256SUMS                  of every file above, as the program sha256sum has it
 //	manifest                    what this is, with the hash of SHA256SUMS, signed
 //
-// Files with nothing to say are left out, but for entries.jsonl and its proofs.
+// Files with nothing to say are left out, but for entries.jsonl and its proofs;
+// that a bundle without begin.jsonl is of a log without one before it is the word
+// of the log's key.
 // Hashes are the audit path of RFC 6962 from the leaf up, and the consistency
 // proof, each in base64. The manifest is a C2SP signed note by the log's newest
 // key over the line "Evidence from an access log, bundled by Ringfence" and one
@@ -74,6 +79,8 @@ const (
 	cosignedName  = "checkpoints/cosigned"
 	olderPrefix   = "checkpoints/older-"
 	proofEnding   = ".proof"
+	beginName     = "begin.jsonl"
+	beginProofs   = "begin.proofs.jsonl"
 	entriesName   = "entries.jsonl"
 	entriesProofs = "entries.proofs.jsonl"
 	factsName     = "facts.jsonl"

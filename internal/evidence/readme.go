@@ -79,6 +79,12 @@ Indexes count from 0 without a gap. Where the entries here are all from one inde
 to another, none is missing. Where they answer a question, that no further entry
 does is the word of whoever holds the log's key: the whole log would show it.
 
+Where begin.jsonl is here, it holds the first entry of the log, number 0, with
+its proof. It says that another log was given up before this one began: its name
+(previous_origin), and the number of entries (previous_entries) and the root
+(previous_root) of its newest checkpoint that was known. Its entries are not in
+this log. A checkpoint of that log which you kept shows whether more was lost.
+
 5. WHAT THE ENTRIES SAY
 
 An entry's "facts" is "sha256:" and the hash of the document which the line of

@@ -65,8 +65,11 @@ type Report struct {
 	Policies  []string // revisions whose files are there and are what entries name
 	Published int      // how many of these have the statement of who published them
 	Accounts  []string // whose agreements are stated
-	Trusted   bool     // the log's keys were given, not taken from the bundle
-	Witnessed bool     // the witnesses' keys were given
+	// Previous is the log that was given up before this one began, as its first
+	// entry says. Nil: the bundle does not speak of one.
+	Previous  *accesslog.Previous
+	Trusted   bool // the log's keys were given, not taken from the bundle
+	Witnessed bool // the witnesses' keys were given
 }
 
 // Verify checks everything in a bundle of size bytes against what it claims. It
@@ -77,7 +80,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, t Trust) (*Report, e
 		return nil, err
 	}
 	v := &verifier{ctx: ctx, trust: t, files: files, names: names, facts: map[string]bool{}, revisions: map[string]bool{}, accounts: map[string]bool{}}
-	for _, step := range []func(){v.sums, v.keys, v.manifest, v.checkpoints, v.entries, v.policies, v.agreements, v.rest} {
+	for _, step := range []func(){v.sums, v.keys, v.manifest, v.checkpoints, v.begin, v.entries, v.policies, v.agreements, v.rest} {
 		if step(); len(v.faults) > 0 && v.stop {
 			break
 		}
@@ -214,6 +217,21 @@ func (v *verifier) manifest() {
 	}
 	if sum := sha256.Sum256(v.read(sumsName)); m.Sums != hex.EncodeToString(sum[:]) {
 		v.fault("SHA256SUMS is not the one that the manifest names: a file was changed, added or taken out.")
+	}
+}
+
+// begin reads which log this one took the place of.
+func (v *verifier) begin() {
+	if v.files[beginName] == nil {
+		return
+	}
+	n := v.proven(beginName, beginProofs, func(i int, e *accesslog.Entry) {
+		if i == 0 {
+			v.report.Previous = accesslog.ReadPrevious(e.Payload)
+		}
+	})
+	if len(v.faults) == 0 && (n != 1 || v.report.Previous == nil) {
+		v.fault("The file %s does not hold the log's first entry, naming a log before it.", beginName)
 	}
 }
 

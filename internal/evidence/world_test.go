@@ -37,12 +37,19 @@ type world struct {
 	witnessKey string
 	witness    *witness.Collector
 	src        Source
+	previous   []byte // checkpoint of the log before this one
 	close      func()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: filepath.Join(t.TempDir(), "log")}
+	return newWorldAfter(t, nil)
+}
+
+// newWorldAfter is newWorld of a log that begins where another was given up.
+func newWorldAfter(t *testing.T, previous []byte) *world {
+	t.Helper()
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "log"), previous: previous}
 	var err error
 	if w.skey, w.vkey, err = accesslog.GenerateKey(origin); err != nil {
 		t.Fatal(err)
@@ -60,7 +67,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) open(skey string) {
 	w.t.Helper()
 	l, err := accesslog.Open(w.t.Context(), accesslog.Config{Dir: w.dir, Node: "node-1", Key: skey, SegmentSize: 64 << 10, CommitDeadline: time.Minute,
-		CheckpointEvery: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		CheckpointEvery: 5 * time.Millisecond, Previous: w.previous, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (w *writer) gather(ctx context.Context) (err error) {
 	w.manifest = Manifest{Format: Format, Origin: now.Origin, Gate: w.src.Gate, Organisation: w.src.Organisation, Made: w.q.Now.UTC().Truncate(time.Second),
 		MadeFor: w.q.MadeFor, Query: w.q.Query, Size: now.Size}
 	w.add(readmeName, []byte(readme))
-	for _, step := range []func(context.Context) error{w.keys, w.checkpoints, w.entries, w.documents, w.policies, w.agreements} {
+	for _, step := range []func(context.Context) error{w.keys, w.checkpoints, w.begin, w.entries, w.documents, w.policies, w.agreements} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -171,6 +171,22 @@ func (w *writer) checkpoints(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// begin takes the log's first entry where it says which log this one took the
+// place of.
+func (w *writer) begin(ctx context.Context) error {
+	payload, err := accesslog.FirstPayload(ctx, w.src.Log)
+	if err != nil || accesslog.ReadPrevious(payload) == nil || w.manifest.Size == 0 {
+		return err
+	}
+	e, err := accesslog.ParseEntry(payload)
+	if err != nil {
+		return err
+	}
+	lines, proofs := smallPart(beginName, nil), smallPart(beginProofs, nil)
+	w.parts = append(w.parts, lines, proofs)
+	return w.put(lines, proofs, e)
 }
 
 // entries takes what the question selects.

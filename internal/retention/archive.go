@@ -20,6 +20,16 @@ func NameOf(first uint64) string { return fmt.Sprintf("segments/%020d.sealed", f
 // log: only then may the log let go of it.
 func keep(ctx context.Context, a Archive, logDir string, first uint64, content []byte) error {
 	name := NameOf(first)
+	// A log that was given up has left its segments under the names of the next one's.
+	if have, err := a.Get(ctx, name); err == nil && !bytes.Equal(have, content) {
+		seg, err := accesslog.CheckSegment(ctx, logDir, have)
+		if err == nil && seg.First != first {
+			err = fmt.Errorf("it begins with entry %d", seg.First)
+		}
+		if err != nil {
+			return fmt.Errorf("%s is there already, give the archive another folder or prefix: %w", name, err)
+		}
+	}
 	if err := a.Put(ctx, name, content); err != nil {
 		return err
 	}

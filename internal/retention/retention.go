@@ -86,6 +86,13 @@ type Config struct {
 	Archive Archive
 	// After is told of the first entry that is left, to let an index follow. Default none.
 	After func(ctx context.Context, first uint64) error
+	// Memory is the file that keeps what clock and rules were, so that nothing is
+	// removed until both have been as they are for [Settled]. Default: both are
+	// taken for right.
+	Memory string
+	// Drift returns how far the clock is off, as time servers say; 0 where that is
+	// not known. Nothing is removed while that is more than an hour. Default: not known.
+	Drift func() time.Duration
 	// Every is how often Run looks. Default 24h.
 	Every  time.Duration
 	Now    func() time.Time // default time.Now
@@ -100,6 +107,9 @@ type Service struct {
 
 	acting sync.Mutex // held while a plan is made and carried out
 
+	looking              sync.Mutex // guards the next two
+	anchor, anchorSteady time.Time  // two clocks at one moment; zero: none was looked at yet
+
 	mu    sync.Mutex // guards the rest
 	seen  map[uint64]*summary
 	state State
@@ -111,6 +121,7 @@ type State struct {
 	Fault   string    // empty: it went well
 	Removed uint64    // entries that it removed
 	Plan    Plan      // what it was about to do
+	Waits   Waiting   // why it did not; the zero value: nothing kept it
 }
 
 // New starts nothing.
@@ -146,26 +157,39 @@ func (s *Service) State() State {
 	return s.state
 }
 
-// firstLook is how long a gateway that has just started is left alone.
-const firstLook = time.Minute
+const (
+	// firstLook is how long a gateway that has just started is left alone.
+	firstLook = time.Minute
+	// secondTry is when what failed is tried again: an archive may be back soon.
+	secondTry = time.Hour
+)
 
-// Run removes what is due, a minute after the start and then once in Every,
-// until ctx ends.
+// Run removes what is due, a minute after the start and then once in Every, or
+// an hour after it failed, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	t := time.NewTimer(min(firstLook, s.cfg.Every))
 	defer t.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		actor := Operator
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-look.C:
+			if _, err := s.Waits(true); err != nil {
+				s.cfg.Logger.Error("looking at the clock", "err", err)
+			}
+			continue
 		case <-t.C:
 		case actor = <-s.ask:
 		}
+		wait := s.cfg.Every
 		if _, err := s.Apply(ctx, actor); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("removing old entries of the access log", "err", err)
+			wait = min(wait, secondTry)
 		}
-		t.Reset(s.cfg.Every)
+		t.Reset(wait)
 	}
 }
 
@@ -181,35 +205,44 @@ func (s *Service) Ask(account string) {
 	}
 }
 
+var errKept = errors.New("a hold or a delivery now keeps what was about to go: it is looked at again at the next time")
+
 // Apply removes what is due, after it was archived, and returns what the plan
-// was. Actor, an account or [Operator], is recorded.
+// was. Actor, an account or [Operator], is recorded. It removes nothing while
+// clock or rules are not [Settled]: State says so.
 func (s *Service) Apply(ctx context.Context, actor string) (p Plan, err error) {
 	s.acting.Lock()
 	defer s.acting.Unlock()
-	removed := uint64(0)
+	removed, waits := uint64(0), Waiting{}
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.state = State{At: s.cfg.Now().UTC(), Removed: removed, Plan: p}
+		s.state = State{At: s.cfg.Now().UTC(), Removed: removed, Plan: p, Waits: waits}
 		if err != nil {
 			s.state.Fault = err.Error()
 		}
 	}()
-	if p, err = s.Plan(ctx); err != nil || len(p.Due) == 0 {
+	if waits, err = s.Waits(true); err != nil {
+		return p, err
+	}
+	if p, err = s.Plan(ctx); err != nil || len(p.Due) == 0 || waits.Why != "" {
 		return p, err
 	}
 	if err := s.archive(ctx, p.Due); err != nil {
 		return p, err
 	}
-	// A hold may have been placed while segments were copied.
-	now, err := s.Plan(ctx)
-	if err != nil {
+	// A hold may be placed while segments are copied, and while the log reads them once more.
+	still := func(ctx context.Context) error {
+		now, err := s.Plan(ctx)
+		if err == nil && now.Before < p.Before {
+			err = errKept
+		}
+		return err
+	}
+	if err := still(ctx); err != nil {
 		return p, err
 	}
-	if now.Before < p.Before {
-		return p, errors.New("a hold or a delivery now keeps what was about to go: it is looked at again at the next time")
-	}
-	if err := s.cfg.Log.Prune(ctx, accesslog.Removal{Before: p.Before, Rule: p.Rule, Archive: s.ArchivedTo(), Actor: actor}); err != nil {
+	if err := s.cfg.Log.Prune(ctx, accesslog.Removal{Before: p.Before, Rule: p.Rule, Archive: s.ArchivedTo(), Actor: actor, Still: still}); err != nil {
 		return p, err
 	}
 	removed = p.Before - p.Due[0].First

@@ -39,7 +39,12 @@ const day = 24 * time.Hour
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "log"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), taken: 1 << 62}
+	return newBenchAt(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+func newBenchAt(t *testing.T, begin time.Time) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "log"), now: begin, taken: 1 << 62}
 	skey, vkey, err := accesslog.GenerateKey(testOrigin)
 	if err != nil {
 		t.Fatal(err)
@@ -329,13 +334,16 @@ func TestApply_ArchiveFails(t *testing.T) {
 }
 
 // fixedLog counts how often it is asked.
-type fixedLog struct{ asked *int }
+type fixedLog struct {
+	asked *int
+	fail  *error
+}
 
-func (l fixedLog) Removable() (uint64, error) { *l.asked++; return 0, nil }
+func (l fixedLog) Removable() (uint64, error) { *l.asked++; return 0, *l.fail }
 
 func (fixedLog) Prune(context.Context, accesslog.Removal) error { return errors.New("nothing is due") }
 
-// TestRun_Daily: a minute after the start, then once a day.
+// TestRun_Daily: a minute after the start, then once a day, and hourly while it fails.
 func TestRun_Daily(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
@@ -344,8 +352,8 @@ func TestRun_Daily(t *testing.T) {
 	}
 	now := b.now
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		s, err := New(Config{Log: fixedLog{&asked}, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
+		asked, fault := 0, error(nil)
+		s, err := New(Config{Log: fixedLog{&asked, &fault}, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
 			Held: func(context.Context) (Held, error) { return Held{}, nil }})
 		if err != nil {
 			t.Fatal(err)
@@ -360,7 +368,175 @@ func TestRun_Daily(t *testing.T) {
 				t.Errorf("look %d: asked %d times, want %d", i, asked, want)
 			}
 		}
+		fault = errors.New("the disk is gone")
+		for i, wait := range []time.Duration{24 * time.Hour, time.Hour, time.Hour, 23 * time.Hour, time.Hour} {
+			if i == 2 {
+				fault = nil
+			}
+			time.Sleep(wait)
+			synctest.Wait()
+			if want := []int{3, 4, 5, 5, 6}[i]; asked != want || (s.State().Fault != "") != (i < 2) {
+				t.Errorf("look %d while it fails: asked %d times, want %d; %q", i, asked, want, s.State().Fault)
+			}
+		}
 		stop()
 		<-done
 	})
+}
+
+// TestWaits: nothing is removed until clock and rules have been as they are for
+// a week, whoever asks; and then it is.
+func TestWaits(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began, ahead := time.Now(), time.Duration(0)
+		memory, drift, pruned := filepath.Join(t.TempDir(), "retention"), time.Duration(0), 0
+		start := func(r Rules) (*Service, func()) {
+			s, err := New(Config{Log: &countingLog{pruned: &pruned, Log: b.log}, LogDir: dir, Rules: r, Memory: memory, Drift: func() time.Duration { return drift },
+				Now:  func() time.Time { return b.now.Add(time.Since(began) + ahead) },
+				Held: func(context.Context) (Held, error) { return Held{}, nil }, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			return s, func() { stop(); <-done }
+		}
+		long, short := Rules{Days: 396}, Rules{Days: 40}
+		after := func(s *Service, d time.Duration, what, waits string, want int) {
+			t.Helper()
+			time.Sleep(d)
+			s.Ask("ada")
+			synctest.Wait()
+			if st := s.State(); st.Waits.Why != waits || st.Fault != "" || pruned != want {
+				t.Errorf("%s: waits for %+v, %d removals, want %q, %d; %s", what, st.Waits, pruned, waits, want, st.Fault)
+			}
+		}
+		s, stop := start(long)
+		after(s, 2*time.Minute, "the first look", WaitsFirst, 0)
+		after(s, 8*day, "a week later", "", 0)
+		ahead += 400 * day
+		after(s, time.Minute, "a jump ahead", WaitsClock, 0)
+		ahead -= 400 * day
+		after(s, 2*day, "the clock is set right", WaitsClock, 0)
+		after(s, 8*day, "a week later", "", 0)
+		stop()
+		ahead += 400 * day
+		s, stop = start(long)
+		after(s, 2*time.Minute, "a jump between two processes", WaitsClock, 0)
+		for range 6 { // neither do further steps and starts shorten it
+			ahead += 2 * day
+			after(s, time.Hour, "a step each hour", WaitsClock, 0)
+		}
+		stop()
+		ahead -= 412 * day
+		s, stop = start(long)
+		after(s, 8*day, "set right", "", 0)
+		stop()
+		s, stop = start(short)
+		after(s, 2*time.Minute, "a slip in the rules", WaitsRules, 0)
+		after(s, 6*day, "not a week later", WaitsRules, 0)
+		drift = -2 * time.Hour
+		after(s, 2*day, "the clock is off", WaitsDrift, 0)
+		drift = time.Second
+		after(s, time.Minute, "settled", "", 1)
+		stop()
+	})
+}
+
+// TestWaits_Confirm: who says that clock and rules are right need not wait.
+func TestWaits_Confirm(t *testing.T) {
+	b := newBench(t)
+	b.now = b.now.Add(15 * day)
+	s := b.service(Rules{Days: 40}, nil)
+	s.cfg.Memory = filepath.Join(t.TempDir(), "retention")
+	for _, damage := range []string{"", "{", "{}"} {
+		if err := os.WriteFile(s.cfg.Memory, []byte(damage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Apply(t.Context(), "ada"); err != nil || len(p.Due) == 0 || s.State().Waits.Why != WaitsFirst || b.sealed()[0].First != 0 {
+			t.Fatalf("with %q: %+v, %v", damage, s.State(), err)
+		}
+	}
+	if err := s.Confirm(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Apply(t.Context(), "ada"); err != nil || b.sealed()[0].First != p.Before || p.Before == 0 {
+		t.Errorf("%+v, %v", s.State(), err)
+	}
+}
+
+// countingLog removes nothing and counts how often it was to.
+type countingLog struct {
+	Log
+	pruned *int
+}
+
+func (l *countingLog) Prune(context.Context, accesslog.Removal) error { *l.pruned++; return nil }
+
+// TestApply_HoldMeanwhile: a hold that is placed while the log is removing, up
+// to the moment before the first file goes, keeps what it is for.
+func TestApply_HoldMeanwhile(t *testing.T) {
+	b := newBench(t)
+	b.now = b.now.Add(400 * day)
+	size := uint64(0)
+	for _, at := range []int{4, 5} { // the first plan, the one after copying, and two in Prune
+		s, asked := b.service(Rules{Days: 40}, nil), 0
+		s.cfg.Held = func(context.Context) (Held, error) {
+			if asked++; asked < at-1 {
+				return Held{}, nil
+			}
+			return Held{Accounts: map[string]bool{"kim": true}}, nil
+		}
+		size = b.log.Size()
+		if _, err := s.Apply(t.Context(), "ada"); !errors.Is(err, errKept) {
+			t.Errorf("a hold at look %d: %v", at-1, err)
+		}
+		if b.sealed()[0].First != 0 {
+			t.Fatalf("a hold at look %d: entries are gone", at-1)
+		}
+		if recorded := b.log.Size() > size; recorded != (at == 5) {
+			t.Errorf("a hold at look %d: recorded: %t", at-1, recorded)
+		}
+	}
+	b.wait("signed", func() bool { n, err := accesslog.CheckpointSize(b.log.Checkpoint()); return err == nil && n > size })
+	if rep, err := accesslog.Verify(t.Context(), b.dir, b.vkey, nil); err != nil || rep.Removed != 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// TestApply_ArchiveOfAnotherLog: what an archive keeps of a log that was given
+// up, which had the same name and numbers, is not written over.
+func TestApply_ArchiveOfAnotherLog(t *testing.T) {
+	kept := NewFolder(t.TempDir(), testOrigin)
+	old := newBench(t)
+	old.now = old.now.Add(15 * day)
+	if p, err := old.service(Rules{Days: 40}, kept).Apply(t.Context(), "ada"); err != nil || len(p.Due) == 0 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	path := filepath.Join(kept.at, NameOf(0))
+	was, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBenchAt(t, old.now)
+	b.now = b.now.Add(15 * day)
+	s := b.service(Rules{Days: 40}, kept)
+	if _, err := s.Apply(t.Context(), "ada"); err == nil || b.sealed()[0].First != 0 {
+		t.Errorf("%v; the log begins with %d", err, b.sealed()[0].First)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, was) {
+		t.Errorf("the archive has lost what it kept: %v", err)
+	}
+	if err := os.WriteFile(path, was[:len(was)/2], 0o600); err != nil { // nor is what cannot be told
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), "ada"); err == nil {
+		t.Error("a torn copy was written over")
+	}
 }

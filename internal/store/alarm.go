@@ -91,13 +91,20 @@ func (db *DB) raise(ctx context.Context, tx *sql.Tx, a *alarm.Raised, now time.T
 	if a.Entry != nil {
 		entry = int64(*a.Entry)
 	}
-	fresh, err = execOne(ctx, tx, `INSERT INTO alarm (id, rule, revision, kind, severity, title, at, entry, subject, vendor, cluster, about, facts, raised)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.ID, a.Rule, a.Revision, string(a.Kind), a.Severity, a.Title, a.At.UnixNano(), entry, a.Account, a.Vendor, a.Cluster, a.About, string(facts), now.UnixNano())
+	fresh, err = execOne(ctx, tx, `INSERT INTO alarm (id, rule, revision, kind, severity, title, at, entry, subject, vendor, cluster, actor, about, facts, raised)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		a.ID, a.Rule, a.Revision, string(a.Kind), a.Severity, a.Title, a.At.UnixNano(), entry, a.Account, a.Vendor, a.Cluster, a.Actor, a.About, string(facts), now.UnixNano())
 	if err != nil || !fresh {
 		return false, err
 	}
 	told := slices.Compact(slices.Sorted(slices.Values(a.To)))
+	own, err := ownsVendor(ctx, tx, a.Account, a.Vendor)
+	if err != nil {
+		return false, err
+	}
+	if own { // nobody is told of an alarm about themselves
+		told = slices.DeleteFunc(told, func(to string) bool { return to == alarm.OwnerReceiver })
+	}
 	for _, to := range told {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO alarm_send (alarm, receiver, next) VALUES (?, ?, ?)`, a.ID, to, now.UnixNano()); err != nil {
 			return false, err
@@ -118,6 +125,12 @@ func (db *DB) raise(ctx context.Context, tx *sql.Tx, a *alarm.Raised, now time.T
 		Account: a.Account, Email: email, Vendor: a.Vendor, Cluster: a.Cluster, Object: "alarm:" + a.ID, Detail: detail})
 }
 
+// ownsVendor reports whether an account's address is that of a vendor's owner.
+func ownsVendor(ctx context.Context, tx *sql.Tx, account, vendor string) (own bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM vendor v JOIN account a ON lower(a.email) = lower(v.owner_email) WHERE v.name = ? AND a.id = ?)`, vendor, account).Scan(&own)
+	return own, err
+}
+
 // emailOf returns an account's address of today; empty where there is none.
 func emailOf(ctx context.Context, tx *sql.Tx, account string) (email string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT email FROM account WHERE id = ?`, account).Scan(&email)
@@ -135,13 +148,13 @@ func prefixed(prefix string, m map[string]string) map[string]string {
 	return out
 }
 
-const alarmColumns = `SELECT id, rule, revision, kind, severity, title, at, entry, subject, vendor, cluster, about, facts, raised,
+const alarmColumns = `SELECT id, rule, revision, kind, severity, title, at, entry, subject, vendor, cluster, actor, about, facts, raised,
  acknowledged, acknowledged_by, acknowledged_email, note FROM alarm`
 
 func scanAlarm(r scanner) (a alarm.Alarm, err error) {
 	var kind, facts string
 	var entry sql.NullInt64
-	err = r.Scan(&a.ID, &a.Rule, &a.Revision, &kind, &a.Severity, &a.Title, (*instant)(&a.At), &entry, &a.Account, &a.Vendor, &a.Cluster, &a.About, &facts,
+	err = r.Scan(&a.ID, &a.Rule, &a.Revision, &kind, &a.Severity, &a.Title, (*instant)(&a.At), &entry, &a.Account, &a.Vendor, &a.Cluster, &a.Actor, &a.About, &facts,
 		(*instant)(&a.Raised), (*instant)(&a.Acknowledged.At), &a.Acknowledged.Account, &a.Acknowledged.Email, &a.Acknowledged.Note)
 	if err != nil {
 		return a, err
@@ -164,6 +177,13 @@ func (db *DB) Alarms(ctx context.Context, f alarm.Filter) ([]alarm.Alarm, error)
 	}
 	add(f.Open, `acknowledged IS NULL`)
 	add(f.Account != "", `subject = ?`, f.Account)
+	if f.Clusters != nil {
+		clusters, err := asJSON(f.Clusters)
+		if err != nil {
+			return nil, fmt.Errorf("reading alarms: %w", err)
+		}
+		add(true, `cluster <> '' AND cluster IN (SELECT value FROM json_each(?))`, clusters)
+	}
 	add(f.Rule != "", `rule = ?`, f.Rule)
 	add(!f.Before.IsZero(), `raised < ?`, f.Before.UnixNano())
 	all, err := list(ctx, db, scanAlarm, alarmColumns+` WHERE `+strings.Join(where, ` AND `)+` ORDER BY raised DESC, id LIMIT ?`, append(args, cmp.Or(f.Limit, 100))...)
@@ -199,11 +219,17 @@ func (db *DB) Alarm(ctx context.Context, id string) (alarm.Alarm, error) {
 	return a, nil
 }
 
-// Acknowledge notes who has looked at an alarm and what they found, once.
+// Acknowledge notes who has looked at an alarm and what they found, once. It is
+// [alarm.ErrInvolved] for whom it is about and for who did what raised it, and
+// [alarm.ErrNotFound] for a reviewer who does not read of its cluster.
 func (db *DB) Acknowledge(ctx context.Context, actor directory.Actor, id, note string) error {
 	err := db.write(ctx, func(tx *sql.Tx) error {
 		now := db.now().UTC()
-		if err := db.mayAlarm(ctx, tx, actor, now, policy.Administrator, policy.Reviewer); err != nil {
+		have, err := db.current(ctx, tx)
+		if err != nil {
+			return fmt.Errorf("reading directory: %w", err)
+		}
+		if err := mayChange(have.directory, actor, now, policy.Administrator, policy.Reviewer); err != nil {
 			return err
 		}
 		a, err := scanAlarm(tx.QueryRowContext(ctx, alarmColumns+` WHERE id = ?`, id))
@@ -213,8 +239,14 @@ func (db *DB) Acknowledge(ctx context.Context, actor directory.Actor, id, note s
 		if err != nil {
 			return err
 		}
-		if !a.Open() {
+		who := byID(have.directory, actor.Account)
+		switch {
+		case who != nil && len(who.LogClusters) > 0 && !slices.Contains(who.LogClusters, a.Cluster):
+			return alarm.ErrNotFound
+		case !a.Open():
 			return alarm.ErrDone
+		case a.Involves(actor.Account):
+			return alarm.ErrInvolved
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE alarm SET acknowledged = ?, acknowledged_by = ?, acknowledged_email = ?, note = ? WHERE id = ?`,
 			now.UnixNano(), actor.Account, actor.Email, note, id); err != nil {

@@ -81,6 +81,49 @@ func TestAlarm_RaisedOnce(t *testing.T) {
 	}
 }
 
+// Nobody acknowledges an alarm about themselves or about what they did, nor one
+// of a cluster that they do not read of.
+func TestAlarm_Involved(t *testing.T) {
+	db := filled(t)
+	mine := actorOf(t, db, ines)
+	raise := func(a alarm.Alarm) string {
+		a.Rule, a.Kind, a.Severity, a.At = "denials", alarm.Denials, alarm.Low, time.Unix(1, 0)
+		if n, err := db.Raise(t.Context(), []alarm.Raised{{Alarm: a}}, nil); err != nil || n != 1 {
+			t.Fatalf("%d, %v", n, err)
+		}
+		return a.ID
+	}
+	about := raise(alarm.Alarm{ID: "about", Account: mine.Account, Cluster: "claims"})
+	did := raise(alarm.Alarm{ID: "did", Actor: mine.Account, Facts: map[string]string{"what": "rollback"}})
+	machine := raise(alarm.Alarm{ID: "machine", Actor: directory.Operator})
+	for _, id := range []string{about, did} {
+		if err := db.Acknowledge(t.Context(), mine, id, "Nothing."); !errors.Is(err, alarm.ErrInvolved) {
+			t.Errorf("%s: %v", id, err)
+		}
+		if a, err := db.Alarm(t.Context(), id); err != nil || !a.Open() {
+			t.Errorf("%s is closed: %v", id, err)
+		}
+	}
+	if err := db.Acknowledge(t.Context(), alarmOperator, machine, "Mine."); !errors.Is(err, alarm.ErrInvolved) {
+		t.Errorf("what was done on the machine, by whoever works there: %v", err)
+	}
+	if err := db.Acknowledge(t.Context(), mine, machine, "Asked."); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.writer.Exec(`UPDATE account SET roles = '["reviewer"]', log_clusters = '["billing"]' WHERE email = ?`, kim); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Acknowledge(t.Context(), actorOf(t, db, kim), about, "Who?"); err == nil {
+		t.Error("acknowledged by a reviewer of other clusters")
+	}
+	if all, err := db.Alarms(t.Context(), alarm.Filter{Clusters: []string{"claims"}}); err != nil || len(all) != 1 || all[0].ID != about {
+		t.Errorf("of one cluster: %+v, %v", all, err)
+	}
+	if all, err := db.Alarms(t.Context(), alarm.Filter{Clusters: []string{}}); err != nil || len(all) != 0 {
+		t.Errorf("of none: %+v, %v", all, err)
+	}
+}
+
 func TestAlarm_Rules(t *testing.T) {
 	db := open(t, Config{})
 	rules, err := db.AlarmRules(t.Context())

@@ -38,6 +38,7 @@ func (db *DB) writeChanges(tx *sql.Tx, actor directory.Actor, have, want *direct
 	now := db.now()
 	for i := range changes {
 		r := changeRecord(actor, &changes[i])
+		withoutErased(r, &changes[i])
 		w.tellAccount(r, &changes[i])
 		r.Time = now
 		if err := db.insertRecord(tx, r); err != nil {
@@ -82,6 +83,19 @@ func changeRecord(actor directory.Actor, c *directory.Change) *policy.Record {
 		r.Cluster, r.Engagement = o.Cluster, o.Engagement
 	}
 	return r
+}
+
+// withoutErased leaves the address and the name that an erasure takes away out
+// of the record about it.
+func withoutErased(r *policy.Record, c *directory.Change) {
+	switch o := c.After().(type) {
+	case *directory.Account:
+		if o.ID == "" || o.Email != directory.ErasedEmail(o.ID) {
+			return
+		}
+		r.Detail = map[string]string{"erased": "yes"}
+		r.Object = "account:" + o.Email
+	}
 }
 
 // tellAccount adds the id of the account that a change is of, so that what the

@@ -15,7 +15,8 @@ import (
 // moment that the record is in the access log on it is carried out: see
 // [DB.EraseRows] and [DB.ErasureDone]. The error is a [directory.HeldError]
 // where a hold stands, [directory.ErrNotAllowed] for whoever is no administrator
-// and for one's own account, [directory.ErrNoSubject] or [directory.ErrErasedTwice].
+// and for one's own account, [directory.ErrNoSubject], [directory.ErrErasedTwice],
+// or a [directory.StandsError] where messages go to the address.
 func (db *DB) AskErasure(ctx context.Context, actor directory.Actor, account, reason string) error {
 	now := db.now()
 	err := db.write(ctx, func(tx *sql.Tx) error {
@@ -39,6 +40,9 @@ func (db *DB) AskErasure(ctx context.Context, actor directory.Actor, account, re
 		}
 		if h != nil {
 			return &directory.HeldError{Hold: *h}
+		}
+		if err := standsAt(ctx, tx, have.directory, a.Email); err != nil {
+			return err
 		}
 		res, err := tx.Exec(`INSERT INTO erasure (of, reason, asked, asked_by) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, account, reason, now.UnixNano(), actor.Account)
 		if err != nil {
@@ -83,52 +87,6 @@ func (db *DB) Erasures(ctx context.Context) ([]directory.Erasure, error) {
 		return nil, fmt.Errorf("reading erasures: %w", err)
 	}
 	return all, nil
-}
-
-// erasedTables hold what an account did and was told, which goes with it. What
-// it signs in with goes by [DB.ResetCredential].
-var erasedTables = []string{
-	`DELETE FROM notice WHERE account = ?`,
-	`DELETE FROM warning WHERE account = ?`,
-	`DELETE FROM mail WHERE account = ?`,
-	`DELETE FROM known_network WHERE account = ?`,
-	`DELETE FROM device_try WHERE account = ?`,
-	`DELETE FROM phone_invited WHERE account = ?`,
-	`DELETE FROM saved_search WHERE account = ? AND shared = 0`,
-	`UPDATE saved_search SET email = '' WHERE account = ?`,
-	`UPDATE alarm SET acknowledged_email = '' WHERE acknowledged_by = ?`,
-}
-
-// EraseRows takes an account's personal data out of the store: its name and
-// address in the directory, its way in, what it was told and from where it came.
-// The account is disabled and cannot be told from others that were erased but by
-// its id. What it accepted stays as it was: that is the proof of a contract. It
-// may be repeated.
-func (db *DB) EraseRows(ctx context.Context, account string) error {
-	if err := db.ResetCredential(ctx, account); err != nil {
-		return fmt.Errorf("erasing an account: %w", err)
-	}
-	if err := db.write(ctx, func(tx *sql.Tx) error { return execAll(ctx, tx, erasedTables, account) }); err != nil {
-		return fmt.Errorf("erasing an account: %w", err)
-	}
-	_, err := db.Change(ctx, directory.Actor{Account: directory.Operator}, func(d *directory.Directory) error {
-		a := byID(d, account)
-		if a == nil {
-			return nil
-		}
-		was := a.Email
-		a.Email, a.Name, a.Disabled, a.TimeZone, a.LogClusters = directory.ErasedEmail(account), directory.ErasedName, true, "", nil
-		for i := range d.Assignments {
-			if d.Assignments[i].Account == was {
-				d.Assignments[i].Account = a.Email
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("erasing an account: %w", err)
-	}
-	return nil
 }
 
 // ErasureDone notes and records that an erasure was carried out.

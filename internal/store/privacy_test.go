@@ -72,6 +72,18 @@ func TestErasure(t *testing.T) {
 	if err := db.AskErasure(t.Context(), actor, actor.Account, "why"); !errors.Is(err, directory.ErrNotAllowed) {
 		t.Errorf("one's own: %v", err)
 	}
+	owner := d.Clone().Clusters[0].Owner.Email
+	if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error { d.Clusters[0].Owner.Email = "amara@northwind.example"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var stands *directory.StandsError
+	if err := db.AskErasure(t.Context(), actor, id, "why"); !errors.As(err, &stands) || len(stands.Places) != 1 || stands.Places[0] != "cluster "+d.Clusters[0].Name {
+		t.Errorf("of whoever answers for a cluster: %v", err)
+	}
+	if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error { d.Clusters[0].Owner.Email = owner; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
 	if err := db.AskErasure(t.Context(), actor, id, "asked for by the person"); err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +115,10 @@ func TestErasure(t *testing.T) {
 	if a == nil || a.Name != directory.ErasedName || !strings.HasSuffix(a.Email, ".invalid") || !a.Disabled || a.Status == policy.StatusActive {
 		t.Errorf("%+v", a)
 	}
-	if all, err := db.Searches(t.Context(), id); err != nil || len(all) != 1 || all[0].Title != "ours" || all[0].Email != "" {
+	if all, err := db.Searches(t.Context(), id); err != nil || len(all) != 1 || all[0].Title != "ours" || all[0].Email != directory.ErasedEmail(id) {
 		t.Errorf("its searches: %+v, %v", all, err)
 	}
-	if a, err := db.Alarm(t.Context(), "a1"); err != nil || a.Acknowledged.Email != "" || a.Acknowledged.Account != id {
+	if a, err := db.Alarm(t.Context(), "a1"); err != nil || a.Acknowledged.Email != directory.ErasedEmail(id) || a.Acknowledged.Account != id {
 		t.Errorf("what it acknowledged: %+v, %v", a.Acknowledged, err)
 	}
 	kept := false

@@ -105,7 +105,7 @@ func source(c Config, more string) string {
 		u = url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(c.Path)}).EscapedPath()}
 	}
 	if more == "" {
-		more = "&_txlock=immediate&_pragma=journal_mode(WAL)"
+		more = "&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=secure_delete(1)" // what is removed is overwritten: it may be personal
 	}
 	return fmt.Sprintf("%s?_pragma=busy_timeout(%d)%s&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)",
 		u.String(), c.BusyTimeout.Milliseconds(), more)

@@ -134,7 +134,8 @@ func New(cfg Config) (*Collector, error) {
 	return c, c.restore()
 }
 
-// SetKeys takes over the log's public keys after one was added or retired.
+// SetKeys takes over the log's public keys, as [Source] has them, after one was
+// added or retired.
 func (c *Collector) SetKeys(text string) error { return c.log.set(text) }
 
 // restore takes over what was kept, so that a restart does not begin the gap anew.
@@ -146,7 +147,7 @@ func (c *Collector) restore() error {
 	if err != nil {
 		return fmt.Errorf("reading the cosigned checkpoint: %w", err)
 	}
-	p, _, err := openCheckpoint(b, c.log.all()...)
+	p, _, err := openCheckpoint(b, c.log.all())
 	if err != nil {
 		return fmt.Errorf("reading the cosigned checkpoint %s: it is not one of this log: %w", c.cfg.File, err)
 	}
@@ -173,12 +174,12 @@ func (c *Collector) restore() error {
 // not answer are no error: the gap goes on.
 func (c *Collector) Compare(ctx context.Context) error {
 	msg := c.cfg.Source.Checkpoint()
-	at, _, err := openCheckpoint(msg, c.log.all()...)
+	at, _, err := openCheckpoint(msg, c.log.all())
 	if err != nil {
 		return fmt.Errorf("comparing with the witnesses: reading our own checkpoint: %w", err)
 	}
 	if c.cosigned != nil {
-		kept, _, err := openCheckpoint(c.cosigned, c.log.all()...)
+		kept, _, err := openCheckpoint(c.cosigned, c.log.all())
 		if err != nil {
 			return fmt.Errorf("comparing with the witnesses: %w", err)
 		}
@@ -250,7 +251,7 @@ func (c *Collector) Round(ctx context.Context) (good int, errs []error) {
 		return 0, []error{context.Cause(ctx)}
 	default:
 	}
-	at, _, err := openCheckpoint(msg, c.log.all()...)
+	at, _, err := openCheckpoint(msg, c.log.all())
 	if err != nil {
 		return 0, []error{fmt.Errorf("reading our own checkpoint: %w", err)}
 	}

@@ -35,7 +35,7 @@ func TestCollector_Publishes(t *testing.T) {
 		if good, errs := c.Round(t.Context()); good != 2 {
 			t.Fatalf("%d cosigned: %v", good, errs)
 		}
-		keys := append(c.log.all(), c.keys[0], c.keys[1])
+		keys := []note.Verifier{c.log.all()[0], c.keys[0], c.keys[1]}
 		n, err := note.Open(c.Cosigned(), note.VerifierList(keys...))
 		if err != nil || len(n.Sigs) != 3 {
 			t.Fatalf("%v\n%s", err, c.Cosigned())
@@ -66,7 +66,7 @@ func TestCollector_RolledBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newTestCollector(t, cut, nil, w.peer())
 			got := conflictOf(t, c.Compare(t.Context()))
-			if p, _, err := openCheckpoint(got.Proof, c.log.all()...); err != nil || p.Size != 20 || got.Seen != 20 {
+			if p, _, err := openCheckpoint(got.Proof, c.log.all()); err != nil || p.Size != 20 || got.Seen != 20 {
 				t.Errorf("no proof: %+v, %v", got, err)
 			}
 			if err := c.Serving(); !errors.Is(err, ErrUnwitnessed) {

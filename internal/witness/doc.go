@@ -14,7 +14,8 @@
 //
 //	witness.key                    the key that cosigns; secret
 //	witness.pub                    the key that is handed out
-//	logs/HASH/keys                 public keys of one log, one a line
+//	logs/HASH/keys                 public keys of one log, one a line: the key, and
+//	                               from and up to how many entries it signs
 //	logs/HASH/checkpoint           the newest checkpoint, with both signatures
 //	logs/HASH/evidence/…           what was refused, as JSON
 //	logs/HASH/forgotten-…          a checkpoint that the operator gave up

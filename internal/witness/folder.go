@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -38,26 +39,41 @@ func Init(dir, name string) (vkey string, err error) {
 	return vkey, durable.WriteFile(filepath.Join(dir, "witness.key"), []byte(skey+"\n"), 0o600)
 }
 
-// Trust makes the witness in dir cosign checkpoints that vkey signs, also
-// while it serves. A log may have several keys. It returns the log's name.
-func Trust(dir, vkey string) (origin string, err error) {
-	vkey = strings.TrimSpace(vkey)
-	v, err := note.NewVerifier(vkey)
+// Trust makes the witness in dir cosign checkpoints that a public key signs,
+// also while it serves: a line as it lies beside the log, the key and where it
+// is bounded from which and up to which number of entries it signs. A log may
+// have several keys. A bound that is told later is taken over; none is ever
+// lifted. It returns the log's name.
+func Trust(dir, line string) (origin string, err error) {
+	given, err := readLogKey(line)
 	if err != nil {
-		return "", errors.New("trusting a log: the key is none of a log, such as gate.example.com/node-1+1a2b3c4d+…")
+		return "", fmt.Errorf("trusting a log: %w", err)
 	}
-	home := filepath.Join(dir, "logs", originHash(v.Name()))
+	home := filepath.Join(dir, "logs", originHash(given.Name()))
 	if err := durable.Mkdir(home, 0o700); err != nil {
 		return "", err
 	}
-	keys, err := readLines(filepath.Join(home, "keys"))
+	keys, err := readKeyFile(home, given.Name())
 	if err != nil {
 		return "", err
 	}
-	if slices.Contains(keys, vkey) {
-		return v.Name(), nil
+	var lines []string
+	for i := range keys {
+		lines = append(lines, keys[i].String())
 	}
-	return v.Name(), durable.WriteFile(filepath.Join(home, "keys"), []byte(strings.Join(append(keys, vkey), "\n")+"\n"), 0o600)
+	at := slices.IndexFunc(keys, func(k logKey) bool { return k.vkey == given.vkey })
+	if at < 0 {
+		lines = append(lines, given.String())
+	} else {
+		if err := keys[at].narrow(given); err != nil {
+			return "", fmt.Errorf("trusting %s: its key %s: %w", given.Name(), given.vkey, err)
+		}
+		if lines[at] == keys[at].String() {
+			return given.Name(), nil
+		}
+		lines[at] = keys[at].String()
+	}
+	return given.Name(), durable.WriteFile(filepath.Join(home, "keys"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
 
 // Forget lets the log origin begin anew before the witness in dir: the
@@ -91,12 +107,23 @@ func Forget(dir, origin, reason string, now time.Time) error {
 	return durable.SyncDir(home)
 }
 
-func readLines(name string) ([]string, error) {
-	b, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// readKeyFile reads the public keys of a log that is trusted; none where it is not.
+func readKeyFile(home, origin string) ([]logKey, error) {
+	b, err := os.ReadFile(filepath.Join(home, "keys"))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(b)) == 0 {
+		return nil, nil
 	}
-	return strings.Fields(string(b)), nil
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of a log: %w", err)
+	}
+	keys, err := readLogKeys(string(b))
+	if err == nil && origin != "" && keys[0].Name() != origin {
+		err = fmt.Errorf("they are those of %s", keys[0].Name())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys in %s: %w", home, err)
+	}
+	return keys, nil
 }
 
 // A remembered log is what the witness knows of one log.
@@ -104,27 +131,15 @@ type remembered struct {
 	home string
 
 	mu   sync.Mutex // held over each look and change, and over the write between them
-	keys []note.Verifier
+	keys []logKey
 	last Point
 	held []byte // the newest checkpoint with both signatures; nil when there was none
 }
 
 // readKeys takes over the keys on disk. It is called with mu held.
-func (r *remembered) readKeys(origin string) error {
-	lines, err := readLines(filepath.Join(r.home, "keys"))
-	if err != nil {
-		return err
-	}
-	var keys []note.Verifier
-	for _, l := range lines {
-		v, err := note.NewVerifier(l)
-		if err != nil || v.Name() != origin {
-			return fmt.Errorf("reading the keys of %s: one of them is none of this log", origin)
-		}
-		keys = append(keys, v)
-	}
-	r.keys = keys
-	return nil
+func (r *remembered) readKeys(origin string) (err error) {
+	r.keys, err = readKeyFile(r.home, origin)
+	return err
 }
 
 // load reads what was remembered of origin. What cannot be read is an error
@@ -141,7 +156,9 @@ func (r *remembered) load(origin string, own note.Verifier) error {
 	if err != nil {
 		return fmt.Errorf("reading the checkpoint of %s: %w", origin, err)
 	}
-	p, _, err := openCheckpoint(held, r.keys...)
+	// It was judged when it came: a bound that was told since must not make a
+	// witness that cosigned it unable to start.
+	p, _, err := openSigned(held, r.keys)
 	if err == nil {
 		_, err = note.Open(held, note.VerifierList(own))
 	}

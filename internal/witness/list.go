@@ -30,15 +30,14 @@ func List(dir string) ([]Known, error) {
 	var out []Known
 	for _, h := range homes {
 		home := filepath.Join(dir, "logs", h.Name())
-		keys, err := readLines(filepath.Join(home, "keys"))
+		keys, err := readKeyFile(home, "")
 		if err != nil {
 			return nil, fmt.Errorf("reading the witness's folder: %w", err)
 		}
 		if len(keys) == 0 {
 			continue
 		}
-		k := Known{Root: emptyRoot}
-		k.Origin, _, _ = strings.Cut(keys[0], "+")
+		k := Known{Origin: keys[0].Name(), Root: emptyRoot}
 		held, err := os.ReadFile(filepath.Join(home, "checkpoint"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("reading the witness's folder: %w", err)

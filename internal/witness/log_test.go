@@ -97,8 +97,11 @@ func (l *memoryLog) at(size int64) []byte {
 func (l *memoryLog) checkpoint() []byte { return l.at(l.size) }
 
 func (l *memoryLog) older(_ context.Context, checkpoint []byte, size uint64) (proof []tlog.Hash, root tlog.Hash, err error) {
-	v, _ := note.NewVerifier(l.vkey)
-	p, _, err := openCheckpoint(checkpoint, v)
+	keys, err := readLogKeys(l.vkey)
+	if err != nil {
+		return nil, root, err
+	}
+	p, _, err := openSigned(checkpoint, keys)
 	if err != nil {
 		return nil, root, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,10 +91,34 @@ func parseText(text string) (Point, error) {
 	return Point{lines[0], size, root}, nil
 }
 
-// openCheckpoint reads a checkpoint that one of the keys, all of the same
-// log, has signed. What others signed on it is dropped.
-func openCheckpoint(msg []byte, keys ...note.Verifier) (Point, *note.Note, error) {
-	n, err := note.Open(msg, note.VerifierList(keys...))
+// errOutOfRange: a key of the log signed a checkpoint of a size for which it
+// does not speak.
+var errOutOfRange = errors.New("no key of the log that signs checkpoints of this size has signed it")
+
+// openCheckpoint reads a checkpoint that one of the keys, all of the same log,
+// has signed which signs checkpoints of that size. What others signed on it is
+// dropped.
+func openCheckpoint(msg []byte, keys []logKey) (Point, *note.Note, error) {
+	p, n, err := openSigned(msg, keys)
+	if err != nil {
+		return Point{}, nil, err
+	}
+	n.Sigs = slices.DeleteFunc(n.Sigs, func(s note.Signature) bool {
+		return !slices.ContainsFunc(keys, func(k logKey) bool { return k.KeyHash() == s.Hash && k.covers(p.Size) })
+	})
+	if len(n.Sigs) == 0 {
+		return Point{}, nil, errOutOfRange
+	}
+	return p, n, nil
+}
+
+// openSigned is openCheckpoint whatever sizes the keys sign for.
+func openSigned(msg []byte, keys []logKey) (Point, *note.Note, error) {
+	var list []note.Verifier
+	for i := range keys {
+		list = append(list, keys[i].Verifier)
+	}
+	n, err := note.Open(msg, note.VerifierList(list...))
 	if err != nil {
 		return Point{}, nil, err
 	}
@@ -102,12 +127,17 @@ func openCheckpoint(msg []byte, keys ...note.Verifier) (Point, *note.Note, error
 	if err != nil {
 		return Point{}, nil, err
 	}
-	for _, k := range keys {
-		if k.Name() != p.Origin {
-			return Point{}, nil, fmt.Errorf("the checkpoint is one of %s, the key one of %s", p.Origin, k.Name())
+	for i := range keys {
+		if keys[i].Name() != p.Origin {
+			return Point{}, nil, fmt.Errorf("the checkpoint is one of %s, the key one of %s", p.Origin, keys[i].Name())
 		}
 	}
 	return p, n, nil
+}
+
+// signedOnly writes a checkpoint anew with the signatures that were checked.
+func signedOnly(n *note.Note) ([]byte, error) {
+	return note.Sign(&note.Note{Text: n.Text, Sigs: n.Sigs})
 }
 
 // originOf reads the name of the log from what may be a checkpoint, unchecked.

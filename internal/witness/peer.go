@@ -31,7 +31,8 @@ type Peer struct {
 
 // A Source is the log that a [Collector] has witnessed.
 type Source struct {
-	// Key is the log's public key, or several as they lie beside it, one a line.
+	// Key is the log's public key, or several as they lie beside it: one a line,
+	// behind it from which and up to which number of entries it signs.
 	Key string
 	// Checkpoint returns the newest signed checkpoint.
 	Checkpoint func() []byte
@@ -46,8 +47,9 @@ type ConflictError struct {
 	Witness string
 	Have    uint64 // entries of the log here
 	Seen    uint64 // entries of the log that the witness has seen
-	// Proof is the checkpoint that the witness shows, signed by the log's own
-	// key; nil when it shows none, and there is only its word.
+	// Proof is the checkpoint that the witness shows, signed by a key of the
+	// log that speaks for its size, with no other signatures; nil when it shows
+	// none, and there is only its word.
 	Proof []byte
 }
 
@@ -100,7 +102,7 @@ func newPeer(p Peer, log *logKeys) (*peer, error) {
 // submit has the source's newest checkpoint, msg, cosigned. The error is a
 // [ConflictError] when the witness remembers another log.
 func (p *peer) submit(ctx context.Context, src *Source, msg []byte, now time.Time) (cosignature, error) {
-	at, _, err := openCheckpoint(msg, p.log.all()...)
+	at, _, err := openCheckpoint(msg, p.log.all())
 	if err != nil {
 		return cosignature{}, fmt.Errorf("reading our own checkpoint: %w", err)
 	}
@@ -175,9 +177,14 @@ func (p *peer) dispute(ctx context.Context, src *Source, msg []byte, at Point, s
 	if err != nil || status != http.StatusOK {
 		return conflict
 	}
-	theirs, _, err := openCheckpoint(held, p.log.all()...)
+	theirs, n, err := openCheckpoint(held, p.log.all())
 	if err != nil {
 		return conflict
+	}
+	// Whatever else the witness sends along is no proof, and would only fill
+	// the entry that tells of it.
+	if held, err = signedOnly(n); err != nil {
+		return errors.Join(conflict, err)
 	}
 	if theirs.Size > at.Size {
 		conflict.Seen, conflict.Proof = theirs.Size, held

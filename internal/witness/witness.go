@@ -58,15 +58,14 @@ func Open(dir string, logger *slog.Logger) (w *Witness, err error) {
 		return nil, fmt.Errorf("reading the witness's folder: %w", err)
 	}
 	for _, h := range homes {
-		keys, err := readLines(filepath.Join(dir, "logs", h.Name(), "keys"))
+		keys, err := readKeyFile(filepath.Join(dir, "logs", h.Name()), "")
 		if err != nil {
 			return nil, fmt.Errorf("reading the witness's folder: %w", err)
 		}
 		if len(keys) == 0 {
 			continue
 		}
-		origin, _, _ := strings.Cut(keys[0], "+")
-		if _, err := w.find(origin); err != nil {
+		if _, err := w.find(keys[0].Name()); err != nil {
 			return nil, err
 		}
 	}
@@ -136,22 +135,20 @@ func (w *Witness) add(body []byte) ([]byte, error) {
 	return w.cosign(r, p, n)
 }
 
-// open checks the log's signature, under keys that may be new on disk.
+// open checks the log's signature under the keys on disk, where one may have
+// been added or ended since.
 func (r *remembered) open(msg []byte) (Point, *note.Note, error) {
-	p, n, err := openCheckpoint(msg, r.keys...)
-	if err == nil {
-		return p, n, nil
-	}
 	if err := r.readKeys(r.last.Origin); err != nil {
-		return p, nil, err
+		return Point{}, nil, err
 	}
-	if p, n, err = openCheckpoint(msg, r.keys...); err == nil {
+	p, n, err := openCheckpoint(msg, r.keys)
+	if err == nil {
 		return p, n, nil
 	}
 	_, unsigned := errors.AsType[*note.UnverifiedNoteError](err)
 	_, forged := errors.AsType[*note.InvalidSignatureError](err)
-	if unsigned || forged {
-		return p, nil, &refusal{status: http.StatusForbidden, why: "The checkpoint is not signed by a key of the log that this witness knows."}
+	if unsigned || forged || errors.Is(err, errOutOfRange) {
+		return p, nil, &refusal{status: http.StatusForbidden, why: "The checkpoint is not signed by a key of the log that this witness knows for that size."}
 	}
 	return p, nil, &refusal{status: http.StatusBadRequest, why: "The checkpoint is malformed."}
 }
@@ -206,7 +203,7 @@ func (w *Witness) cosign(r *remembered, p Point, n *note.Note) ([]byte, error) {
 		return nil, fmt.Errorf("cosigning: %w", err)
 	}
 	lines := signed[len(n.Text)+1:]
-	logs, err := note.Sign(&note.Note{Text: n.Text, Sigs: n.Sigs})
+	logs, err := signedOnly(n)
 	if err != nil {
 		return nil, fmt.Errorf("cosigning: %w", err)
 	}

@@ -186,7 +186,10 @@ func TestWitness_Evidence(t *testing.T) {
 	}
 	// The fork speaks for itself: two texts of one size, both signed by the log.
 	e := got[EvidenceFork][0]
-	lv, _ := note.NewVerifier(l.vkey)
+	lv, err := readLogKeys(l.vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
 	req, err := parseRequest([]byte(e.Request))
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,18 @@ type Log struct {
 // as segment says; 0: the smallest there are, so that a few records fill one.
 func New(t testing.TB, segment int64) *Log {
 	t.Helper()
+	return newLog(t, segment, time.Hour, 0)
+}
+
+// NewSigning is [New] with a checkpoint soon behind each entry, the smallest
+// segments and hardly an entry in memory, so that entries go by age.
+func NewSigning(t testing.TB) *Log {
+	t.Helper()
+	return newLog(t, 0, 5*time.Millisecond, 16)
+}
+
+func newLog(t testing.TB, segment int64, every time.Duration, recent int) *Log {
+	t.Helper()
 	skey, _, err := accesslog.GenerateKey("test.example/log")
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +44,7 @@ func New(t testing.TB, segment int64) *Log {
 	}
 	dir := filepath.Join(t.TempDir(), "log")
 	l, err := accesslog.Open(t.Context(), accesslog.Config{Dir: dir, Node: "node-1", Key: skey, SegmentSize: segment,
-		CommitDeadline: time.Minute, CheckpointEvery: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		CommitDeadline: time.Minute, CheckpointEvery: every, Recent: recent, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

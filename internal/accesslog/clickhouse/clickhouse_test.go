@@ -1,17 +1,12 @@
 package clickhouse
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,106 +15,10 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog/enginetest"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/delivery"
+	"github.com/ringfence/ringfence/internal/delivery/deliverytest"
 )
 
-// lacking skips the test, or fails it where everything must be there.
-func lacking(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("RINGFENCE_TEST_REQUIRE") == "all" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-// installed returns a folder with ClickHouse's engine. It is large, so it is
-// installed once for all runs.
-func installed(t *testing.T) string {
-	t.Helper()
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		lacking(t, "npm is not installed: apt-get install npm")
-	}
-	lock, err := os.ReadFile(filepath.Join("testdata", "engine", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	sum := sha256.Sum256(lock)
-	final := filepath.Join(cache, "ringfence-test", "clickhouse-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(filepath.Join(final, "node_modules")); err == nil {
-		return final
-	}
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(final), "new-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		b, err := os.ReadFile(filepath.Join("testdata", "engine", name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.Command(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		lacking(t, "ClickHouse's engine cannot be installed (npm install in testdata/engine): %v\n%s", err, out)
-	}
-	if err := os.Rename(dir, final); err != nil {
-		t.Fatal(err)
-	}
-	return final
-}
-
-const user, password = "ringfence", "five quiet harbours"
-
-// server starts ClickHouse's engine behind its HTTP interface.
-func server(t *testing.T) string {
-	t.Helper()
-	node, err := exec.LookPath("node")
-	if err != nil {
-		lacking(t, "node is not installed: apt-get install nodejs")
-	}
-	dir := installed(t)
-	script, err := os.ReadFile(filepath.Join("testdata", "engine", "server.mjs"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "server.mjs"), script, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(node, filepath.Join(dir, "server.mjs"), t.TempDir(), user, password)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	port, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "http://127.0.0.1:" + strings.TrimSpace(port)
-}
+const user, password = deliverytest.User, deliverytest.Password
 
 func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -130,12 +29,21 @@ func TestTable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("does one thing after the other")
 	}
-	url := server(t)
+	url := deliverytest.ClickHouse(t)
 	all := enginetest.Log(t, filepath.Join(t.TempDir(), "log"), 1200)
 	c := Config{URL: url, Authorization: basic(user, password), Database: "logs", Origin: enginetest.Origin, Now: func() time.Time { return enginetest.Now }}
 	enginetest.Tables(t, all, func(origin string) enginetest.Shared {
 		c := c
 		c.Origin = origin
+		x, err := Open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	})
+	enginetest.Upkeep(t, func(origin string) enginetest.Kept {
+		c := c
+		c.Origin, c.Table = origin, "upkeep"
 		x, err := Open(c)
 		if err != nil {
 			t.Fatal(err)

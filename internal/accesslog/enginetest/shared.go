@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
@@ -16,6 +17,7 @@ type Shared interface {
 	query.Engine
 	Send(ctx context.Context, batch []*accesslog.Entry) error
 	Holdings(ctx context.Context) ([]table.Holding, error)
+	Oldest(ctx context.Context) (time.Time, error)
 	Entry(ctx context.Context, origin string, index uint64) (*accesslog.Entry, error)
 }
 
@@ -39,6 +41,9 @@ func Tables(t *testing.T, all []*accesslog.Entry, open func(origin string) Share
 	list, err := one.Holdings(t.Context())
 	if err != nil || len(list) != 1 || list[0].Entries != uint64(len(all)) || list[0].Missing() != 0 || list[0].Last != all[len(all)-1].Index || !list[0].Newest.Equal(all[len(all)-1].Time) {
 		t.Errorf("the table has %+v, %v", list, err)
+	}
+	if at, err := one.Oldest(t.Context()); err != nil || !at.Equal(all[0].Time) {
+		t.Errorf("the oldest entry is of %v, %v", at, err)
 	}
 	e, err := one.Entry(t.Context(), Origin, 17)
 	if err != nil || string(e.Payload) != string(all[17].Payload) {

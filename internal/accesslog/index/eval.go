@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"sort"
@@ -11,17 +12,21 @@ import (
 )
 
 // eval finds a chunk's rows that n selects. within is the rows that matter: the
-// answer is right for those and holds no others.
-func eval(c chunk, n query.Node, now time.Time, within selection) (selection, error) {
+// answer is right for those and holds no others. It ends between two conditions,
+// of which one query may have hundreds, once ctx does.
+func eval(ctx context.Context, c chunk, n query.Node, now time.Time, within selection) (selection, error) {
+	if ctx.Err() != nil {
+		return selection{}, context.Cause(ctx)
+	}
 	switch n := n.(type) {
 	case nil:
 		return copyOf(within), nil
 	case query.And:
-		return evalAnd(c, n, now, within)
+		return evalAnd(ctx, c, n, now, within)
 	case query.Or:
 		out := newSelection(c.rows())
 		for _, m := range n {
-			s, err := eval(c, m, now, within)
+			s, err := eval(ctx, c, m, now, within)
 			if err != nil {
 				return out, err
 			}
@@ -29,7 +34,7 @@ func eval(c chunk, n query.Node, now time.Time, within selection) (selection, er
 		}
 		return out, nil
 	case query.Not:
-		s, err := eval(c, n.Of, now, within)
+		s, err := eval(ctx, c, n.Of, now, within)
 		if err != nil {
 			return s, err
 		}
@@ -45,7 +50,7 @@ func eval(c chunk, n query.Node, now time.Time, within selection) (selection, er
 	case query.Bound:
 		return evalBound(c, n, now, within)
 	case query.Anywhere:
-		return evalAnywhere(c, n, within)
+		return evalAnywhere(ctx, c, n, within)
 	}
 	return selection{}, fmt.Errorf("searching the index: a condition of type %T is not known", n)
 }
@@ -85,12 +90,12 @@ func cost(n query.Node) int {
 	return 6
 }
 
-func evalAnd(c chunk, n query.And, now time.Time, within selection) (selection, error) {
+func evalAnd(ctx context.Context, c chunk, n query.And, now time.Time, within selection) (selection, error) {
 	sorted := slices.Clone(n)
 	sort.SliceStable(sorted, func(i, j int) bool { return cost(sorted[i]) < cost(sorted[j]) })
 	out := copyOf(within)
 	for _, m := range sorted {
-		s, err := eval(c, m, now, out)
+		s, err := eval(ctx, c, m, now, out)
 		if err != nil {
 			return s, err
 		}
@@ -290,7 +295,7 @@ func scan(out, within selection, row int, data []byte, offsets []uint32, test fu
 	}
 }
 
-func evalAnywhere(c chunk, n query.Anywhere, within selection) (selection, error) {
+func evalAnywhere(ctx context.Context, c chunk, n query.Anywhere, within selection) (selection, error) {
 	find := query.Fold(n.Text)
 	out := newSelection(c.rows())
 	small := find.Small()
@@ -303,6 +308,9 @@ func evalAnywhere(c chunk, n query.Anywhere, within selection) (selection, error
 	for _, f := range textFields {
 		if skip(f) {
 			continue
+		}
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
 		}
 		test := find.In
 		if f.Kind() == query.List {

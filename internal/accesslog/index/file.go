@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -27,6 +28,7 @@ type file struct {
 	groups         []*group    // oldest first
 	oldest, newest int64
 	users          atomic.Int64
+	due            time.Time // when it is held against the log; the index's own, under its lock
 }
 
 // A group is a row group of a file.

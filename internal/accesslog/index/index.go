@@ -92,13 +92,18 @@ func (x *Index) Close() error {
 }
 
 // Run brings the files up to date until ctx is done, when nothing else wants
-// the processor, and logs what goes wrong.
+// the processor, and logs what goes wrong. Each file is held against the log ten
+// minutes after it was opened and once a day: who can write to the folder could
+// otherwise have searches leave entries out for good.
 func (x *Index) Run(ctx context.Context) error {
 	tick := time.NewTicker(x.cfg.Every)
 	defer tick.Stop()
 	for {
 		if err := x.round(ctx); err != nil && ctx.Err() == nil {
 			x.cfg.Logger.Warn("bringing the index of the access log up to date", "err", err)
+		}
+		if err := x.check(ctx); err != nil && ctx.Err() == nil {
+			x.cfg.Logger.Warn("checking the index of the access log", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -189,6 +194,7 @@ func (x *Index) reload(parts []part, base uint64) (settled bool) {
 				left++
 				continue
 			}
+			f.due = x.cfg.Now().Add(checkFirst)
 		} else {
 			delete(have, p)
 		}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -93,7 +94,17 @@ func (m *remembered) question(key string) *question {
 }
 
 // rows returns which of g's rows n selects. They must not be changed.
-func (m *remembered) rows(q *question, g *group, n query.Node, now time.Time) (selection, error) {
+func (m *remembered) rows(ctx context.Context, q *question, g *group, n query.Node, now time.Time) (selection, error) {
+	for {
+		rows, err := m.once(ctx, q, g, n, now)
+		// Whoever looked first may have run out of time; this search has not.
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			return rows, err
+		}
+	}
+}
+
+func (m *remembered) once(ctx context.Context, q *question, g *group, n query.Node, now time.Time) (selection, error) {
 	q.mu.Lock()
 	a, ok := q.groups[g]
 	if !ok {
@@ -106,18 +117,13 @@ func (m *remembered) rows(q *question, g *group, n query.Node, now time.Time) (s
 		a.err = errUnanswered
 		whole := newSelection(g.rows())
 		whole.setRange(0, g.rows())
-		a.rows, a.err = eval(g, n, now, whole)
+		a.rows, a.err = eval(ctx, g, n, now, whole)
 	})
-	switch {
-	case a.err != nil:
+	if a.err != nil || !ok && !m.keep(q, len(a.rows.words)) {
 		q.mu.Lock()
 		if q.groups[g] == a {
-			delete(q.groups, g) // the next one tries again
+			delete(q.groups, g) // the next one looks again
 		}
-		q.mu.Unlock()
-	case !ok && !m.keep(q, len(a.rows.words)):
-		q.mu.Lock()
-		delete(q.groups, g)
 		q.mu.Unlock()
 	}
 	return a.rows, a.err

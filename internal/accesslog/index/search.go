@@ -213,12 +213,12 @@ func (x *Index) one(ctx context.Context, c chunk, r query.Request, all *snapshot
 	within.setRange(int(first-c.first()), int(next-c.first()))
 	s := within
 	if g, ok := c.(*group); ok && asked != nil {
-		if s, err = x.remembered.rows(asked, g, r.Where, r.Now); err == nil && int(next-first) < c.rows() {
+		if s, err = x.remembered.rows(ctx, asked, g, r.Where, r.Now); err == nil && int(next-first) < c.rows() {
 			s = copyOf(s)
 			s.and(within)
 		}
 	} else {
-		s, err = eval(c, r.Where, r.Now, within)
+		s, err = eval(ctx, c, r.Where, r.Now, within)
 	}
 	if err != nil || s.empty() {
 		return nil, err

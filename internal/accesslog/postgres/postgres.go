@@ -218,6 +218,11 @@ func (t *Table) Send(ctx context.Context, batch []*accesslog.Entry) error {
 	if err := t.make(ctx); err != nil {
 		return err
 	}
+	return t.write(ctx, t.insert, batch)
+}
+
+// write has the database carry out a statement on a batch, durably.
+func (t *Table) write(ctx context.Context, sql string, batch []*accesslog.Entry) error {
 	rows := []byte{'['}
 	for i, e := range batch {
 		if i > 0 {
@@ -234,7 +239,7 @@ func (t *Table) Send(ctx context.Context, batch []*accesslog.Entry) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, t.insert, string(rows))
+		_, err := tx.Exec(ctx, sql, string(rows))
 		return err
 	})
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54")) {

@@ -1,88 +1,20 @@
 package postgres
 
 import (
-	"bytes"
 	"errors"
-	"net"
-	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog/enginetest"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/delivery"
+	"github.com/ringfence/ringfence/internal/delivery/deliverytest"
 )
-
-// server starts a Postgres of the machine's and returns its database's URL.
-func server(t *testing.T) string {
-	t.Helper()
-	var bin string
-	if dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(dirs) > 0 {
-		slices.Sort(dirs)
-		bin = filepath.Dir(dirs[len(dirs)-1])
-	} else if p, err := exec.LookPath("initdb"); err == nil {
-		bin = filepath.Dir(p)
-	}
-	if bin == "" {
-		if os.Getenv("RINGFENCE_TEST_REQUIRE") == "all" {
-			t.Fatal("Postgres is not installed: apt-get install postgresql")
-		}
-		t.Skip("Postgres is not installed: apt-get install postgresql")
-	}
-	dir, err := os.MkdirTemp("", "ringfence-pg-*") // below what a socket's name may have
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	as := &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if os.Getuid() == 0 { // it does not run as root
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			t.Skip("there is no account postgres to run it as: apt-get install postgresql")
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	password := filepath.Join(dir, "password")
-	if err := os.WriteFile(password, []byte("five quiet harbours"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "ringfence", "--auth=scram-sha-256", "--pwfile="+password, "-E", "UTF8", "--locale=C.UTF-8", "-N")
-	initdb.SysProcAttr, initdb.Dir = as, dir
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	port := freePort(t)
-	var log bytes.Buffer
-	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=32MB")
-	cmd.SysProcAttr, cmd.Dir, cmd.Stderr = as, dir, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("%.4000s", log.String())
-		}
-	})
-	return "postgres://127.0.0.1:" + port + "/postgres"
-}
 
 func opened(t *testing.T, url, origin string) *Table {
 	t.Helper()
-	x, err := Open(Config{URL: url, Username: "ringfence", Password: "five quiet harbours", Origin: origin, Now: func() time.Time { return enginetest.Now }})
+	x, err := Open(Config{URL: url, Username: deliverytest.User, Password: deliverytest.Password, Origin: origin, Now: func() time.Time { return enginetest.Now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,26 +22,12 @@ func opened(t *testing.T, url, origin string) *Table {
 	return x
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // TestTable runs the corpus that holds for every engine on a real server.
 func TestTable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("does one thing after the other")
 	}
-	url := server(t)
+	url := deliverytest.Postgres(t)
 	all := enginetest.Log(t, filepath.Join(t.TempDir(), "log"), 1200)
 	x := opened(t, url, enginetest.Origin)
 	ready(t, x)
@@ -134,6 +52,11 @@ func TestTable(t *testing.T) {
 	}
 	if err := r.Send(t.Context(), all[:1]); err == nil {
 		t.Error("a reader wrote")
+	}
+	exec(`DROP TABLE ringfence`)
+	enginetest.Upkeep(t, func(origin string) enginetest.Kept { return opened(t, url, origin) })
+	if err := r.Replace(t.Context(), all[:1]); err == nil {
+		t.Error("a reader replaced an entry")
 	}
 	// A fault of the database is no refusal: the entries are sent again.
 	exec(`ALTER TABLE ringfence ADD CONSTRAINT none CHECK (ns < 0) NOT VALID`)

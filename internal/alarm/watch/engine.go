@@ -291,7 +291,7 @@ func (x *engine) raise(r *rule, key string, facts map[string]string) {
 	}
 	index := e.Index
 	a := alarm.Alarm{ID: alarm.ID(r.ID, key, x.hashOf(e)), Rule: r.ID, Revision: r.Revision, Kind: r.Kind, Severity: r.Severity, Title: r.Title,
-		At: e.Time, Entry: &index, Account: e.Account, Vendor: e.Vendor, Cluster: e.Cluster, About: key, Facts: facts}
+		At: e.Time, Entry: &index, Account: e.Account, Vendor: e.Vendor, Cluster: e.Cluster, Actor: e.Actor, About: key, Facts: facts}
 	if e.Account != "" {
 		a.About = e.Account
 	}

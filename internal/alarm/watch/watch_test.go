@@ -450,8 +450,11 @@ func TestPoliciesAndTrouble(t *testing.T) {
 	} {
 		s := newScene(t)
 		c.r.Time = start
+		c.r.Actor = "ada"
 		s.see(c.r)
 		switch {
+		case c.want != "" && len(s.found) == 1 && !s.found[0].Involves("ada"):
+			t.Errorf("%s: nobody did it", c.name)
 		case c.want == "" && len(s.found) > 0:
 			t.Errorf("%s raises %+v", c.name, s.found)
 		case c.want != "" && (len(s.found) != 1 || s.found[0].Kind != c.want):

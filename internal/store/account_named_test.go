@@ -1,0 +1,26 @@
+package store
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAccountNamed(t *testing.T) {
+	db := filled(t)
+	d, _, err := db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, local := of(d, kim).ID, kim[:strings.Index(kim, "@")]
+	for name, want := range map[string]string{kim: id, strings.ToUpper(kim): id, local: id, "nobody@example.com": "", "nobody": "", "": "", "@": "", local + "@": "", strings.Repeat("x", 400): ""} {
+		if got, ok := db.AccountNamed(name); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v", name, got, ok)
+		}
+	}
+	if _, err := db.writer.Exec(`INSERT INTO account (id, email, name, roles, created) VALUES ('x', ?, 'Another', '[]', 0)`, local+"@elsewhere.example"); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := db.AccountNamed(local); ok {
+		t.Errorf("one of two: %q", got)
+	}
+}

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ringfence/ringfence/internal/directory"
+)
+
+// plainTexts returns the tables and columns of text that there are.
+func plainTexts(t *testing.T, db *DB) (out [][2]string) {
+	t.Helper()
+	for _, c := range columnOf(t, db.writer, `SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND upper(c.type) = 'TEXT' AND c.name <> 'account' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%'`) {
+		table, column, _ := strings.Cut(c, ".")
+		out = append(out, [2]string{table, column})
+	}
+	return out
+}
+
+// An erased address is nowhere in the database: not in any column of any table,
+// those to come included, but where it stays by design; and not in the pages of
+// the file, nor in its journal.
+func TestErasure_Everywhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ringfence.db")
+	db := open(t, Config{Path: path, Now: at(day), GateHost: "gate.example.com"})
+	apply(t, db, exampleFile(t), false)
+	drained(t, db)
+	const marker, longer = "amara@northwind.example", "tamara@northwind.example"
+	actor := actorOf(t, db, ines)
+	d, _, err := db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := of(d, marker).ID
+	name := of(d, marker).Name
+	if _, err := db.writer.Exec(`PRAGMA foreign_keys = OFF; PRAGMA defer_foreign_keys = ON`); err != nil {
+		t.Fatal(err)
+	}
+	planted, read := 0, []string{"vendor", "account", "engagement", "cluster", "assignment", "identity_provider"} // whose rows must make sense
+	for i, c := range plainTexts(t, db) {
+		if notScrubbed[c[0]+".*"] != "" || notScrubbed[c[0]+"."+c[1]] != "" || slices.Contains(read, c[0]) || c == [2]string{"hold", "kind"} {
+			continue
+		}
+		plant(t, db.writer, c[0], c[1], fmt.Sprintf(`{"%d":"<%s> or %s, not %s"}`, i, marker, strings.ToUpper(marker), longer), i)
+		planted++
+	}
+	if planted < 150 {
+		t.Fatalf("only %d columns hold the address", planted)
+	}
+	for _, q := range []string{
+		`DELETE FROM policy_shadow_difference`,
+		`INSERT INTO policy_shadow_difference (shadow, key, count, first, last, entries) VALUES (1, '{"Turn":"widened","Account":"` + id + `","Email":"` + marker + `"}', 2, 1, 5, '[4]'),
+			(1, '{"Turn":"widened","Account":"` + id + `","Email":"before@northwind.example"}', 3, 2, 9, '[3]')`,
+		`INSERT INTO sign_off (search, title, query, scope, first, past, matched, own, account, email, note, at) VALUES (0, '', 'email:` + marker + `', '', 0, 1, 1, 0, '` + id + `', 'before@northwind.example', 'With ` + name + `.', 1)`,
+		`INSERT INTO outbox (record) VALUES ('` + marker + `')`, `DELETE FROM outbox`, // what was recorded long ago
+		`UPDATE vendor SET title = 'Of ` + marker + `', suspended = 1, suspended_reason = '` + marker + `'`,
+		`UPDATE assignment SET reason = 'Says ` + name + ` (` + marker + `)', given_by = '` + marker + `'`,
+	} {
+		if _, err := db.writer.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.AskErasure(t.Context(), actor, id, "asked for by "+marker); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	for range 2 {
+		if err := db.EraseRows(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.ErasureDone(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range plainTexts(t, db) {
+		for _, text := range columnOf(t, db.writer, fmt.Sprintf(`SELECT %[2]q FROM %[1]q WHERE %[2]q IS NOT NULL`, c[0], c[1])) {
+			if rest := strings.ReplaceAll(strings.ToLower(text), longer, ""); strings.Contains(rest, marker) || strings.Contains(rest, "before@") {
+				t.Errorf("%s.%s holds %s", c[0], c[1], text)
+			}
+		}
+	}
+	if got := columnOf(t, db.writer, `SELECT query || '|' || email || '|' || note FROM sign_off WHERE account = '`+id+`'`); len(got) != 1 || got[0] != "email:"+id+"|"+directory.ErasedEmail(id)+"|With "+directory.ErasedName+"." {
+		t.Errorf("what it signed off: %q", got)
+	}
+	if got := columnOf(t, db.writer, `SELECT json_extract(key, '$.Email') || ' ' || count || ' ' || entries FROM policy_shadow_difference`); len(got) != 1 || got[0] != directory.ErasedEmail(id)+" 5 [4,3]" && got[0] != directory.ErasedEmail(id)+" 5 [3,4]" {
+		t.Errorf("what a shadow found: %q", got)
+	}
+	if _, err := db.writer.Exec(`UPDATE sign_off SET note = 'x'`); err == nil {
+		t.Error("a sign-off changes without an erasure")
+	}
+	for _, file := range []string{path, path + "-wal"} {
+		b, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if i := bytes.Index(bytes.ReplaceAll(bytes.ToLower(b), []byte(longer), nil), []byte(marker)); i >= 0 {
+			t.Errorf("%s holds the address at byte %d", filepath.Base(file), i)
+		}
+	}
+}
+
+// plant puts a row into a table whose column holds text.
+func plant(t *testing.T, db *sql.DB, table, column, text string, n int) {
+	t.Helper()
+	rows, err := db.Query(`SELECT name, type FROM pragma_table_info(?)`, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names, marks []string
+	var values []any
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			t.Fatal(err)
+		}
+		var v any = fmt.Sprintf("%s %d", name, n)
+		switch {
+		case name == column:
+			v = text
+		case kind == "INTEGER":
+			v = 1000 + n
+		case kind == "BLOB":
+			v = []byte{byte(n)}
+		case name == "kind" && table == "hold":
+			v = "account"
+		}
+		names, marks, values = append(names, name), append(marks, "?"), append(values, v)
+	}
+	rows.Close()
+	if _, err := db.Exec(`INSERT INTO `+table+` (`+strings.Join(names, ", ")+`) VALUES (`+strings.Join(marks, ", ")+`)`, values...); err != nil {
+		t.Fatalf("filling %s: %v", table, err)
+	}
+}
