@@ -29,7 +29,7 @@ func newRetention(cfg *config.Config, db *store.DB, l retention.Log, taken func(
 
 func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken func() (uint64, string), logger *slog.Logger) (retention.Config, error) {
 	p := paths{cfg.Data}
-	kept, err := newArchive(cfg)
+	kept, err := newArchive(cfg, logger)
 	if err != nil {
 		return retention.Config{}, err
 	}
@@ -124,7 +124,7 @@ func retentionRules(c *config.Retention) retention.Rules {
 }
 
 // newArchive returns nil where none is configured.
-func newArchive(cfg *config.Config) (retention.Archive, error) {
+func newArchive(cfg *config.Config, logger *slog.Logger) (retention.Archive, error) {
 	a := cfg.AccessLog.Retention.Archive
 	switch {
 	case a == config.Archive{}:
@@ -132,16 +132,13 @@ func newArchive(cfg *config.Config) (retention.Archive, error) {
 	case a.Folder != "":
 		return retention.NewFolder(a.Folder, logOrigin(cfg)), nil
 	}
-	conf, err := deliveryTLS(config.Delivery{CAFile: a.CAFile})
+	c := config.Delivery{URL: a.URL, Bucket: a.Bucket, Prefix: a.Prefix, Region: a.Region, CAFile: a.CAFile, AccessKey: a.AccessKey, SecretKeyFile: a.SecretKeyFile}
+	f, err := newFresh("the archive of the access log", deliveryFiles(c), func() (retention.Archive, error) { return bucket(cfg, c) },
+		func(retention.Archive) error { return nil }, logger)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the archive of the access log: %w", err)
 	}
-	secret, err := secretFile(a.SecretKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the archive of the access log: %w", err)
-	}
-	return delivery.NewS3(delivery.S3Config{URL: a.URL, TLS: conf, Bucket: a.Bucket, Prefix: a.Prefix, Region: a.Region,
-		Origin: logOrigin(cfg), AccessKey: a.AccessKey, SecretKey: secret})
+	return renewedArchive{f}, nil
 }
 
 // heldEntries returns what stands under a hold: an engagement's also by the

@@ -72,7 +72,7 @@ func (c *Console) showRetention(w http.ResponseWriter, r *http.Request, v *visit
 		return unavailable(err)
 	}
 	st, file := c.Retention.State(), c.Retention.FileRules()
-	page := retentionPage{Base: v.page("Retention"), Rules: retentionRows(file.With(kept), file), Waiting: v.waitingRules(kept), Faults: f.Notes, At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
+	page := retentionPage{Base: v.page("Retention"), Rules: v.retentionRows(file.With(kept), file), Waiting: v.waitingRules(kept), Faults: f.Notes, At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
 		Gone: "None: the log has all of its entries.", Entries: logURL(query.Match{Field: query.Action, Pattern: query.Exact(accesslog.ActionPrune)}), Holds: holdsPath,
 		MayChange: v.mayChange(), AskURL: retentionPath + "/prune", State: ui.Badge{Kind: ui.Good, Text: "in order"}}
 	if first > 0 {
@@ -123,7 +123,7 @@ func waitsWords(w retention.Waiting) ui.Text {
 }
 
 // retentionRows lists the rules in force, and whether the file says so.
-func retentionRows(rules, file retention.Rules) []retentionRow {
+func (v *visit) retentionRows(rules, file retention.Rules) []retentionRow {
 	from := func(days, filed int, ok bool) ui.Text {
 		if ok && days == filed {
 			return "Configuration file"
@@ -133,7 +133,11 @@ func retentionRows(rules, file retention.Rules) []retentionRow {
 	var rows []retentionRow
 	for _, name := range slices.Sorted(maps.Keys(rules.Clusters)) {
 		filed, ok := file.Clusters[name]
-		rows = append(rows, retentionRow{ui.Verbatim(name), "Cluster", daysWords(rules.Clusters[name]), from(rules.Clusters[name], filed, ok)})
+		kind := ui.Text("Cluster")
+		if find(v.Snapshot.Directory().Clusters, clusterNamed(name)) == nil {
+			kind = "Cluster, but none has this name now" // it was removed, or the rule has a slip and keeps nothing
+		}
+		rows = append(rows, retentionRow{ui.Verbatim(name), kind, daysWords(rules.Clusters[name]), from(rules.Clusters[name], filed, ok)})
 	}
 	for _, name := range slices.Sorted(maps.Keys(rules.Classifications)) {
 		filed, ok := file.Classifications[name]

@@ -26,7 +26,7 @@ type memoryRetention struct {
 }
 
 func (*memoryRetention) FileRules() retention.Rules {
-	return retention.Rules{Days: 396, Clusters: map[string]int{"claims": 0}, Classifications: map[string]int{"restricted": 2555}}
+	return retention.Rules{Days: 396, Clusters: map[string]int{"claims": 0, "cliams": 0}, Classifications: map[string]int{"restricted": 2555}}
 }
 
 func (m *memoryRetention) Kept(context.Context) ([]directory.RetentionRule, error) {
@@ -75,7 +75,7 @@ func withRetention(t *testing.T) (*office, *memoryRetention) {
 
 func TestRetention_Page(t *testing.T) {
 	o, m := withRetention(t)
-	shows(t, o.get("ada", retentionPath), http.StatusOK, "claims", "for ever", "restricted", "2555 days", "396 days", "not looked yet", "Nothing is archived",
+	shows(t, o.get("ada", retentionPath), http.StatusOK, "claims", "for ever", "none has this name now", "restricted", "2555 days", "396 days", "not looked yet", "Nothing is archived",
 		"the log has all of its entries", retentionPath+"/prune", "action:prune")
 	oldest := &accesslog.SealedSegment{First: 4711}
 	m.archive, m.state = "/mnt/<archive>", retention.State{At: sampleNow, Removed: 12, Plan: retention.Plan{Oldest: oldest, Until: sampleNow.Add(48 * time.Hour)}}
