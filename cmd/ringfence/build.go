@@ -128,7 +128,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.index, err = index.Open(index.Config{Dir: paths{cfg.Data}.index(), LogDir: paths{cfg.Data}.log(), Log: g.log, Logger: logger}); err != nil {
 		return g, err
 	}
-	if g.shared, err = openSearch(cfg); err != nil {
+	if g.shared, err = openSearch(cfg, logger); err != nil {
 		return g, err
 	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
@@ -286,7 +286,7 @@ func (g *gateway) buildConsole() error {
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
-		Privacy: consolePrivacy{g}, Retention: g.retain,
+		Privacy: consolePrivacy{g}, Retention: consoleRetention{g.retain, g},
 		Witnesses: g.witnesses(),
 		Deliver:   g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},

@@ -218,7 +218,7 @@ func (c *Console) showNewExport(w http.ResponseWriter, r *http.Request, v *visit
 		item.Value = string(format)
 		items = append(items, item)
 	}
-	page.Format = f.boxes("format", "Format", items)
+	page.Format = f.boxes("format", "File format", items)
 	page.Format.One = true
 	page.Field = with(f.text(keptQuery, "Query"), func(u *ui.Field) {
 		u.Rows, u.Mono, u.Hint = 2, true, "Exactly what this selects is exported, oldest first."

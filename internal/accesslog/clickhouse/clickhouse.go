@@ -90,7 +90,8 @@ func (t *Table) Run(ctx context.Context, sql string, args []any, each func(scan 
 }
 
 // Schema returns the statement that makes the table, for those who make it
-// themselves: with it there, the gateway needs INSERT and SELECT alone.
+// themselves: with it there, the gateway needs INSERT and SELECT, and OPTIMIZE
+// and ALTER DELETE for erasures and for what age removes.
 func Schema(c Config) (string, error) {
 	name, err := c.name()
 	if err != nil {

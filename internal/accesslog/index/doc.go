@@ -17,7 +17,9 @@
 //
 // Files may be missing anywhere: what no file has is read from the log, from
 // memory where it is new and piece by piece where it is older. So a search is
-// right at any time, and slow until [Update] has made what is missing. Whoever
+// right at any time, and slow until [Update] has made what is missing. Which rows
+// of files the latest conditions select is remembered, within bounds, until files
+// are replaced: a page counts one question in many ways. Whoever
 // changes the folder holds a lock on the file "lock" in it.
 //
 // # Columns

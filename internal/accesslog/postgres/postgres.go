@@ -151,7 +151,8 @@ func (t *Table) Run(ctx context.Context, sql string, args []any, each func(scan 
 }
 
 // Schema returns the statements that make the table, for those who make it
-// themselves: with it there, the gateway needs INSERT and SELECT alone.
+// themselves: with it there, the gateway needs INSERT, SELECT, UPDATE and DELETE,
+// the last two for erasures and for what age removes.
 func Schema(tableName string) ([]string, error) {
 	name, err := quoted(tableName)
 	if err != nil {

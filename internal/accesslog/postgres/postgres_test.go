@@ -78,6 +78,20 @@ func TestTable(t *testing.T) {
 	if err := r.Replace(t.Context(), all[:1]); err == nil {
 		t.Error("a reader replaced an entry")
 	}
+	// Whoever may only add entries is told so when one is to be forgotten or to go.
+	exec(`CREATE ROLE writer LOGIN PASSWORD 'writes'`)
+	exec(`GRANT SELECT, INSERT ON ringfence TO writer`)
+	w, err := Open(Config{URL: url, Username: "writer", Password: "writes", Origin: enginetest.Origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Send(t.Context(), all[:1]); err != nil {
+		t.Error(err)
+	}
+	if w.Replace(t.Context(), all[:1]) == nil || w.Trim(t.Context(), 1) == nil {
+		t.Error("an account that may only add entries changed or removed one")
+	}
 	// A fault of the database is no refusal: the entries are sent again.
 	exec(`ALTER TABLE ringfence ADD CONSTRAINT none CHECK (ns < 0) NOT VALID`)
 	again := opened(t, url, "third.example.com/log")
