@@ -310,6 +310,9 @@ func engagementFacts(e *policy.EngagementFacts, cluster string, now time.Time) [
 	case !now.Before(ends):
 		first = knownFact{false, ui.Say("The engagement {1} ended after {2}.", e.Name, lastDay(ends))}
 	}
+	if cluster == "" { // a facts document by itself is about no cluster
+		return []knownFact{first}
+	}
 	covers := knownFact{true, ui.Say("It covers {1}.", cluster)}
 	if !slices.Contains(e.Clusters, cluster) {
 		covers = knownFact{false, ui.Say("It does not cover {1}.", cluster)}

@@ -219,7 +219,7 @@ func TestFleet(t *testing.T) {
 	o.Shared = memoryShared{err: errors.New("the cursor does not fit")}
 	shows(t, o.get("rae", fleetPath), 503, "cannot be searched now")
 	o.Shared = nil
-	shows(t, o.get("rae", fleetPath), 200, "No table is configured")
+	shows(t, o.get("rae", fleetPath), 200, "No table is shared")
 	o.entries.fail, o.Shared = errors.New("the disk is full"), memoryShared{}
 	shows(t, o.get("rae", fleetPath), 503)
 	shows(t, o.get("rae", fleetPath+"/entry?origin=gate.test/gw2&index=9"), 503)

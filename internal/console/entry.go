@@ -209,6 +209,9 @@ func reasonLines(codes []string) []reasonLine {
 // entrySentence says in one sentence what an entry records.
 func entrySentence(e *accesslog.Entry) ui.Text {
 	who := cmp.Or(ui.Verbatim(cmp.Or(e.Email, e.Account, e.Actor)), "Nobody that is signed in")
+	if e.Type == policy.RecordLog && cmp.Or(e.Email, e.Account, e.Actor) == "" {
+		who = "The gateway itself"
+	}
 	what := e.Method + " " + clip(e.Path, 200)
 	switch e.Type {
 	case policy.RecordRequest:
@@ -224,7 +227,7 @@ func entrySentence(e *accesslog.Entry) ui.Text {
 		s = ui.Say("{1}, {2}", s, e.Object)
 	}
 	if e.Result != "" && e.Result != "ok" {
-		return ui.Say("{1} (not done: {2}).", s, ui.Known(e.Result))
+		return ui.Say("{1} (not done: {2}).", s, resultWords(e.Result))
 	}
 	return ui.Say("{1}.", s)
 }
@@ -276,7 +279,7 @@ func outcomeSentence(e *accesslog.Entry, who ui.Text, what string) ui.Text {
 
 // actionWords makes words of an action such as account.end_sessions.
 func actionWords(action string) ui.Text {
-	return cmp.Or(actionNames[action], ui.Verbatim(strings.Map(func(r rune) rune {
+	return cmp.Or(actionNames[action], changeNames[action], ui.Verbatim(strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' {
 			return ' '
 		}
@@ -313,7 +316,7 @@ func entryGroups(e *accesslog.Entry) []entryGroup {
 	groups := []entryGroup{
 		{"When and what", []entryLine{
 			text("Time", ui.Instant(e.Time)), text("Own time", own), text("Type", typeInWords(e.Type)),
-			link("Action", e.Action, query.Action), text("Result", ui.Known(e.Result)), link("Request id", e.RequestID, query.RequestID), mono("Node", e.Node),
+			link("Action", e.Action, query.Action), text("Result", resultWords(e.Result)), link("Request id", e.RequestID, query.RequestID), mono("Node", e.Node),
 			mono("Object", e.Object), link("Done by", e.Actor, query.Account),
 		}},
 		{"Who", []entryLine{

@@ -77,6 +77,8 @@ func (c *Console) fleet(w http.ResponseWriter, r *http.Request, v *visit) error 
 	page := fleetPage{Base: v.page("Every gateway"), None: c.Shared == nil, Scope: v.logScopeWords(),
 		Empty: ui.Empty{Title: "Nothing found", Text: "No entry that was delivered is selected by this query."}}
 	if page.None {
+		page.Empty = ui.Empty{Title: "No table is shared", Text: "The configuration names no table that several gateways deliver to. See access_log.search there. This gateway’s own entries are in its own access log.",
+			Action: "Search this gateway’s log", ActionURL: "/console/log"}
 		return c.show(w, r, http.StatusOK, "fleet", page)
 	}
 	var err error

@@ -87,7 +87,7 @@ func newEntryRow(p pair) entryRow {
 		}
 		row.Kind = ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], ui.Verbatim(string(e.Type)))}
 		if e.Result != "" && e.Result != "ok" {
-			row.Kind, row.Note = ui.Badge{Kind: ui.Warn, Text: "not done"}, ui.Known(e.Result)
+			row.Kind, row.Note = ui.Badge{Kind: ui.Warn, Text: "not done"}, resultWords(e.Result)
 		}
 	}
 	last := e

@@ -80,6 +80,13 @@ func (c *Console) ownLog() counter {
 
 // histogram draws n over time. It is nil where the log is empty or cannot be counted.
 func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, in counter) *histogram {
+	return c.histogramOf(ctx, v, n, n, in)
+}
+
+// histogramOf draws n over time, which selects what where does: bounds of time
+// that leave nothing out are for the picture, and would be a question of their
+// own to an engine that remembers the one without.
+func (c *Console) histogramOf(ctx context.Context, v *visit, where, n query.Node, in counter) *histogram {
 	if in.engine == nil {
 		return nil
 	}
@@ -103,7 +110,7 @@ func (c *Console) histogram(ctx context.Context, v *visit, n query.Node, in coun
 	h := &histogram{From: from, To: to, Step: stepWords(step), Path: in.path, Base: baseOf(n), Series: []series{
 		{Kind: ui.Good, Label: "allowed", value: policy.Allow.String()}, {Kind: ui.Warn, Label: "challenged", value: policy.Challenge.String()},
 		{Kind: ui.Bad, Label: "denied", value: policy.Deny.String()}, {Kind: ui.Neutral, Label: "without a decision"}}}
-	cells, err := in.engine.Histogram(ctx, query.Request{Where: v.readable(in.pick(n)), Now: v.Now}, query.Effect, step)
+	cells, err := in.engine.Histogram(ctx, query.Request{Where: v.readable(in.pick(where)), Now: v.Now}, query.Effect, step)
 	if err != nil {
 		if h.Overdue = errors.Is(err, context.DeadlineExceeded); !h.Overdue && ctx.Err() == nil {
 			c.Logger.WarnContext(ctx, "counting the access log over time", "err", err)

@@ -246,9 +246,9 @@ func TestLog_FacetsAndFixedLink(t *testing.T) {
 			fixed = strings.TrimPrefix(a, "GET ")
 		}
 	}
-	first := strings.Count(o.get("rae", fixed).Body.String(), `data-label="No."`)
+	first := strings.Count(o.get("rae", fixed).Body.String(), `class="of-no num muted"`)
 	o.entries.add(policy.Record{Type: policy.RecordRequest, Effect: "deny", Cluster: "claims", Account: "kim", RequestID: "later", Method: "GET", Path: "/"}, nil)
-	if again := strings.Count(o.get("rae", fixed).Body.String(), `data-label="No."`); again != first || first != 16 {
+	if again := strings.Count(o.get("rae", fixed).Body.String(), `class="of-no num muted"`); again != first || first != 16 {
 		t.Errorf("%s had %d lines and has %d", fixed, first, again)
 	}
 }

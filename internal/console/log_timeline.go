@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -104,9 +105,11 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request, v *visit, pag
 	page.SearchURL, page.LiveURL = logURL(n), queryURL(livePath, n)
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
-	page.Histogram = c.histogram(ctx, v, c.bounded(ctx, v, n), c.ownLog())
-	page.Facets = c.facets(ctx, v, &a, n, c.ownLog())
+	var wg sync.WaitGroup
+	wg.Go(func() { page.Histogram = c.histogramOf(ctx, v, n, c.bounded(ctx, v, n), c.ownLog()) })
+	wg.Go(func() { page.Facets = c.facets(ctx, v, &a, n, c.ownLog()) })
 	lines, err := c.findLines(ctx, v, n, before, timelineLines)
+	wg.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		page.Partial, err = ui.Say("The search took longer than {1} seconds and was stopped. Name a time to search less of the log.", int(searchTime.Seconds())), nil
 	}

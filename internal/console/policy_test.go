@@ -452,7 +452,7 @@ func TestPolicies_Signature(t *testing.T) {
 // Figures about another text are not shown for this one.
 func TestPolicies_FiguresOfThisText(t *testing.T) {
 	o := newOffice(t, plainText)
-	shows(t, o.get("abe", draftPath(draftReview, "")), http.StatusOK, "48211 recorded requests were decided again", "127")
+	shows(t, o.get("abe", draftPath(draftReview, "")), http.StatusOK, "48,211 recorded requests were decided again", "127")
 	f := change.Figures{Of: "another", Replayed: 5, Tests: 3, Cells: 2}
 	if v := showFigures(&f, "this"); v.Replay || v.Tested || v.Matrix {
 		t.Errorf("they are shown: %+v", v)

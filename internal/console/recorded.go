@@ -241,7 +241,7 @@ func newOwnRow(e, outcome *accesslog.Entry, account string) ownRow {
 		row.What, row.Effect = actionWords(e.Action), ui.Badge{Kind: ui.Neutral, Text: cmp.Or(typeWords[e.Type], ui.Verbatim(string(e.Type)))}
 		if e.Result != "" && e.Result != "ok" {
 			row.Effect = ui.Badge{Kind: ui.Warn, Text: "not done"}
-			row.Why = append(row.Why, ui.Known(e.Result))
+			row.Why = append(row.Why, resultWords(e.Result))
 		}
 		if byOthers {
 			row.Why = append(row.Why, "This was done by somebody else, not by you.")

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -241,6 +242,9 @@ func (c *Console) entriesOf(ctx context.Context, where query.Node, now time.Time
 	if err != nil {
 		return nil, err
 	}
+	if out, err := c.picked(ctx, rows); !errors.Is(err, accesslog.ErrNotFound) {
+		return out, err
+	}
 	var out []*accesslog.Entry
 	for _, row := range rows {
 		entry, err := c.entryAt(ctx, row.Index)
@@ -252,6 +256,25 @@ func (c *Console) entriesOf(ctx context.Context, where query.Node, now time.Time
 		}
 	}
 	return out, nil
+}
+
+// picked reads the entries of rows from the log's files, in which what lies
+// together is read once. [accesslog.ErrNotFound]: some are not there.
+func (c *Console) picked(ctx context.Context, rows []query.Row) (out []*accesslog.Entry, err error) {
+	if c.LogFolder == "" {
+		return nil, accesslog.ErrNotFound
+	}
+	indexes := make([]uint64, len(rows))
+	for i := range rows {
+		indexes[i] = rows[i].Index
+	}
+	err = accesslog.Pick(ctx, c.LogFolder, indexes, func(e *accesslog.Entry) error {
+		kept := *e
+		kept.Payload = slices.Clone(e.Payload)
+		out = append(out, &kept)
+		return nil
+	})
+	return out, err
 }
 
 // reviewFault puts what a change of searches and sign-offs was refused for into

@@ -138,12 +138,12 @@ func (c *Console) showReview(w http.ResponseWriter, r *http.Request, v *visit, f
 	if page.Open, err = c.countOf(ctx, v, open, 0); err != nil {
 		return err
 	}
-	found, err := c.entriesOf(ctx, query.All(t.where(), v.mayRead()), v.Now, 0, rowsToReview)
+	found, err := c.search(ctx, query.Request{Where: v.readable(t.where()), Now: v.Now, Limit: rowsToReview, Fields: lineFields})
 	if err != nil {
 		return err
 	}
-	for _, e := range found {
-		if v.maySee(e) {
+	for i := range found {
+		if e := entryOf(found[i]); v.maySee(e) {
 			page.Rows = append(page.Rows, newEntryRow(pair{entry: e}))
 		}
 	}

@@ -33,6 +33,7 @@ func functions(a *assets, l tongue, others []Language) template.FuncMap {
 		"join":     strings.Join,
 		"add":      func(a, b int) int { return a + b },
 		"count":    countOf,
+		"number":   l.numberOf,
 		"lang":     func() string { return l.Tag.String() },
 		"others":   func() []Language { return others },
 		"word":     l.printed,
@@ -46,6 +47,15 @@ func countOf(n any, one, other Text) (Text, error) {
 		return "", fmt.Errorf("counting: %w", err)
 	}
 	return Count(i, one, other), nil
+}
+
+// numberOf is [tongue.number] for templates, whose numbers are of any type.
+func (l tongue) numberOf(n any) (string, error) {
+	i, err := strconv.Atoi(fmt.Sprint(n))
+	if err != nil {
+		return "", fmt.Errorf("writing a number: %w", err)
+	}
+	return l.number(i), nil
 }
 
 // printed is put behind every action of every template: a [Text] is written

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/message"
 )
 
 // A Text is something to be read by people, worded in English, that is put
@@ -170,9 +172,18 @@ func (l tongue) word(t Text) string {
 		one, rest := part(rest)
 		other, rest := part(rest)
 		number, _ := strconv.Atoi(n) // Count wrote it
-		return l.fill(l.Count(number, one, other), n, rest)
+		return l.fill(l.Count(number, one, other), l.number(number), rest)
 	}
 	return ""
+}
+
+// number writes how many there are. From five digits on they stand in groups,
+// as the reader's language has them.
+func (l tongue) number(n int) string {
+	if n > -10_000 && n < 10_000 {
+		return strconv.Itoa(n)
+	}
+	return message.NewPrinter(l.Tag).Sprint(n)
 }
 
 // fill puts values into the places of a message: first, unless it is empty,

@@ -283,3 +283,21 @@ func TestStamp_InEachLanguage(t *testing.T) {
 		}
 	}
 }
+
+// TestCount_Groups: from five digits on a number stands in groups, as each
+// language has them; shorter ones stay as they are.
+func TestCount_Groups(t *testing.T) {
+	all, err := newLanguages(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"10,000,052", "10.000.052"} {
+		l := all.tongues[i]
+		if got := l.word(Count(10_000_052, "{1} entry", "{1} entries")); !strings.HasPrefix(got, want+" ") {
+			t.Errorf("%q, want %s", got, want)
+		}
+		if got, err := l.numberOf(uint64(9999)); err != nil || got != "9999" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}

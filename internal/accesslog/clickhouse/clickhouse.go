@@ -142,11 +142,32 @@ func (t *Table) make(ctx context.Context, schema string) error {
 	if e, ok := errors.AsType[*serverError](err); ok && e.code == accessDenied {
 		err = nil
 	}
+	if err == nil {
+		err = t.widen(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("making the table: %w", err)
 	}
 	t.made.Store(true)
 	return nil
+}
+
+// widen adds the columns that a table from an older version does not have.
+// Entries that are there already have nothing in them.
+func (t *Table) widen(ctx context.Context) error {
+	adds := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		adds[i] = fmt.Sprintf("ADD COLUMN IF NOT EXISTS %s %s", c, columnType(c))
+	}
+	body, err := t.client.statement(ctx, url.Values{}, "ALTER TABLE "+t.name+" "+strings.Join(adds, ", "), nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+		body.Close()
+	}
+	if e, ok := errors.AsType[*serverError](err); ok && e.code == accessDenied {
+		return nil // an insert tells soon enough
+	}
+	return err
 }
 
 // Codes of the server's errors.

@@ -6,7 +6,7 @@
 //
 // A file's name says what it holds and which version of the columns it has:
 //
-//	v2-2026-11-22-00000000000000000000-00000000000000087000.parquet
+//	v3-2026-11-22-00000000000000000000-00000000000000087000.parquet
 //
 // is of that day (UTC), from the first index up to but not including the
 // second. Each file is written beside its place, synced and renamed; one that
@@ -17,7 +17,9 @@
 //
 // Files may be missing anywhere: what no file has is read from the log, from
 // memory where it is new and piece by piece where it is older. So a search is
-// right at any time, and slow until [Update] has made what is missing. Whoever
+// right at any time, and slow until [Update] has made what is missing. Which rows
+// of files the latest conditions select is remembered, within bounds, until files
+// are replaced: a page counts one question in many ways. Whoever
 // changes the folder holds a lock on the file "lock" in it.
 //
 // # Columns

@@ -51,6 +51,8 @@ type Index struct {
 	seen  uint64     // the first entry that is not in tail
 	stamp stamp      // of the log's files when they were last read to the end
 
+	remembered remembered
+
 	forgotten os.FileInfo // of the file that says when memory was let go of
 }
 
@@ -145,6 +147,7 @@ func (x *Index) Forget(ctx context.Context, account string) error {
 	if err := Forget(ctx, x.cfg.LogDir, x.cfg.Dir, account, nil); err != nil {
 		return err
 	}
+	defer x.remembered.forget() // questions may name the account
 	return x.Reload()
 }
 
@@ -202,6 +205,9 @@ func (x *Index) reload(parts []part, base uint64) (settled bool) {
 	}
 	for _, f := range have {
 		f.release()
+	}
+	if len(have) > 0 {
+		x.remembered.forget() // it is of row groups that are gone
 	}
 	x.base, x.files, x.next = base, files, base
 	if n := len(files); n > 0 {

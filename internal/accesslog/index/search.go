@@ -134,6 +134,10 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	if ascending {
 		slices.Reverse(wanted)
 	}
+	var asked *question
+	if r.Where != nil {
+		asked = x.remembered.question(questionOf(r.Where, r.Now))
+	}
 	workers := runtime.GOMAXPROCS(0)
 	results := make([]chan result, len(wanted))
 	for i := range results {
@@ -159,7 +163,7 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 	for range min(workers, len(wanted)) {
 		wg.Go(func() {
 			for i := range jobs {
-				part, err := one(ctx, wanted[i], r, all, work)
+				part, err := x.one(ctx, wanted[i], r, all, asked, work)
 				results[i] <- result{part, err}
 			}
 		})
@@ -183,7 +187,7 @@ func (x *Index) run(ctx context.Context, r query.Request, work func(chunk, selec
 
 // one evaluates r in one chunk. The reader of the files panics at some kinds of
 // damage; a damaged index must fail a search and nothing else.
-func one(ctx context.Context, c chunk, r query.Request, all *snapshot, work func(chunk, selection) (any, error)) (part any, err error) {
+func (x *Index) one(ctx context.Context, c chunk, r query.Request, all *snapshot, asked *question, work func(chunk, selection) (any, error)) (part any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			part, err = nil, fmt.Errorf("searching the index: a file is damaged, rebuild the index: %v", p)
@@ -207,7 +211,15 @@ func one(ctx context.Context, c chunk, r query.Request, all *snapshot, work func
 	}
 	within := newSelection(c.rows())
 	within.setRange(int(first-c.first()), int(next-c.first()))
-	s, err := eval(ctx, c, r.Where, r.Now, within)
+	s := within
+	if g, ok := c.(*group); ok && asked != nil {
+		if s, err = x.remembered.rows(ctx, asked, g, r.Where, r.Now); err == nil && int(next-first) < c.rows() {
+			s = copyOf(s)
+			s.and(within)
+		}
+	} else {
+		s, err = eval(ctx, c, r.Where, r.Now, within)
+	}
 	if err != nil || s.empty() {
 		return nil, err
 	}
