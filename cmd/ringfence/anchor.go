@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ const replacedHint = "Put the log back from where it is kept. If it is lost for 
 // openLog opens the access log as its one writer. It refuses a log that does
 // not continue the checkpoint that the store keeps: one that was emptied, cut,
 // rolled back or replaced.
-func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog.Logger) (*accesslog.Log, error) {
+func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog.Logger, edits ...func(*accesslog.Config)) (*accesslog.Log, error) {
 	p := paths{cfg.Data}
 	anchor, err := db.Anchor(ctx)
 	if err != nil {
@@ -56,12 +55,16 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 			return nil, err
 		}
 	}
-	l, err := accesslog.Open(ctx, accesslog.Config{
+	lc := accesslog.Config{
 		Dir: p.log(), Node: cfg.AccessLog.Node, Origin: logOrigin(cfg), Key: strings.TrimSpace(string(key)),
 		SegmentSize: int64(cfg.AccessLog.SegmentSize), CommitDeadline: cfg.AccessLog.CommitDeadline, Vouched: vouched, Logger: logger,
 		SealPersonal: true, Previous: previous,
-		Conceal: func(r *policy.Record) { people.Conceal(r, db.AccountNamed) },
-	})
+		Conceal: func(r *policy.Record) { concealPeople(r, db) },
+	}
+	for _, edit := range edits {
+		edit(&lc)
+	}
+	l, err := accesslog.Open(ctx, lc)
 	if _, damaged := errors.AsType[*accesslog.TamperedError](err); damaged {
 		err = &hintError{err, "If 'ringfence check' finds the key in order, the log's files were changed or lost. Keep them as they are, look with 'ringfence log verify',\nand see \"Backup and restore\" in deploy/README.md."}
 	}
@@ -77,18 +80,40 @@ func openLog(ctx context.Context, cfg *config.Config, db *store.DB, logger *slog
 	return l, nil
 }
 
+// concealTime bounds how long looking for accounts holds up one record.
+const concealTime = time.Second
+
+// concealPeople puts ids of accounts in place of their addresses. A store that
+// cannot be read keeps nothing from being recorded.
+func concealPeople(r *policy.Record, db *store.DB) {
+	ctx, cancel := context.WithTimeout(context.Background(), concealTime)
+	defer cancel()
+	people.Conceal(r, func(name string) (string, bool) { return db.AccountNamed(ctx, name) })
+}
+
 // actionAbandon is of the entry that gives up a log.
 const actionAbandon = "log.abandon"
 
 // givenUp returns the newest checkpoint that is known of the log that another
-// is about to take the place of: what witnesses cosigned goes before what the
-// store kept. It is nil where none was given up.
+// is about to take the place of. It is nil where none was given up.
 func givenUp(ctx context.Context, db *store.DB) ([]byte, error) {
 	r, err := db.NextRecord(ctx)
 	if err != nil || r == nil || r.Action != actionAbandon {
 		return nil, err
 	}
-	return []byte(cmp.Or(r.Detail["cosigned"], r.Detail["checkpoint"])), nil
+	return newerOf(r.Detail["cosigned"], r.Detail["checkpoint"]), nil
+}
+
+// newerOf returns what witnesses cosigned unless the store kept a larger one:
+// witnesses may have been away for days, and somebody may have put an old
+// checkpoint of theirs in the place of the newest.
+func newerOf(cosigned, kept string) []byte {
+	n, err := accesslog.CheckpointSize([]byte(cosigned))
+	m, kerr := accesslog.CheckpointSize([]byte(kept))
+	if err != nil || kerr == nil && m > n {
+		return []byte(kept)
+	}
+	return []byte(cosigned)
 }
 
 // vouchedFor returns how many entries the checkpoints that are kept apart from
@@ -146,8 +171,8 @@ func newLogAbandon() *cobra.Command {
 		Use: "abandon", Short: "Let another access log begin where one was lost", Args: exactly(),
 		Long: "The gateway refuses to start on an access log that does not continue the last one.\n" +
 			"Abandon gives the last one up: the next start begins or accepts another. The first entry of\n" +
-			"one that begins names the newest root of the last one that witnesses cosigned, or without\n" +
-			"any the newest that was kept, and why. Witnesses remember it all the same, until their\n" +
+			"one that begins names the newest root of the last one that is known, by what witnesses\n" +
+			"cosigned and what was kept apart, and why. Witnesses remember it all the same, until their\n" +
 			"operators agree. Restore the log instead where you can.",
 		Example: "  ringfence log abandon --reason 'disk lost on 3 March, no copy' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -116,7 +116,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.db, err = openStore(ctx, cfg, logger); err != nil {
 		return g, err
 	}
-	if g.log, err = openLog(ctx, cfg, g.db, logger); err != nil {
+	if g.log, err = openLog(ctx, cfg, g.db, logger, func(c *accesslog.Config) { c.Mends = g.mends }); err != nil {
 		if errors.Is(err, accesslog.ErrLocked) {
 			err = &hintError{err, "Another gateway runs on this data folder."}
 		}
@@ -128,7 +128,7 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger) (g *gat
 	if g.index, err = index.Open(index.Config{Dir: paths{cfg.Data}.index(), LogDir: paths{cfg.Data}.log(), Log: g.log, Logger: logger}); err != nil {
 		return g, err
 	}
-	if g.shared, err = openSearch(cfg); err != nil {
+	if g.shared, err = openSearch(cfg, logger); err != nil {
 		return g, err
 	}
 	if g.deliver, err = newDelivery(cfg, g.log, logger); err != nil {
@@ -286,7 +286,7 @@ func (g *gateway) buildConsole() error {
 		Shadows: consoleShadows{g},
 		Alarms:  consoleAlarms{g.db, g},
 		Reviews: consoleReviews{g},
-		Privacy: consolePrivacy{g}, Retention: g.retain,
+		Privacy: consolePrivacy{g}, Retention: consoleRetention{g.retain, g},
 		Witnesses: g.witnesses(),
 		Deliver:   g.deliver, Shared: g.everyGateway(),
 		Sets:    consoleSets{g},
@@ -385,7 +385,7 @@ func (g *gateway) refreshState(ctx context.Context, kinds map[string]bool) (poli
 	for k := range kinds {
 		g.due[k] = true
 	}
-	if _, err := g.db.Drain(ctx, g.log.Record); err != nil {
+	if _, err := g.db.Drain(ctx, drainTo(g.log)); err != nil {
 		return false, fmt.Errorf("recording changes: %w", err)
 	}
 	due := g.due

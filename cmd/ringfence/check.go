@@ -109,7 +109,7 @@ func checkParts(cmd *cobra.Command, file string, tryMail bool) (cfg *config.Conf
 		}
 		steps = append(steps, "delivery: "+plural(n, "destination")+", whose secrets and certificates can be read")
 	}
-	if t, err := openSearch(cfg); err != nil {
+	if t, err := openSearch(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return cfg, codes, steps, err
 	} else if t != nil {
 		steps = append(steps, "search of many gateways' entries: "+cfg.AccessLog.Search.Engine+", which was not asked")

@@ -34,22 +34,37 @@ func newDelivery(cfg *config.Config, l *accesslog.Log, logger *slog.Logger) (*de
 func destinations(cfg *config.Config) ([]delivery.Destination, error) {
 	var out []delivery.Destination
 	for _, c := range cfg.AccessLog.Deliver {
-		d := delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest", Types: c.Types}
-		var err error
-		switch c.To {
-		case config.ToS3:
-			d.Segments, err = bucket(cfg, c)
-		case config.ToParquet:
-			d.Days, err = days(cfg, c)
-		default:
-			d.Sender, err = newDeliverySender(cfg, c)
-		}
+		d, err := newDestination(cfg, c)
 		if err != nil {
-			return nil, fmt.Errorf("configuring delivery to %s: %w", c.Name, err)
+			return nil, err
+		}
+		if files := deliveryFiles(c); len(files) > 0 {
+			seen := fingerprint(files...)
+			d.Changed = func() bool { return fingerprint(files...) != seen }
+			d.Renew = func() (delivery.Destination, error) {
+				seen = fingerprint(files...)
+				return newDestination(cfg, c)
+			}
 		}
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+func newDestination(cfg *config.Config, c config.Delivery) (d delivery.Destination, err error) {
+	d = delivery.Destination{Name: c.Name, Kind: c.To, Newest: c.Start == "newest", Types: c.Types}
+	switch c.To {
+	case config.ToS3:
+		d.Segments, err = bucket(cfg, c)
+	case config.ToParquet:
+		d.Days, err = days(cfg, c)
+	default:
+		d.Sender, err = newDeliverySender(cfg, c)
+	}
+	if err != nil {
+		return d, fmt.Errorf("configuring delivery to %s: %w", c.Name, err)
+	}
+	return d, nil
 }
 
 // days are the files of the index.

@@ -165,7 +165,7 @@ func (d *deployment) drainInto(ctx context.Context, l *accesslog.Log) error {
 	runCtx, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- l.Run(runCtx) }()
-	_, err := d.db.Drain(ctx, l.Record)
+	_, err := d.db.Drain(ctx, drainTo(l))
 	if cerr := l.Close(); err == nil {
 		err = cerr
 	}

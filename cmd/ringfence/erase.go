@@ -45,6 +45,9 @@ func finishErasures(ctx context.Context, db *store.DB, p paths, forget func(ctx 
 			continue
 		}
 		err := db.EraseRows(ctx, e.Account)
+		if errors.Is(err, store.ErrPending) {
+			return nil // again in a moment
+		}
 		if err == nil {
 			err = accesslog.ErasePersonal(p.log(), e.Account)
 		}

@@ -35,6 +35,9 @@ func sayBundle(cmd *cobra.Command, r *evidence.Report, asJSON bool) error {
 	for _, n := range r.Older {
 		line("It continues the checkpoint of %d entries that was kept elsewhere.", n)
 	}
+	if m.Begins > 0 {
+		line("Entries before %d had been removed by age and were not searched.", m.Begins)
+	}
 	if p := r.Previous; p != nil {
 		line("%s", previousWords(p))
 	}

@@ -2,14 +2,12 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,40 +16,23 @@ import (
 
 // TestDiskFull_Program fills the disk of the access log under the running
 // program: requests get 503, readiness says why, and before that how full it
-// is; sign-ins and commands go on; with room all is as before, nothing is
+// is; an administrator's sign-in and commands go on, wrong passwords do not; with room all is as before, nothing is
 // lost, and a reading that cannot be recorded is refused until asked for twice.
 func TestDiskFull_Program(t *testing.T) {
 	slow(t)
 	dir := t.TempDir()
-	logDir := filepath.Join(dir, "state", "log")
+	logDir := filepath.Join(dir, "log")
 	if err := os.MkdirAll(logDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", logDir, "tmpfs", 0, "size=12m,mode=0700"); err != nil {
+	if err := unix.Mount("tmpfs", logDir, "tmpfs", 0, "size=24m,mode=0700"); err != nil {
 		t.Skip("mounting a small file system:", err)
 	}
 	t.Cleanup(func() { unix.Unmount(logDir, unix.MNT_DETACH) })
-	file, port, operations := filepath.Join(dir, "ringfence.yaml"), freePort(t), freePort(t)
-	text := fmt.Sprintf("gate: https://gate.localhost:%[1]d\nlisten: 127.0.0.1:%[1]d\nhttp_listen: \"\"\noperations: 127.0.0.1:%[2]d\ndata: state\ntls: {mode: local}\naccess_log: {segment_size: 1MiB}\n", port, operations)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ringfence(t, "init", "--email", "ada@example.com", "--config", file)
-	var out lockedBuffer
-	gw := program("serve", "--config", file)
-	gw.Stdout, gw.Stderr = &out, &out
-	if err := gw.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = gw.Process.Signal(syscall.SIGTERM)
-		_ = gw.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
-	}()
+	p := startDemo(t, "--data", dir)
+	file, gate := filepath.Join(dir, demoConfig), strings.TrimPrefix(p.ready.Gate, "https://gate.localhost:")
 	ops := func(path string) (int, string) {
-		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", operations, path))
+		res, err := http.Get(strings.TrimSuffix(p.ready.Operations, "/") + path)
 		if err != nil {
 			return 0, err.Error()
 		}
@@ -62,7 +43,7 @@ func TestDiskFull_Program(t *testing.T) {
 	// Only the local authority vouches for the gate, and here it is not the point.
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	ask := func(host, path string, form url.Values) (int, string) {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", port, path), nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:"+gate+path, nil)
 		if form != nil {
 			r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL.String(), strings.NewReader(form.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -71,7 +52,7 @@ func TestDiskFull_Program(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("User-Agent", strings.Repeat("agent ", 150))
-		r.Host = fmt.Sprintf("%s:%d", host, port)
+		r.Host = host + ":" + gate
 		res, err := client.Do(r)
 		if err != nil {
 			return 0, err.Error()
@@ -95,7 +76,7 @@ func TestDiskFull_Program(t *testing.T) {
 	}
 	f.Close()
 	status, body := 0, ""
-	for n := 0; n < 5000 && status != http.StatusServiceUnavailable; n++ {
+	for n := 0; n < 20000 && status != http.StatusServiceUnavailable; n++ {
 		status, body = ask("nobody.localhost", "/"+strings.Repeat("x", 1000), nil)
 	}
 	if status != http.StatusServiceUnavailable || !strings.HasPrefix(body, "5") {
@@ -105,9 +86,15 @@ func TestDiskFull_Program(t *testing.T) {
 		t.Errorf("readiness: %d %s", s, b)
 	}
 	eventually(t, 20*time.Second, "the alarm", func() bool { _, b := ops("/readyz"); return strings.Contains(b, `"access_log_disk":"critical`) })
-	if s, b := ask("gate.localhost", "/login", url.Values{"email": {"ada@example.com"}, "password": {"not hers"}}); s == http.StatusServiceUnavailable || s == 0 || s >= 500 {
-		t.Errorf("a sign-in meanwhile: %d %.300s", s, b)
+	wrong := url.Values{"email": {"ines@harbour.example"}, "password": {"not hers"}}
+	status = 0
+	for n := 0; n < 20 && status != http.StatusServiceUnavailable; n++ {
+		status, body = ask("gate.localhost", "/login", wrong)
 	}
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("wrong passwords go on: %d %.300s", status, body)
+	}
+	p.signIn(t, "ada@harbour.example", 0)
 	if got := ringfence(t, "log", "query", "--action", "disk", "--config", file); !strings.Contains(got, "disk") {
 		t.Errorf("the alarm's entry: %s", got)
 	}
@@ -118,12 +105,11 @@ func TestDiskFull_Program(t *testing.T) {
 	if s, _ := ask("nobody.localhost", "/", nil); s != http.StatusMisdirectedRequest {
 		t.Errorf("afterwards: %d", s)
 	}
-	_ = gw.Process.Signal(syscall.SIGTERM)
-	_ = gw.Wait()
+	p.stop(t)
 	ringfence(t, "log", "verify", "--config", file)
 
 	// A folder that cannot be written.
-	if err := unix.Mount("", logDir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "size=12m,mode=0700"); err != nil {
+	if err := unix.Mount("", logDir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "size=24m,mode=0700"); err != nil {
 		t.Fatal(err)
 	}
 	refused := program("log", "query", "--limit", "3", "--config", file)

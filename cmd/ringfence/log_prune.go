@@ -222,7 +222,7 @@ func newLogRestore() *cobra.Command {
 			if err := errors.Join(recordRead(ctx, d, "log.restore", append(describe(cmd), args...)), d.close()); err != nil {
 				return err
 			}
-			kept, err := newArchive(d.cfg)
+			kept, err := newArchive(d.cfg, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ var (
 	logSlowest  = logMetric("slowest_commit_seconds", "Time that the slowest commit since the start took.")
 	logQueued   = logMetric("queued", "Records that wait for the next commit.")
 	logSpares   = logMetric("spare_segments", "Empty segments at hand, without the reserved one.")
-	logReserved = logMetric("reserved_segment", "1 while the segment for sign-ins and administrators is at hand.")
+	logReserved = logMetric("reserved_segment", "1 while the segment for administrators' sign-ins and changes is at hand.")
 	logFree     = logMetric("disk_free_bytes", "Free bytes on the access log's disk.")
 	logTotal    = logMetric("disk_bytes", "Size of the access log's disk.")
 	logUnsigned = logMetric("unsigned_seconds", "Time since the newest checkpoint, while there are entries that it does not cover.")

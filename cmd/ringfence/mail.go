@@ -51,7 +51,7 @@ func newSender(c config.Mail) (*mail.Sender, error) {
 // A post words what happens and keeps it in the outbox, in the gateway and in
 // commands alike; only the gateway sends.
 type post struct {
-	sender *mail.Sender
+	sender renewedMail
 	outbox *mail.Outbox // set by attach
 	db     *store.DB
 	head   console.Letterhead
@@ -67,7 +67,7 @@ func newPost(cfg *config.Config, db *store.DB, logger *slog.Logger) (*post, erro
 	if !cfg.Mail.Enabled() {
 		return nil, nil
 	}
-	sender, err := newSender(cfg.Mail)
+	sender, err := freshMail(cfg.Mail, logger)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/ringfence/ringfence/internal/delivery/deliverytest"
 )
 
@@ -141,7 +143,7 @@ func TestDelivery_EverySystem(t *testing.T) {
 		kinds["splunk"].Secret("Splunk token-of-splunk")
 		kinds["loki"].Secret("Basic cmluZ2ZlbmNlOnBhc3N3b3JkLW9mLWxva2k=")
 		siem = deliverytest.NewRsyslog(t, origin)
-		password := secret(t, dir, "database", deliverytest.Password)
+		password, own := secret(t, dir, "database", deliverytest.Password), secret(t, dir, "database-of-postgres", deliverytest.Password)
 		deliver = fmt.Sprintf(`  deliver:
   - {name: elastic, to: elastic, url: %q, ca_file: %s/elastic.pem, index: logs-ringfence, token_file: %s}
   - {name: splunk, to: splunk, url: %q, ca_file: %s/splunk.pem, index: audit, token_file: %s}
@@ -152,8 +154,8 @@ func TestDelivery_EverySystem(t *testing.T) {
   - {name: database, to: postgres, url: %q, username: ringfence, password_file: %s}
   - {name: warehouse, to: clickhouse, url: %q, database: logs, username: ringfence, password_file: %s}
 `, fakes["elastic"], dir, secret(t, dir, "elastic", "key-of-elastic"), fakes["splunk"], dir, secret(t, dir, "splunk", "token-of-splunk"),
-			fakes["loki"], dir, secret(t, dir, "loki", "password-of-loki"), fakes["victorialogs"], dir, fakes["otlp"]+"/v1/logs", dir, siem.Port, siem.CAFile, database, password, warehouse, password)
-		return deliver + fmt.Sprintf("  search: {engine: postgres, url: %q, username: ringfence, password_file: %s}\n", database, password)
+			fakes["loki"], dir, secret(t, dir, "loki", "password-of-loki"), fakes["victorialogs"], dir, fakes["otlp"]+"/v1/logs", dir, siem.Port, siem.CAFile, database, own, warehouse, password)
+		return deliver + fmt.Sprintf("  search: {engine: postgres, url: %q, username: ringfence, password_file: %s}\n", database, own)
 	})
 	d.serve(t)
 	n := d.size()
@@ -164,6 +166,7 @@ func TestDelivery_EverySystem(t *testing.T) {
 
 	rae := d.signIn(t, "cleo@harbour.example", 0)
 	searchEverywhere(t, d, rae)
+	changeSecrets(t, d, rae, kinds["splunk"], dir, database)
 	d.stop(t)
 	d.configure(t, deliver+fmt.Sprintf("  search: {engine: clickhouse, url: %q, database: logs, username: ringfence, password_file: %s}\n", warehouse, filepath.Join(dir, "database")))
 	d.serve(t)
@@ -192,6 +195,49 @@ func TestDelivery_Collector(t *testing.T) {
 	d.serve(t)
 	n := d.size()
 	eventually(t, 60*time.Second, "every entry is with the collector", func() bool { return whole(indexes(), n) })
+}
+
+// changeSecrets gives Splunk another token and the database another password,
+// which deliveries and the search take over while they run.
+func changeSecrets(t *testing.T, d *standing, rae *browser, splunk *deliverytest.Receiver, dir, database string) {
+	t.Helper()
+	conf, err := pgx.ParseConfig(database + "?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf.User, conf.Password = deliverytest.User, deliverytest.Password
+	db, err := pgx.ConnectConfig(t.Context(), conf)
+	if err == nil {
+		_, err = db.Exec(t.Context(), "ALTER ROLE "+deliverytest.User+" PASSWORD 'another harbour'")
+	}
+	if err == nil { // connections that are open would go on
+		_, err = db.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = '"+deliverytest.User+"'")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	splunk.Secret("Splunk next-of-splunk")
+	fleet := d.ready.Gate + "/console/log/fleet?q=" + url.QueryEscape("type:log")
+	eventually(t, 30*time.Second, "the old password is refused", func() bool { return rae.get(fleet).status == http.StatusServiceUnavailable })
+	secret(t, dir, "splunk", "next-of-splunk")
+	secret(t, dir, "database-of-postgres", "another harbour")
+	eventually(t, 30*time.Second, "the search goes on", func() bool { return rae.get(fleet).status == http.StatusOK })
+	n := d.size()
+	eventually(t, 60*time.Second, "Splunk gets what comes later", func() bool { return whole(splunk.Indexes(), n) })
+	eventually(t, 60*time.Second, "and so does the database", func() bool {
+		out := ringfence(t, "delivery", "status", "--json", "--config", d.file)
+		for line := range strings.Lines(out) {
+			var s deliveryState
+			if err := json.Unmarshal([]byte(line), &s); err != nil {
+				t.Fatal(err)
+			}
+			if s.Name == "database" {
+				return s.Next >= uint64(n)
+			}
+		}
+		return false
+	})
 }
 
 // startReceiver serves a handler over TLS and keeps its certificate as KIND.pem.

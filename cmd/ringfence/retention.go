@@ -29,12 +29,13 @@ func newRetention(cfg *config.Config, db *store.DB, l retention.Log, taken func(
 
 func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken func() (uint64, string), logger *slog.Logger) (retention.Config, error) {
 	p := paths{cfg.Data}
-	kept, err := newArchive(cfg)
+	kept, err := newArchive(cfg, logger)
 	if err != nil {
 		return retention.Config{}, err
 	}
 	return retention.Config{
 		Log: l, LogDir: p.log(), Rules: retentionRules(&cfg.AccessLog.Retention), Archive: kept, Logger: logger, Taken: taken, Memory: p.retention(),
+		Set:  func(ctx context.Context) ([]directory.RetentionRule, error) { return setRules(ctx, db) },
 		Held: func(ctx context.Context) (retention.Held, error) { return heldEntries(ctx, db) },
 		After: func(ctx context.Context, first uint64) error {
 			if _, err := os.Stat(p.index()); errors.Is(err, os.ErrNotExist) {
@@ -43,6 +44,62 @@ func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken fu
 			return index.Prune(ctx, p.log(), p.index(), first)
 		},
 	}, nil
+}
+
+// errRulesWait: what was set is not yet in the access log.
+var errRulesWait = errors.New("changes wait to be recorded, and rules count from then on")
+
+// setRules returns the rules that administrators set. What was read just now is
+// in the access log once nothing waits to be recorded.
+func setRules(ctx context.Context, db *store.DB) ([]directory.RetentionRule, error) {
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		all, err := db.RetentionRules(ctx)
+		if err != nil || len(all) == 0 {
+			return nil, err
+		}
+		n, err := db.Pending(ctx)
+		if err != nil || n == 0 {
+			return all, err
+		}
+		if time.Now().After(deadline) {
+			return nil, errRulesWait
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// consoleRetention is what the pages do about how long entries are kept: it is
+// recorded when the call returns.
+type consoleRetention struct {
+	*retention.Service
+	g *gateway
+}
+
+// Kept implements [console.Retention].
+func (c consoleRetention) Kept(ctx context.Context) ([]directory.RetentionRule, error) {
+	return c.g.db.RetentionRules(ctx)
+}
+
+// Set implements [console.Retention].
+func (c consoleRetention) Set(ctx context.Context, actor directory.Actor, r directory.RetentionRule) (directory.RetentionRule, error) {
+	file := c.FileRules()
+	r, err := c.g.db.SetRetention(ctx, actor, r, func(all []directory.RetentionRule) (bool, error) { return file.NeedsSecond(all, r) })
+	if err != nil {
+		return r, err
+	}
+	return r, consolePrivacy{c.g}.recorded(ctx)
+}
+
+// Decide implements [console.Retention].
+func (c consoleRetention) Decide(ctx context.Context, actor directory.Actor, id int64, approve bool) error {
+	if err := c.g.db.DecideRetention(ctx, actor, id, approve); err != nil {
+		return err
+	}
+	return consolePrivacy{c.g}.recorded(ctx)
 }
 
 // firstEntry is what the metric of that name reads.
@@ -67,7 +124,7 @@ func retentionRules(c *config.Retention) retention.Rules {
 }
 
 // newArchive returns nil where none is configured.
-func newArchive(cfg *config.Config) (retention.Archive, error) {
+func newArchive(cfg *config.Config, logger *slog.Logger) (retention.Archive, error) {
 	a := cfg.AccessLog.Retention.Archive
 	switch {
 	case a == config.Archive{}:
@@ -75,16 +132,13 @@ func newArchive(cfg *config.Config) (retention.Archive, error) {
 	case a.Folder != "":
 		return retention.NewFolder(a.Folder, logOrigin(cfg)), nil
 	}
-	conf, err := deliveryTLS(config.Delivery{CAFile: a.CAFile})
+	c := config.Delivery{URL: a.URL, Bucket: a.Bucket, Prefix: a.Prefix, Region: a.Region, CAFile: a.CAFile, AccessKey: a.AccessKey, SecretKeyFile: a.SecretKeyFile}
+	f, err := newFresh("the archive of the access log", deliveryFiles(c), func() (retention.Archive, error) { return bucket(cfg, c) },
+		func(retention.Archive) error { return nil }, logger)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the archive of the access log: %w", err)
 	}
-	secret, err := secretFile(a.SecretKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the archive of the access log: %w", err)
-	}
-	return delivery.NewS3(delivery.S3Config{URL: a.URL, TLS: conf, Bucket: a.Bucket, Prefix: a.Prefix, Region: a.Region,
-		Origin: logOrigin(cfg), AccessKey: a.AccessKey, SecretKey: secret})
+	return renewedArchive{f}, nil
 }
 
 // heldEntries returns what stands under a hold: an engagement's also by the

@@ -16,14 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/retention"
 	"github.com/ringfence/ringfence/policy"
 )
 
-// scriptRetain is "[!] retain fill|old DAYS|DAYS": it records entries enough for
-// some sealed segments, or makes the log one that was begun and so filled so many
-// days ago, or removes what is over so many days from now, as a gateway does.
-// With !, nothing must be over.
+// scriptRetain is "[!] retain fill|old DAYS|rule CLASSIFICATION DAYS|DAYS": it
+// records entries enough for some sealed segments, or makes the log one that was
+// begun and so filled so many days ago, or sets a rule as if two administrators
+// had, or removes what is over so many days from now, as a gateway does. With !,
+// nothing must be over.
 func scriptRetain(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, quiet := context.Background(), slog.New(slog.DiscardHandler)
 	d, err := openDeployment(ctx, &target{config: ts.MkAbs("ringfence.yaml")})
@@ -33,6 +35,15 @@ func scriptRetain(ts *testscript.TestScript, neg bool, args []string) {
 		days, err := strconv.Atoi(args[1])
 		ts.Check(err)
 		ts.Check(oldLog(ctx, d, days))
+		return
+	}
+	if args[0] == "rule" {
+		days, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		_, err = d.db.SetRetention(ctx, operator, directory.RetentionRule{Kind: directory.RetainClassification, Subject: args[1], Days: days, Reason: "case 9"},
+			func([]directory.RetentionRule) (bool, error) { return false, nil })
+		ts.Check(err)
+		ts.Check(d.settle(ctx))
 		return
 	}
 	l, err := openLog(ctx, d.cfg, d.db, quiet)

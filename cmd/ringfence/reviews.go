@@ -55,7 +55,7 @@ func (c consoleReviews) SignOffs(ctx context.Context, before int64, limit int) (
 
 // recorded moves what was just kept to the access log.
 func (c consoleReviews) recorded(ctx context.Context) error {
-	if _, err := c.g.db.Drain(ctx, c.g.log.Record); err != nil {
+	if _, err := c.g.db.Drain(ctx, drainTo(c.g.log)); err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
@@ -50,15 +51,17 @@ func openShared(cfg *config.Config, s config.LogSearch) (sharedTable, error) {
 
 // openSearch opens where the console searches the entries of many gateways
 // together; nil: each gateway searches its own.
-func openSearch(cfg *config.Config) (sharedTable, error) {
+func openSearch(cfg *config.Config, logger *slog.Logger) (sharedTable, error) {
 	if cfg.AccessLog.Search.Engine == "" {
 		return nil, nil
 	}
-	t, err := openShared(cfg, cfg.AccessLog.Search)
+	s := cfg.AccessLog.Search
+	f, err := newFresh("the search of many gateways' entries", named(s.CAFile, s.Certificate, s.Key, s.PasswordFile),
+		func() (sharedTable, error) { return openShared(cfg, s) }, sharedTable.Close, logger)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the search of many gateways' entries: %w", err)
 	}
-	return t, nil
+	return renewedTable{f}, nil
 }
 
 // everyGateway is where the console searches the entries of all gateways; nil: nowhere.

@@ -54,6 +54,7 @@ func (g *gateway) buildWitness(ctx context.Context) error {
 	c, err := witness.New(witness.Config{
 		Source: witness.Source{Key: g.log.Keys(), Checkpoint: g.log.Checkpoint, Older: accesslog.Older(p.log(), "")},
 		Peers:  peers, Require: cfg.AccessLog.Require, MaxGap: cfg.AccessLog.MaxGap, File: p.witnessed(), Logger: g.logger,
+		Every: witnessEvery(cfg.AccessLog.MaxGap), Timeout: witnessEvery(cfg.AccessLog.MaxGap) / 2,
 		Tell: tellWitness(g.log, func(err error) { g.logger.Error("recording what witnesses say", "err", err) }),
 	})
 	if err != nil {
@@ -67,6 +68,16 @@ func (g *gateway) buildWitness(ctx context.Context) error {
 	}
 	g.witness = c
 	return nil
+}
+
+// witnessEvery is how often checkpoints are taken to the witnesses: often enough
+// that a round or two may fail before the gap is too large.
+func witnessEvery(maxGap time.Duration) time.Duration {
+	const usual = 10 * time.Second
+	if maxGap == 0 {
+		return usual
+	}
+	return min(usual, maxGap/4)
 }
 
 // witnesses is what pages show of the witnesses, nil where there are none.

@@ -199,8 +199,8 @@ func (l *Log) place(it *item, now time.Time) error {
 			return nil
 		case !errors.Is(err, errNoRoom):
 			return err
-		case privileged(it.typ) && l.fits(it, true):
-		case privileged(it.typ) && l.keep.reserved():
+		case it.claim != claimNone && l.fits(it, true):
+		case it.claim == claimAll && l.keep.reserved():
 			if err := l.rollReserve(); err != nil {
 				return err
 			}
@@ -225,6 +225,9 @@ func (l *Log) place(it *item, now time.Time) error {
 		at = now
 	}
 	index := l.put(it, now, at, it.body)
+	if it.claim == claimSome && l.full.Load() != nil {
+		c.seg.lent += l.need(it)
+	}
 	if it.opens != "" {
 		c.open[it.opens] = index
 	}
@@ -236,22 +239,35 @@ func (l *Log) place(it *item, now time.Time) error {
 // fits reports whether it and the facts that it needs fit the open segment.
 func (l *Log) fits(it *item, spend bool) bool {
 	c := &l.c
-	if c.seg.reserved && !privileged(it.typ) {
-		if l.full.Load() != nil {
+	if c.seg.reserved && it.claim != claimAll {
+		if l.full.Load() == nil {
+			c.seg.reserved = false
+		} else if it.claim == claimNone {
 			return false
 		}
-		c.seg.reserved = false
 	}
-	need := int64(len(c.buf)) + 2*(frameHead+markLen) + frameHead + int64(l.headLen()+len(it.body))
-	if it.doc != nil && !c.seg.facts[it.doc.Hash()] {
+	need := l.need(it)
+	if it.claim == claimSome && (spend || c.seg.reserved) && c.seg.lent+need > c.seg.lendable() {
+		return false
+	}
+	return int64(len(c.buf))+2*(frameHead+markLen)+need <= c.seg.room(spend)
+}
+
+// need bounds what it and the facts that it needs take up in the open segment.
+func (l *Log) need(it *item) int64 {
+	need := frameHead + int64(l.headLen()+len(it.body))
+	if it.doc != nil && !l.c.seg.facts[it.doc.Hash()] {
 		need += frameHead + int64(l.headLen()+factsLen+l.docLen(it.doc))
 	}
-	return need <= c.seg.room(spend)
+	return need
 }
 
 func (l *Log) holdBack(it *item, why error) {
 	if it.waits {
 		l.counters.refused.Add(1)
+		if it.claim == claimSome {
+			why = fmt.Errorf("%w: %w", ErrReserved, why)
+		}
 		if !it.finish(0, fmt.Errorf("%w: %w", ErrUnavailable, why)) {
 			release(it) // its caller gave up, and nothing was forwarded
 		}
@@ -418,7 +434,7 @@ func (l *Log) rollReserve() error {
 		return err
 	}
 	l.c.seg.reserved = true
-	l.cfg.Logger.Error("the access log takes sign-ins and administrators' changes into its reserved segment; make room", "segment", l.c.seg.name)
+	l.cfg.Logger.Error("the access log takes administrators' sign-ins and changes into its reserved segment; make room", "segment", l.c.seg.name)
 	return nil
 }
 

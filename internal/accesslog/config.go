@@ -53,6 +53,12 @@ type Config struct {
 	// they did before there were keys. Changing it is safe at any start.
 	SealPersonal bool
 
+	// Mends reports whether a record of type login is of those that it takes to
+	// make room when the disk is full, such as an administrator's sign-in that
+	// went well: such a record may use all of the reserve. It must be quick and
+	// safe for concurrent use. nil: none is.
+	Mends func(*policy.Record) bool
+
 	// Conceal, unless it is nil, may put something else into the object and the
 	// detail of a record that has either, before it is encoded, such as ids in
 	// place of addresses: those fields that are sealed are not there any more. It

@@ -23,6 +23,8 @@ type disk interface {
 	// rename must be durable when it returns.
 	rename(from, to string) error
 	remove(name string) error
+	// settle makes durable which names the disk's own folder has.
+	settle() error
 	// write replaces a small file as [durable.WriteFile] does.
 	write(name string, data []byte) error
 	// append adds to a small file, making it if need be, and syncs it. On error it is as it was.
@@ -97,6 +99,8 @@ func (d osDisk) rename(from, to string) error {
 }
 
 func (d osDisk) remove(name string) error { return os.Remove(name) }
+
+func (d osDisk) settle() error { return durable.SyncDir(d.dir) }
 
 func (d osDisk) write(name string, data []byte) error { return durable.WriteFile(name, data, 0o600) }
 

@@ -19,6 +19,9 @@ var (
 	// ErrBehind: the log is whole, and shorter than a checkpoint that is kept
 	// elsewhere says ([Config.Vouched]): an older state of it was put back.
 	ErrBehind = errors.New("it does not continue the checkpoint that was kept apart")
+	// ErrReserved, beside [ErrUnavailable]: there is no room, and what is kept
+	// back is kept for those who can make some.
+	ErrReserved = errors.New("what is left is kept for administrators")
 	// ErrNotFound: the log holds no entry with that index.
 	ErrNotFound = errors.New("no such entry")
 )

@@ -95,7 +95,9 @@ func TestLogLoss_FailedSyncIsFinal(t *testing.T) {
 // at once, administrators and outcomes are not lost, and all is well once
 // there is room.
 func TestLogLoss_FullDisk(t *testing.T) {
-	x := newTestLog(t, func(c *Config) { c.Spares = 1 })
+	x := newTestLog(t, func(c *Config) {
+		c.Spares, c.Mends = 1, func(r *policy.Record) bool { return r.Account == "admin" }
+	})
 	s := newShim(&x.cfg)
 	x.run()
 	waitFor(t, "a spare", func() bool { return x.Stats().Spares == 1 })

@@ -17,7 +17,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	spares  []string
-	reserve string   // kept for sign-ins and administrators when there is no room
+	reserve string   // kept for those who make room when there is none
 	retired []string // raw segments to compress, oldest first
 	next    int      // number of the next spare's name
 	retry   time.Time
@@ -119,6 +119,10 @@ func (l *Log) setFull(cause error) {
 	if l.full.Swap(&err) == nil {
 		l.cfg.Logger.Error("the access log has no room: nothing is served until there is", "err", err)
 		l.doChores() // it goes on trying
+		select {
+		case l.look <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type Log struct {
 	queue chan *item    // from callers to the committer
 	kick  chan struct{} // there is room again
 	chore chan struct{} // something to seal, or a spare to make
+	look  chan struct{} // there is no room: the disk is worth a look
 	stop  chan struct{} // closed when Run shall drain and end
 	dead  chan struct{} // closed once fatal is set
 	fatal atomic.Pointer[error]
@@ -88,7 +89,7 @@ type Stats struct {
 	Sealed         uint64 // segments compressed since the start
 	Queued         int    // records waiting for the committer
 	Spares         int    // empty segments at hand
-	Reserved       bool   // the segment for sign-ins and administrators is at hand too
+	Reserved       bool   // the segment for those who make room is at hand too
 	Early          uint64 // relaxed records that were answered before they were durable
 	LastCommit     time.Duration
 	SlowestCommit  time.Duration // since the start
@@ -171,10 +172,10 @@ type result struct {
 
 // An item is a record on its way to the committer.
 type item struct {
-	body []byte // encoded, all but what the committer adds in front
-	at   time.Time
-	typ  policy.RecordType
-	doc  *policy.Document
+	body  []byte // encoded, all but what the committer adds in front
+	at    time.Time
+	claim claim
+	doc   *policy.Document
 	// docSealed is doc under its account's key, where the log seals.
 	docSealed sealedParts
 	opens     string // request id of an allowed request, which will have an outcome
@@ -201,7 +202,7 @@ func (l *Log) newItem(r *policy.Record, waits bool) (*item, error) {
 		return nil, err
 	}
 	it := items.Get().(*item)
-	it.at, it.typ, it.doc, it.waits = r.Time, r.Type, r.Document, waits
+	it.at, it.claim, it.doc, it.waits = r.Time, l.claimOf(r), r.Document, waits
 	it.opens, it.closes, it.gaveUp = "", "", ""
 	it.exact = r.Input != nil
 	it.relaxed = waits && r.Type == policy.RecordRequest && r.Effect == "allow" && r.Mode == policy.ModeRelaxed
@@ -369,7 +370,7 @@ func (l *Log) send(it *item, gaveUp <-chan struct{}) error {
 	if p := l.full.Load(); p != nil {
 		// Without room a waiter is told at once; what nobody waits for is
 		// held back as long as the queue's length allows.
-		if it.waits && !privileged(it.typ) || !it.waits && l.held.Load() >= int64(l.cfg.Queue) {
+		if it.waits && it.claim == claimNone || !it.waits && l.held.Load() >= int64(l.cfg.Queue) {
 			return fmt.Errorf("%w: %w", ErrUnavailable, *p)
 		}
 	}
@@ -400,10 +401,4 @@ func (l *Log) send(it *item, gaveUp <-chan struct{}) error {
 	case <-gaveUp:
 		return errGaveUp
 	}
-}
-
-// privileged reports whether a record may use the reserve: what it takes to
-// sign in and make room.
-func privileged(t policy.RecordType) bool {
-	return t == policy.RecordLogin || t == policy.RecordAdmin || t == policy.RecordPolicy || t == policy.RecordLog
 }

@@ -59,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (_ *Log, err error) {
 func newLog(cfg Config, pen *pen, lock *os.File) *Log {
 	l := &Log{
 		cfg: cfg, pen: pen, lock: lock,
-		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1),
+		queue: make(chan *item, cfg.Queue), kick: make(chan struct{}, 1), chore: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		keys: personalKeysOf(cfg.Dir),
 		stop: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -128,7 +128,16 @@ func (o *opener) create() error {
 	if err := o.sign(false); err != nil {
 		return err
 	}
+	o.clearUnfinished() // a first start that was cut off left what would be in the way
 	return o.roll()
+}
+
+// clearUnfinished removes what earlier runs left half done.
+func (o *opener) clearUnfinished() {
+	for _, name := range o.list.tmp {
+		o.cfg.disk.remove(filepath.Join(o.cfg.Dir, name))
+	}
+	o.list.tmp = nil
 }
 
 // cutHistory takes off what a crash left of a checkpoint at the history's end.
@@ -228,9 +237,7 @@ func footerOf(f *os.File) (*footer, error) {
 // adoptSpares takes over what earlier runs prepared and removes what they left
 // half done. A spare that is not all zero, or of another size, is made anew.
 func (o *opener) adoptSpares() {
-	for _, name := range o.list.tmp {
-		o.cfg.disk.remove(filepath.Join(o.cfg.Dir, name))
-	}
+	o.clearUnfinished()
 	for _, name := range o.list.spares {
 		n, err := strconv.Atoi(strings.TrimPrefix(name, sparePrefix))
 		if err == nil {

@@ -42,8 +42,13 @@ const mostPeople = 8192
 // lock and allocates nothing.
 type personalKeys struct {
 	dir    string
+	disk   disk
 	people atomic.Pointer[map[string]*person]
 	making sync.Mutex
+	// settled: the names that the folder has are durable. They need not be after
+	// a start, since the process before may have ended in the middle of making a
+	// key, nor after an error. Guarded by making.
+	settled bool
 }
 
 var personalKeysByFolder sync.Map // of folder to *personalKeys, so that all readers of a log share what they opened
@@ -54,7 +59,7 @@ func personalKeysOf(dir string) *personalKeys {
 	if k, ok := personalKeysByFolder.Load(folder); ok {
 		return k.(*personalKeys)
 	}
-	k, _ := personalKeysByFolder.LoadOrStore(folder, &personalKeys{dir: folder})
+	k, _ := personalKeysByFolder.LoadOrStore(folder, &personalKeys{dir: folder, disk: osDisk{folder}})
 	return k.(*personalKeys)
 }
 
@@ -139,6 +144,9 @@ func (k *personalKeys) writer(account, origin string) (*person, error) {
 	case p.erased:
 		return p, nil
 	case p.known() && p.origin == origin:
+		if !p.durable.Load() {
+			return p, k.settle(p)
+		}
 		return p, nil
 	case p.known():
 		return nil, fmt.Errorf("the personal key of %s belongs to the log %s", account, p.origin)
@@ -146,11 +154,32 @@ func (k *personalKeys) writer(account, origin string) (*person, error) {
 	return k.make(account, origin)
 }
 
+// settle makes sure that a key which was read from its file stays: an entry
+// that is sealed under one that a power cut takes can never be read.
+func (k *personalKeys) settle(p *person) error {
+	k.making.Lock()
+	defer k.making.Unlock()
+	return k.settleLocked(p)
+}
+
+func (k *personalKeys) settleLocked(p *person) error {
+	if !k.settled {
+		if err := k.disk.settle(); err != nil {
+			return fmt.Errorf("keeping the personal key of %s: %w", p.account, err)
+		}
+		k.settled = true
+	}
+	p.durable.Store(true)
+	return nil
+}
+
 func (k *personalKeys) make(account, origin string) (*person, error) {
 	k.making.Lock()
 	defer k.making.Unlock()
 	k.keep(account, nil)
-	if p := k.load(account); p.known() || p.erased || p.fault != nil {
+	if p := k.load(account); p.known() {
+		return p, k.settleLocked(p)
+	} else if p.erased || p.fault != nil {
 		return p, p.fault
 	}
 	var key [32]byte
@@ -158,18 +187,21 @@ func (k *personalKeys) make(account, origin string) (*person, error) {
 	b := fmt.Appendf(nil, "%s\norigin %s\naccount %s\nkey %s\n", personalTitle, origin, account, base64.StdEncoding.EncodeToString(key[:]))
 	err := durable.Mkdir(k.dir, 0o700)
 	if err == nil {
-		err = durable.WriteFile(k.file(account, personalEnding), b, 0o600)
+		err = k.disk.write(k.file(account, personalEnding), b)
 	}
 	if err != nil {
+		k.settled = false // it may have its name all the same
 		return nil, fmt.Errorf("making the personal key of %s: %w", account, err)
 	}
 	if _, err := os.Stat(k.file(account, erasedEnding)); err == nil { // erased between the look and the write
-		if err := destroy(k.file(account, personalEnding)); err != nil {
+		if err := k.destroy(account); err != nil {
 			return nil, err
 		}
 	}
+	k.settled = true
 	k.keep(account, nil)
 	p := k.load(account)
+	p.durable.Store(true)
 	return p, p.fault
 }
 
@@ -205,10 +237,10 @@ func ErasePersonal(dir, account string) error {
 	}
 	err := durable.Mkdir(k.dir, 0o700)
 	if err == nil {
-		err = durable.WriteFile(k.file(account, erasedEnding), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+		err = k.disk.write(k.file(account, erasedEnding), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
 	}
 	if err == nil {
-		err = destroy(k.file(account, personalEnding))
+		err = k.destroy(account)
 	}
 	k.forget(account)
 	if err != nil {
@@ -224,25 +256,31 @@ func PersonalErased(dir, account string) bool {
 }
 
 // destroy overwrites a key before its file goes, for disks that write in place.
-func destroy(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+func (k *personalKeys) destroy(account string) error {
+	path := k.file(account, personalEnding)
+	f, err := k.disk.open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil // but perhaps it is not known yet on the disk
+	case err == nil:
+		var size int64
+		if size, err = f.size(); err == nil {
+			_, err = f.WriteAt(make([]byte, size), 0)
+		}
+		if err == nil {
+			err = f.sync()
+		}
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = k.disk.remove(path)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("destroying a key: %w", err)
-	}
-	st, err := f.Stat()
 	if err == nil {
-		_, err = f.WriteAt(make([]byte, st.Size()), 0)
-	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Remove(path)
+		err = k.disk.settle()
 	}
 	if err != nil {
 		return fmt.Errorf("destroying a key: %w", err)
 	}
-	return durable.SyncDir(filepath.Dir(path))
+	return nil
 }
 
 // sealable reports whether an account's id can have a key: it becomes the name

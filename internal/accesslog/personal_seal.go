@@ -22,6 +22,7 @@ type person struct {
 	erased          bool  // on purpose, for good
 	fault           error // the key is there and cannot be used
 	looked          atomic.Int64
+	durable         atomic.Bool // the file stays when the power is cut
 
 	aead   cipher.AEAD // nil: there is no key
 	reveal []byte      // derives the secret that goes with each sealed text

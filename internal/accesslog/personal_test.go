@@ -61,7 +61,7 @@ func sealedLog(t *testing.T) (*testLog, []*policy.Record) {
 	return x, records
 }
 
-func entriesOf(t *testing.T, dir string) (all []*Entry) {
+func entriesOf(t testing.TB, dir string) (all []*Entry) {
 	t.Helper()
 	if err := Scan(t.Context(), dir, 0, ^uint64(0), func(e *Entry) error {
 		all = append(all, e)

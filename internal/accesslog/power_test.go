@@ -33,7 +33,8 @@ var errCrashed = errors.New("the process is gone")
 // The folder holds what the process sees. One of its calls can go wrong.
 type powerDisk struct {
 	osDisk
-	lies bool // a sync says that it was done and does nothing
+	folders bool // the last step of replacing a file, syncing its folder, is a call of its own
+	lies    bool // a sync says that it was done and does nothing
 
 	seen    map[string]*inode // names as the process sees them
 	kept    map[string]*inode // names as they are on the disk
@@ -268,9 +269,16 @@ func (d *powerDisk) write(name string, data []byte) error {
 			return err
 		}
 		d.moved(tmp, name)
+		if d.folders {
+			return d.settle()
+		}
 		d.syncNames()
 		return nil
 	}, func() error { return begin(data[:len(data)/2]) })
+}
+
+func (d *powerDisk) settle() error {
+	return d.do("sync", "folder", func() error { d.syncNames(); return nil }, nothing)
 }
 
 func (d *powerDisk) append(name string, data []byte) error {

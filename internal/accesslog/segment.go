@@ -90,7 +90,8 @@ type segment struct {
 	off  int64  // of the next frame
 	seq  uint64 // of the next frame
 
-	reserved bool // begun when there was no room for another
+	reserved bool  // begun when there was no room for another
+	lent     int64 // bytes that went to [claimSome] while there was none
 
 	facts map[string]bool // hashes of the documents recorded in this segment
 }
@@ -103,6 +104,15 @@ func (s *segment) room(spend bool) int64 {
 	return s.size - reserveOf(s.size) - s.off
 }
 
-// reserveOf is the part of a segment that only sign-ins and administrators may
+// lendable is how many bytes records of [claimSome] may take of what is kept back.
+func (s *segment) lendable() int64 {
+	kept := s.size
+	if !s.reserved {
+		kept = reserveOf(s.size)
+	}
+	return kept / 16
+}
+
+// reserveOf is the part of a segment that only what it takes to make room may
 // fill when there is no space for another segment, so that someone can help.
 func reserveOf(size int64) int64 { return size / 64 }

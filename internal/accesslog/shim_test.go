@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -90,6 +91,9 @@ func (s *shim) create(name string, size int64) error {
 	s.mu.Lock()
 	s.creates++
 	s.mu.Unlock()
+	if _, err := os.Lstat(name); err == nil {
+		return fmt.Errorf("making %s: %w", name, os.ErrExist)
+	}
 	return os.WriteFile(name, make([]byte, size), 0o600)
 }
 
@@ -126,6 +130,8 @@ func (s *shim) append(name string, data []byte) error {
 }
 
 func (s *shim) flush(string) error { return nil }
+
+func (s *shim) settle() error { return nil }
 
 func (s *shim) zero(name string, size int64) error {
 	st, err := os.Stat(name)

@@ -60,6 +60,7 @@ func (l *Log) spaceLoop() {
 		case <-l.dead:
 			return
 		case <-tick.C:
+		case <-l.look:
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestSpace_Alarms(t *testing.T) {
 }
 
 // TestLogLoss_ReservedSegment: with the disk full, requests are refused and
-// sign-ins and administrators' changes go on for a whole segment, so that
+// administrators' changes go on for a whole segment, so that
 // someone can help; then they are refused as well, and nothing is lost.
 func TestLogLoss_ReservedSegment(t *testing.T) {
 	x := newTestLog(t, nil)

@@ -352,7 +352,7 @@ type AccessLog struct {
 	// MaxGap is how long clusters are served without a checkpoint that counts;
 	// after that every request to them gets 503 until one does. Signing in and
 	// the console go on. Default 0s: for ever, and only figures show the gap.
-	// Otherwise 1m to 168h.
+	// Otherwise 5s to 168h; below a minute the witnesses are asked more often.
 	MaxGap time.Duration `yaml:"max_gap"`
 	// Deliver lists other systems that get every entry, too. Default none. No
 	// request waits for them.

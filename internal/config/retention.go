@@ -11,6 +11,10 @@ import (
 // Retention is how long the access log keeps its entries. Files of the log go
 // as a whole, oldest first, and each stays as long as the longest rule of any
 // entry in it; their hashes stay, so that the log goes on to verify.
+//
+// Administrators can set other days in the console, two of them together also
+// fewer. What a rule here says of a cluster or classification is the least that
+// its entries are kept, and Days the least for all that nobody sets a rule for.
 type Retention struct {
 	// Days is for entries that no rule is for: sign-ins and changes too. Default
 	// 396 (13 months); 30 to 36500, or 0 for ever.

@@ -39,7 +39,7 @@ func (d *decoder) witnesses(a *AccessLog) {
 		d.bad("access_log.max_gap", "is given, but there are no access_log.witnesses that could close the gap")
 	}
 	if a.MaxGap != 0 {
-		between(d, "access_log.max_gap", a.MaxGap, time.Minute, 168*time.Hour)
+		between(d, "access_log.max_gap", a.MaxGap, 5*time.Second, 168*time.Hour)
 		if a.Require == 0 && len(a.Witnesses) > 0 {
 			d.bad("access_log.max_gap", "has no effect while access_log.require is 0")
 		}

@@ -38,7 +38,8 @@ type alarmsPage struct {
 	Older    string
 	Empty    ui.Empty
 	RulesURL string
-	ToURL    string // of the receivers; empty: not for this visitor
+	Scope    ui.Text // what is left out for the visitor
+	ToURL    string  // of the receivers; empty: not for this visitor
 }
 
 // alarmRow is one alarm in a list.
@@ -114,7 +115,7 @@ func (c *Console) alarms(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	page := alarmsPage{Base: v.page("Alarms"), All: !f.Open, RulesURL: alarmRulesPath}
+	page := alarmsPage{Base: v.page("Alarms"), All: !f.Open, RulesURL: alarmRulesPath, Scope: v.logScopeWords()}
 	if v.mayChange() {
 		page.ToURL = receiversPath
 	}

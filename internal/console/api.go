@@ -19,6 +19,7 @@ import (
 
 	"github.com/ringfence/ringfence/auth"
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -251,6 +252,16 @@ func (c *Console) apiRevokeToken(w http.ResponseWriter, r *http.Request, v *visi
 	return nil
 }
 
+// inTurn reads the log itself when it is the account's turn among those who search.
+func (c *Console) inTurn(ctx context.Context, f accesslog.Filter, fn func(*accesslog.Entry) bool) error {
+	leave, err := query.Turn(ctx, c.Search)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return c.Log.Query(ctx, f, fn)
+}
+
 // apiEntries answers a search of the access log as one JSON object a line.
 // The answer is whole or an error: it is not begun before it is complete.
 func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -271,7 +282,7 @@ func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) e
 	defer cancel()
 	var body bytes.Buffer
 	n, last, more := 0, uint64(0), false
-	err := c.Log.Query(ctx, filter, func(e *accesslog.Entry) bool {
+	err := c.inTurn(ctx, filter, func(e *accesslog.Entry) bool {
 		if n == want {
 			more = true
 			return false

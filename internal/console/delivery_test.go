@@ -102,14 +102,15 @@ func newMemoryDeliveries(say sampleText) *memoryDeliveries {
 	return &memoryDeliveries{say: say, states: []delivery.State{
 		{Name: "archive", Kind: "s3", Next: 12},
 		{Name: "siem", Kind: "elastic", Next: 12, Refused: 2, FirstRefused: 5, Delivered: 10},
-		{Name: "fleet", Kind: "clickhouse", Next: 3, Lag: 9, Fault: say("reaching the table: connection refused"), Since: sampleNow.Add(-2 * time.Hour), Failures: 40},
+		{Name: "fleet", Kind: "clickhouse", Next: 3, Lag: 9, Fault: say("reaching the table: connection refused"), Since: sampleNow.Add(-2 * time.Hour), Failures: 40, Forgetting: 2,
+			UpkeepFault: say("permission denied"), UpkeepSince: sampleNow.Add(-time.Hour)},
 		{Name: "old", Kind: "syslog", Stopped: true, Fault: say("the cursor does not fit"), Since: sampleNow},
 	}}
 }
 
 // deliveryWords are those that deliveries show as they are.
 func deliveryWords(say sampleText) []string {
-	return []string{"archive", "siem", "fleet", "old", "s3", "elastic", "clickhouse", "syslog", "gate.test/gw1", "gate.test/gw2", say("reaching the table: connection refused"), say("the cursor does not fit"), say("mapping fault <b>"), say("too long")}
+	return []string{"archive", "siem", "fleet", "old", "s3", "elastic", "clickhouse", "syslog", "gate.test/gw1", "gate.test/gw2", say("reaching the table: connection refused"), say("the cursor does not fit"), say("mapping fault <b>"), say("too long"), say("permission denied")}
 }
 
 func TestDelivery_Page(t *testing.T) {

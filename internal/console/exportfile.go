@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"net/http"
 	"strconv"
 	"time"
@@ -51,7 +50,9 @@ func (c *Console) fetchExport(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	go c.watchExport(ctx, cancel, r, v, j.scope)
-	out := &exportStream{to: w, sum: sha256.New(), job: j}
+	out := &exportStream{ctx: ctx, to: w, control: http.NewResponseController(w), sum: sha256.New(), job: j, left: c.exports.waits(), most: c.exports.waits()}
+	// A write to a client that reads nothing does not end with the context.
+	defer context.AfterFunc(ctx, func() { _ = out.control.SetWriteDeadline(time.Unix(1, 0)) })()
 	h := w.Header()
 	ending, mediaType := exportFile(j.Format)
 	h.Set("Content-Type", mediaType)
@@ -114,6 +115,8 @@ func exportStateOf(err error) exportState {
 		return exportStopped
 	case errors.Is(err, errExportCut):
 		return exportCut
+	case errors.Is(err, errExportSlow):
+		return exportSlow
 	}
 	return exportBroken
 }
@@ -147,22 +150,6 @@ func (c *Console) stillReads(r *http.Request, v *visit, scope string) bool {
 	return query.Print(now.mayRead()) == scope
 }
 
-// exportStream counts and hashes what goes to the client.
-type exportStream struct {
-	to  http.ResponseWriter
-	sum hash.Hash
-	job *exportJob
-}
-
-func (s *exportStream) Write(b []byte) (int, error) {
-	n, err := s.to.Write(b)
-	s.sum.Write(b[:n])
-	s.job.mu.Lock()
-	s.job.bytes += uint64(n)
-	s.job.mu.Unlock()
-	return n, err
-}
-
 // writeExport writes the entries, oldest first, from the log itself: what is
 // exported does not depend on an index.
 func (c *Console) writeExport(ctx context.Context, out *exportStream, j *exportJob) error {
@@ -177,7 +164,6 @@ func (c *Console) writeExport(ctx context.Context, out *exportStream, j *exportJ
 	match := query.Compile(j.where, j.Asked)
 	filter := hinted(j.where)
 	filter.Ascending = true
-	control := http.NewResponseController(out.to)
 	flushed := time.Now()
 	for from := j.First; from < j.Past; {
 		to := min(from+exportSlice, j.Past)
@@ -201,7 +187,7 @@ func (c *Console) writeExport(ctx context.Context, out *exportStream, j *exportJ
 		j.reached(to)
 		from = to
 		if time.Since(flushed) > exportLook/2 {
-			if err := errors.Join(w.Flush(), buffer.Flush(), control.Flush()); err != nil {
+			if err := errors.Join(w.Flush(), buffer.Flush(), out.flush()); err != nil {
 				return fmt.Errorf("exporting: %w", err)
 			}
 			flushed = time.Now()

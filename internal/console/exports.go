@@ -60,6 +60,7 @@ const (
 	exportDone    exportState = "done"
 	exportStopped exportState = "stopped" // by its account
 	exportCut     exportState = "cut"     // its account lost the right, or the gateway stops
+	exportSlow    exportState = "slow"    // the client took too little
 	exportBroken  exportState = "broken"  // the connection, or the log
 )
 
@@ -74,9 +75,12 @@ var (
 
 // exportJobs are those of the last minutes, oldest first.
 type exportJobs struct {
-	mu  sync.Mutex
-	all []*exportJob
+	patience time.Duration // default exportPatience
+	mu       sync.Mutex
+	all      []*exportJob
 }
+
+func (k *exportJobs) waits() time.Duration { return cmp.Or(k.patience, exportPatience) }
 
 // add keeps a job, and reports false when its account has too many under way.
 func (k *exportJobs) add(j *exportJob, now time.Time) bool {
@@ -350,6 +354,7 @@ func (c *Console) showExport(w http.ResponseWriter, r *http.Request, v *visit) e
 var exportFaults = map[exportState]ui.Text{
 	exportStopped: "You stopped this export. What was fetched until then is not whole.",
 	exportCut:     "This export was ended, because your session or your right to read these entries ended, or the gateway stopped. What was fetched until then is not whole.",
+	exportSlow:    "Your side took this file too slowly or not at all, so the gateway ended the export and others have their turn. What was fetched until then is not whole.",
 	exportBroken:  "This export broke off. What was fetched until then is not whole.",
 }
 

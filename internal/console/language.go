@@ -18,7 +18,7 @@ var vocabulary = []ui.Text{
 	policy.StatusActive, policy.StatusInvited, policy.StatusDisabled, policy.StatusSuspended, policy.StatusClosed,
 	"allow", "challenge", "deny", "outcome",
 	"contractor", "administrator", "approver", "reviewer",
-	"public", "internal", "confidential", "restricted",
+	"public", "internal", "confidential", "restricted", policy.ModeStrict, policy.ModeRelaxed,
 	"ok", "failed", "refused", "session", "token",
 	assignmentActive, assignmentPending, assignmentEnded, assignmentHeld, standingEnded, standingSuspended,
 }

@@ -40,7 +40,7 @@ type facetField struct {
 
 var (
 	firstFacets = []facetField{{query.Cluster, "Cluster"}, {query.Email, "Account"}, {query.Vendor, "Vendor"}, {query.Reasons, "Reason"}, {query.Type, "Type"}}
-	moreFacets  = []facetField{{query.Action, "Action"}, {query.Method, "Method"}, {query.SourceIP, "Address"}, {query.Classification, "Classification"}, {query.Route, "Route"},
+	moreFacets  = []facetField{{query.Action, "Action"}, {query.Method, "Method"}, {query.SourceIP, "Address"}, {query.Classification, "Classification"}, {query.Mode, "Waited for the log"}, {query.Route, "Route"},
 		{query.Credential, "Credential"}, {query.Result, "Result"}, {query.Ended, "Cut short because"}, {query.Engagement, "Engagement"}, {query.UserAgent, "User agent"}}
 )
 
@@ -138,7 +138,7 @@ func facetLabel(f query.Field, value string) ui.Text {
 				return typeWords[t]
 			}
 		}
-	case query.Classification, query.Credential, query.Result, query.Ended:
+	case query.Classification, query.Mode, query.Credential, query.Result, query.Ended:
 		return ui.Known(value)
 	case query.Action:
 		return cmp.Or(actionNames[value], ui.Verbatim(value))

@@ -3,6 +3,7 @@ package console
 import (
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/ui"
+	"github.com/ringfence/ringfence/policy"
 )
 
 // mostSuggested bounds how many names of one kind a page carries for suggestions.
@@ -22,6 +23,9 @@ func (v *visit) suggestions() []ui.Link {
 	}
 	for _, t := range recordTypes {
 		value(query.Type, string(t), typeWords[t])
+	}
+	for _, m := range []string{policy.ModeStrict, policy.ModeRelaxed} {
+		value(query.Mode, m, "")
 	}
 	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} {
 		value(query.Method, m, "")

@@ -352,6 +352,12 @@ func (o *office) signIn(id string) {
 
 // do sends a request as an account; "" is nobody.
 func (o *office) do(as, method, target string, body string, headers ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	o.serve(w, as, method, target, body, headers...)
+	return w
+}
+
+func (o *office) serve(w http.ResponseWriter, as, method, target string, body string, headers ...string) {
 	r := httptest.NewRequest(method, officeGate+target, strings.NewReader(body))
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -363,9 +369,7 @@ func (o *office) do(as, method, target string, body string, headers ...string) *
 	if c := o.cookies[as]; c != "" {
 		r.AddCookie(&http.Cookie{Name: auth.SessionCookie, Value: c})
 	}
-	w := httptest.NewRecorder()
 	o.Gate().ServeHTTP(w, r)
-	return w
 }
 
 func (o *office) get(as, target string) *httptest.ResponseRecorder {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/retention"
 	"github.com/ringfence/ringfence/internal/ui"
 )
@@ -16,7 +18,15 @@ const retentionPath = "/console/retention"
 
 // Retention is what removes old entries: a [*retention.Service].
 type Retention interface {
-	Rules() retention.Rules
+	// FileRules must return those of the configuration file.
+	FileRules() retention.Rules
+	// Kept must return what was set or asked for here, the newest first.
+	Kept(ctx context.Context) ([]directory.RetentionRule, error)
+	// Set and Decide must return only once the act is recorded. The error of Set
+	// is [retention.ErrBelowFile] for less than the configuration file says; that of
+	// Decide [directory.ErrNoRule] or [directory.ErrNotAllowed].
+	Set(ctx context.Context, actor directory.Actor, r directory.RetentionRule) (directory.RetentionRule, error)
+	Decide(ctx context.Context, actor directory.Actor, id int64, approve bool) error
 	ArchivedTo() string
 	State() retention.State
 	// Ask must have what is over removed soon, for an account.
@@ -26,6 +36,9 @@ type Retention interface {
 type retentionPage struct {
 	Base
 	Rules     []retentionRow
+	Waiting   []waitingRule
+	Groups    []group // of the form; nil for whoever may set nothing
+	Faults    []ui.Text
 	State     ui.Badge
 	Gone      ui.Text
 	At        time.Time // of the last look; zero: none
@@ -39,10 +52,14 @@ type retentionPage struct {
 	AskURL    string
 }
 
-type retentionRow struct{ For, Kind, Days ui.Text }
+type retentionRow struct{ For, Kind, Days, From ui.Text }
 
 // retention shows how long entries are kept, and how the last look went.
 func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return c.showRetention(w, r, v, newForm(nil))
+}
+
+func (c *Console) showRetention(w http.ResponseWriter, r *http.Request, v *visit, f *form) error {
 	if c.Retention == nil {
 		return ui.NotFound()
 	}
@@ -50,8 +67,12 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 	if err != nil {
 		return unavailable(err)
 	}
-	st := c.Retention.State()
-	page := retentionPage{Base: v.page("Retention"), Rules: retentionRows(c.Retention.Rules()), At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
+	kept, err := c.Retention.Kept(r.Context())
+	if err != nil {
+		return unavailable(err)
+	}
+	st, file := c.Retention.State(), c.Retention.FileRules()
+	page := retentionPage{Base: v.page("Retention"), Rules: v.retentionRows(file.With(kept), file), Waiting: v.waitingRules(kept), Faults: f.Notes, At: st.At, Archive: ui.Verbatim(c.Retention.ArchivedTo()), Fault: ui.Verbatim(st.Fault),
 		Gone: "None: the log has all of its entries.", Entries: logURL(query.Match{Field: query.Action, Pattern: query.Exact(accesslog.ActionPrune)}), Holds: holdsPath,
 		MayChange: v.mayChange(), AskURL: retentionPath + "/prune", State: ui.Badge{Kind: ui.Good, Text: "in order"}}
 	if first > 0 {
@@ -70,7 +91,10 @@ func (c *Console) retention(w http.ResponseWriter, r *http.Request, v *visit) er
 		page.Did = ui.Count(int(st.Removed), "{1} entry was removed.", "{1} entries were removed.")
 	}
 	page.Next = v.whatStays(&st.Plan)
-	return c.show(w, r, http.StatusOK, "retention", page)
+	if page.MayChange {
+		page.Groups = retentionGroups(v.Snapshot.Directory(), f)
+	}
+	return c.show(w, r, f.status(), "retention", page)
 }
 
 // retentionAttentions says on the overview that old entries could not be removed.
@@ -98,21 +122,28 @@ func waitsWords(w retention.Waiting) ui.Text {
 	return ui.Say("What is over stays until {1}: before that nothing is removed here for the first time.", clock(w.Until))
 }
 
-func retentionRows(rules retention.Rules) []retentionRow {
-	days := func(n int) ui.Text {
-		if n == 0 {
-			return "for ever"
+// retentionRows lists the rules in force, and whether the file says so.
+func (v *visit) retentionRows(rules, file retention.Rules) []retentionRow {
+	from := func(days, filed int, ok bool) ui.Text {
+		if ok && days == filed {
+			return "Configuration file"
 		}
-		return ui.Count(n, "{1} day", "{1} days")
+		return "Set here"
 	}
 	var rows []retentionRow
 	for _, name := range slices.Sorted(maps.Keys(rules.Clusters)) {
-		rows = append(rows, retentionRow{ui.Verbatim(name), "Cluster", days(rules.Clusters[name])})
+		filed, ok := file.Clusters[name]
+		kind := ui.Text("Cluster")
+		if find(v.Snapshot.Directory().Clusters, clusterNamed(name)) == nil {
+			kind = "Cluster, but none has this name now" // it was removed, or the rule has a slip and keeps nothing
+		}
+		rows = append(rows, retentionRow{ui.Verbatim(name), kind, daysWords(rules.Clusters[name]), from(rules.Clusters[name], filed, ok)})
 	}
 	for _, name := range slices.Sorted(maps.Keys(rules.Classifications)) {
-		rows = append(rows, retentionRow{ui.Verbatim(name), "Classification", days(rules.Classifications[name])})
+		filed, ok := file.Classifications[name]
+		rows = append(rows, retentionRow{ui.Verbatim(name), "Classification", daysWords(rules.Classifications[name]), from(rules.Classifications[name], filed, ok)})
 	}
-	return append(rows, retentionRow{"All others, sign-ins and changes among them", "", days(rules.Days)})
+	return append(rows, retentionRow{"All others, sign-ins and changes among them", "", daysWords(rules.Days), from(rules.Days, file.Days, true)})
 }
 
 // whatStays says why the oldest file was left at the last look.

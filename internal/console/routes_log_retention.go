@@ -5,6 +5,11 @@ func (c *Console) retentionRoutes() []route {
 	return []route{
 		{pattern: "GET " + retentionPath, need: mayReview, handle: c.retention},
 		{pattern: "GET " + retentionPath + "/prune", need: mayManage, handle: c.askPrune, fresh: true},
+		{pattern: "POST " + retentionPath + "/rules", need: mayManage, handle: c.setRetention, fresh: true, act: "Change how long entries are kept"},
+		{pattern: "GET " + retentionPath + "/rules/{id}/approve", need: mayManage, handle: c.askApproveRetention, fresh: true},
+		{pattern: "POST " + retentionPath + "/rules/{id}/approve", need: mayManage, handle: c.approveRetention, fresh: true, act: "Approve that entries are kept for less time"},
+		{pattern: "GET " + retentionPath + "/rules/{id}/refuse", need: mayManage, handle: c.askRefuseRetention, fresh: true},
+		{pattern: "POST " + retentionPath + "/rules/{id}/refuse", need: mayManage, handle: c.refuseRetention, fresh: true, act: "Refuse a rule of retention"},
 		{pattern: "POST " + retentionPath + "/prune", need: mayManage, handle: c.prune, fresh: true, act: "Remove what is over"},
 		{pattern: "GET " + holdsPath, need: mayReview, handle: c.holds},
 		{pattern: "POST " + holdsPath, need: mayManage, handle: c.placeHold, fresh: true, act: "Place the hold"},

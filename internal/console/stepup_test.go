@@ -58,7 +58,7 @@ func TestRoutes_FreshCode(t *testing.T) {
 		"POST /console/agreements/new": ask, "POST /console/agreements/{name}/edit": ask, "POST /console/agreements/{name}/remove": ask,
 		"POST /console/policies/try":  "changes nothing",
 		"POST /console/people/invite": ask, "POST /console/people/{id}/edit": ask, "POST /console/people/{id}/invite": ask, "POST /console/people/{id}/disable": ask,
-		"POST /console/people/{id}/erase": ask, "POST " + holdsPath: ask, "POST " + retentionPath + "/prune": ask, "POST " + holdsPath + "/{id}/lift": ask,
+		"POST /console/people/{id}/erase": ask, "POST " + holdsPath: ask, "POST " + retentionPath + "/prune": ask, "POST " + retentionPath + "/rules": ask, "POST " + retentionPath + "/rules/{id}/approve": ask, "POST " + retentionPath + "/rules/{id}/refuse": ask, "POST " + holdsPath + "/{id}/lift": ask,
 		"POST /console/people/{id}/enable": ask, "POST /console/people/{id}/reset": ask,
 		"POST /console/people/{id}/sessions/end": ends, "POST /console/people/{id}/sessions/{session}/end": ends, "POST /console/sessions/{session}/end": ends,
 		"POST /console/vendors/new": ask, "POST /console/vendors/{name}/edit": ask, "POST /console/vendors/{name}/suspend": ask, "POST /console/vendors/{name}/resume": ask,

@@ -10,7 +10,8 @@ import (
 )
 
 // AppendCEF appends e as one line of CEF version 0. Custom strings are the
-// cluster, vendor, reasons, policy revision, session and origin.
+// cluster, vendor, reasons, policy revision, session and origin, and the first
+// flexible one how long the request waited for its entry.
 func AppendCEF(b []byte, e *accesslog.Entry, origin, version string) []byte {
 	id, name := cefEvent(e)
 	b = append(b, "CEF:0"...)
@@ -67,6 +68,10 @@ func AppendCEF(b []byte, e *accesslog.Entry, origin, version string) []byte {
 			put(n, c[1])
 			put(n+"Label", c[0])
 		}
+	}
+	if e.Mode != "" {
+		put("flexString1", e.Mode)
+		put("flexString1Label", "logMode")
 	}
 	if e.Status != 0 {
 		put("cn1", strconv.Itoa(e.Status))

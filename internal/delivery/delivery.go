@@ -67,6 +67,12 @@ type Destination struct {
 	Segments SegmentSender
 	// Days are kept as files instead.
 	Days *Days
+	// Changed reports whether what the destination is made from, such as its
+	// secrets, is another than at the start or at the last call of Renew, which
+	// returns it made anew. One that fails leaves the one before in use until
+	// Changed reports true again. Default: nothing changes.
+	Changed func() bool
+	Renew   func() (Destination, error)
 	// Newest begins a destination without a cursor at the log's end. Default:
 	// at its first entry.
 	Newest bool
@@ -94,6 +100,7 @@ type Config struct {
 	Logger       *slog.Logger
 
 	pause func(context.Context, time.Duration) error // for tests
+	look  time.Duration                              // for tests; default lookForOrders
 }
 
 // Bounds.
@@ -130,6 +137,7 @@ func New(c Config) (*Service, error) {
 	if c.pause == nil {
 		c.pause = pause
 	}
+	c.look = cmp.Or(c.look, lookForOrders)
 	s := &Service{cfg: c}
 	if len(c.Destinations) == 0 {
 		return s, nil

@@ -114,7 +114,7 @@ func ecsUser(o object, e *accesslog.Entry) {
 
 func ecsOwn(o object, e *accesslog.Entry, origin string) {
 	for field, v := range map[string]any{
-		"origin": origin, "type": string(e.Type), "cluster": e.Cluster, "classification": e.Classification, "route": e.Route,
+		"origin": origin, "type": string(e.Type), "cluster": e.Cluster, "classification": e.Classification, "mode": e.Mode, "route": e.Route,
 		"engagement": e.Engagement, "session": e.Session, "credential": e.Credential, "effect": e.Effect, "reasons": e.Reasons,
 		"facts": e.Facts, "agreements": e.Agreements, "query_names": e.QueryNames, "ended": e.Ended, "result": e.Result,
 		"actor": e.Actor, "object": e.Object, "code_age_s": e.CodeAge, "first_byte_ms": e.FirstByte,

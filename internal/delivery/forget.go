@@ -128,7 +128,7 @@ type upkeep struct {
 
 // beginForgetting looks at what is to be forgotten, and drops it where nothing can be.
 func (w *worker) beginForgetting() error {
-	if _, ok := w.d.Sender.(Keeper); !ok {
+	if !w.keeps {
 		return wrap("dropping what cannot be forgotten", os.RemoveAll(wishFolder(w.cfg.Dir, w.d.Name)))
 	}
 	_, err := Forgetting(w.cfg.Dir, w.d.Name)
@@ -138,7 +138,7 @@ func (w *worker) beginForgetting() error {
 // upkeepDue reports whether the destination has something to forget or to remove.
 func (w *worker) upkeepDue() bool {
 	now := w.cfg.Now()
-	if _, ok := w.d.Sender.(Keeper); !ok || now.Before(w.care.again) {
+	if !w.keeps || now.Before(w.care.again) {
 		return false
 	}
 	if now.Sub(w.care.looked) >= lookForRemoved || w.care.looked.IsZero() {

@@ -174,16 +174,16 @@ func TestForget_OnItsWay(t *testing.T) {
 	l := newLog(t, filepath.Join(dir, "log"), sealed)
 	table := &shelf{slow: make(chan struct{})}
 	folder := filepath.Join(dir, "delivery")
-	c := testConfig(l, folder, Destination{Name: "fleet", Sender: table})
+	c := testConfig(l, folder, Destination{Name: "fleet", Sender: table, Linger: 500 * time.Millisecond}) // one batch
 	c.LogDir = filepath.Join(dir, "log")
-	s, stop := start(t, c)
 	fillPeople(t, l, 50)
+	_, end := start(t, c)
 	until(t, "the batch is there", func() bool { return table.saying("kim@") == 50 })
-	stop() // without an answer
+	end() // without an answer
 	if err := errors.Join(accesslog.ErasePersonal(c.LogDir, "kim"), Forget(folder, "kim", l.Size())); err != nil {
 		t.Fatal(err)
 	}
-	s, stop = start(t, c)
+	s, stop := start(t, c)
 	until(t, "what is there is done", func() bool { return table.saying("kim@") == 0 })
 	if st := s.States()[0]; st.Forgetting != 1 || st.Next != 0 {
 		t.Errorf("%+v", st)

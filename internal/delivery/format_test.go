@@ -27,6 +27,7 @@ func samples(t *testing.T) map[string]*accesslog.Entry {
 		Credential: "session", SourceIP: "203.0.113.9", UserAgent: "curl/8.11.1"}
 	asked := func(r policy.Record) policy.Record {
 		r.RequestID, r.Cluster, r.Classification, r.Route, r.Protocol = "r-1", "claims", "personal", "api", "HTTP/2.0"
+		r.Mode = policy.ModeStrict
 		r.Method, r.Host, r.Path, r.Revision = "POST", "claims.example.com", "/api/export|a=b", "sha256:0a1b"
 		return r
 	}

@@ -104,7 +104,7 @@ func testConfig(l *accesslog.Log, dir string, d ...Destination) Config {
 			d[i].Linger = 5 * time.Millisecond
 		}
 	}
-	return Config{Source: l, Origin: testOrigin, Dir: dir, Destinations: d, Logger: quiet(),
+	return Config{Source: l, Origin: testOrigin, Dir: dir, Destinations: d, Logger: quiet(), look: 20 * time.Millisecond,
 		pause: func(ctx context.Context, _ time.Duration) error { return pause(ctx, time.Millisecond) }}
 }
 

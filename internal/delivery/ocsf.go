@@ -211,7 +211,7 @@ func ocsfVerb(action string) int {
 
 func ocsfOwn(o object, e *accesslog.Entry) {
 	for field, v := range map[string]any{
-		"type": string(e.Type), "node": e.Node, "cluster": e.Cluster, "classification": e.Classification, "route": e.Route, "credential": e.Credential,
+		"type": string(e.Type), "node": e.Node, "cluster": e.Cluster, "classification": e.Classification, "mode": e.Mode, "route": e.Route, "credential": e.Credential,
 		"engagement": e.Engagement, "vendor": e.Vendor, "effect": e.Effect, "reasons": e.Reasons, "revision": e.Revision,
 		"facts": e.Facts, "agreements": e.Agreements, "query_names": e.QueryNames, "ended": e.Ended, "object": e.Object,
 		"upstream": e.Upstream, "code_age_s": e.CodeAge,

@@ -130,7 +130,7 @@ func (w *worker) ordered() bool { return Ordered(w.cfg.Dir, w.d.Name) }
 
 // await returns once something is so, or ctx has ended.
 func (w *worker) await(ctx context.Context, so func() bool) {
-	tick := time.NewTicker(lookForOrders)
+	tick := time.NewTicker(w.cfg.look)
 	defer tick.Stop()
 	for !so() {
 		select {

@@ -19,6 +19,7 @@ type worker struct {
 	d      Destination
 	cursor cursor
 	care   upkeep
+	keeps  bool // whether the sender is a [Keeper]
 
 	mu    sync.Mutex
 	state State
@@ -26,6 +27,7 @@ type worker struct {
 
 func newWorker(cfg *Config, d Destination) (*worker, error) {
 	w := &worker{cfg: cfg, d: d, state: State{Name: d.Name, Kind: d.Kind}}
+	_, w.keeps = d.Sender.(Keeper)
 	c, found, err := readCursor(cfg.cursorFile(d.Name))
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (w *worker) State() State {
 	if size := w.cfg.Source.Size(); size > s.Next {
 		s.Lag = size - s.Next
 	}
-	if _, ok := w.d.Sender.(Keeper); ok {
+	if w.keeps {
 		all, _ := Forgetting(w.cfg.Dir, w.d.Name)
 		s.Forgetting = len(all)
 	}
@@ -96,7 +98,7 @@ func (w *worker) run(ctx context.Context) {
 		logger.Warn("a delivery failed and is tried again", "err", clip(err.Error()), "next", w.cursor.Next, "again_in", again.String())
 		pausing, end := ctx, func() {}
 		if !Ordered(w.cfg.Dir, w.d.Name) { // one that waits has failed itself
-			pausing, end = w.until(ctx, w.ordered)
+			pausing, end = w.until(ctx, func() bool { return w.ordered() || w.changed() })
 		}
 		_ = w.cfg.pause(pausing, again) // cut short where somebody wants something
 		end()
@@ -107,13 +109,14 @@ func (w *worker) run(ctx context.Context) {
 // order comes, which is no error, or ctx ends. It returns the pause that a
 // failure asks for; 0: only a person can help.
 func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
+	w.renew()
 	err := w.obey(ctx)
 	if err == nil {
 		err = w.cursor.fits(ctx, w.cfg)
 	}
 	if err == nil {
 		w.keepUp(ctx)
-		inner, end := w.until(ctx, func() bool { return w.ordered() || w.upkeepDue() })
+		inner, end := w.until(ctx, func() bool { return w.ordered() || w.changed() || w.upkeepDue() })
 		err = w.deliver(inner, tries)
 		interrupted := inner.Err() != nil
 		end()
@@ -132,6 +135,26 @@ func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
 		asked = a.after
 	}
 	return backOff(*tries, asked), err
+}
+
+func (w *worker) changed() bool { return w.d.Changed != nil && w.d.Changed() }
+
+// renew takes the destination with its secrets as they are now.
+func (w *worker) renew() {
+	if !w.changed() {
+		return
+	}
+	logger := w.cfg.Logger.With("destination", w.d.Name, "kind", w.d.Kind)
+	next, err := w.d.Renew()
+	if err != nil {
+		logger.Error("reading a delivery's secrets again; those before stay in use", "err", err)
+		return
+	}
+	if err := w.close(); err != nil {
+		logger.Warn("closing a delivery", "err", err)
+	}
+	w.d.Sender, w.d.Segments, w.d.Days = next.Sender, next.Segments, next.Days
+	logger.Info("read a delivery's secrets again")
 }
 
 // until returns a context that ends when something is so.

@@ -60,8 +60,11 @@ type Manifest struct {
 	MadeFor      string    `json:"made_for"` // who asked for it: an e-mail address, or "operator"
 	Query        string    `json:"query"`    // in its canonical spelling; empty: everything
 	Size         uint64    `json:"size"`     // entries of the log that were searched, which is what the newest checkpoint covers
-	Entries      int       `json:"entries"`
-	Facts        int       `json:"facts"`
+	// Begins is the first entry that the log still had; those before it, which had
+	// gone by age, were not searched. 0: it had all.
+	Begins  uint64 `json:"begins,omitempty"`
+	Entries int    `json:"entries"`
+	Facts   int    `json:"facts"`
 	// Without names what entries refer to and the bundle does not have, as
 	// "policies R" and "facts H", sorted.
 	Without []string `json:"without,omitempty"`

@@ -77,7 +77,9 @@ since.
 
 Indexes count from 0 without a gap. Where the entries here are all from one index
 to another, none is missing. Where they answer a question, that no further entry
-does is the word of whoever holds the log's key: the whole log would show it.
+does is the word of whoever holds the log's key: the whole log would show it. Where
+the manifest has "begins", the entries before that number had been removed by age
+when this was made, and were not searched.
 
 Where begin.jsonl is here, it holds the first entry of the log, number 0, with
 its proof. It says that another log was given up before this one began: its name

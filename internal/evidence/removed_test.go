@@ -103,14 +103,15 @@ func TestBundle_Removed(t *testing.T) {
 	}
 	// All of it is all that is left.
 	all, m := w.bundle(nil)
-	if r, err := verify(t, all, Trust{Keys: w.vkey}); err != nil || r.First != first || !r.Dense || uint64(m.Entries) != m.Size-first {
+	if r, err := verify(t, all, Trust{Keys: w.vkey}); err != nil || r.First != first || !r.Dense || uint64(m.Entries) != m.Size-first || r.Manifest.Begins != first {
 		t.Errorf("all that is left: %+v, %v", r, err)
 	}
 	if _, err := Write(t.Context(), io.Discard, w.src, Question{Match: func(e *accesslog.Entry) bool { return e.Index < first }, First: 1, Last: first - 1, Now: day}, nil); !errors.Is(err, ErrNothing) {
 		t.Errorf("only what has gone: %v", err)
 	}
 	// Whoever has the key cannot have the bundle speak of another log.
-	names, files := unpack(t, b)
+	var names []string
+	var files map[string][]byte
 	for _, change := range []func(){
 		func() {
 			files[beginName] = []byte(strings.Replace(string(files[beginName]), `"previous_entries":"`, `"previous_entries":"1`, 1))

@@ -227,6 +227,9 @@ func (w *writer) entries(ctx context.Context) error {
 	if err = errors.Join(err, fault); err == nil && w.manifest.Entries == 0 {
 		err = ErrNothing
 	}
+	if err == nil { // now, so that nothing of what was read had gone before
+		w.manifest.Begins, err = accesslog.FirstHeld(w.src.Log)
+	}
 	return err
 }
 

@@ -67,6 +67,10 @@ func (s *Service) Plan(ctx context.Context) (p Plan, err error) {
 	if err != nil {
 		return p, err
 	}
+	rules, err := s.Rules(ctx)
+	if err != nil {
+		return p, err
+	}
 	removable, err := s.cfg.Log.Removable()
 	if err != nil {
 		return p, err
@@ -76,12 +80,12 @@ func (s *Service) Plan(ctx context.Context) (p Plan, err error) {
 		taken, by = s.cfg.Taken()
 	}
 	p.Before = sealed[0].First
-	var rules []string
+	var names []string
 	for i := range sealed {
 		seg := &sealed[i]
 		p.Oldest, p.Kept = seg, Keeper{}
 		var due bool
-		if due, err = s.due(ctx, &p, held); err != nil {
+		if due, err = s.due(ctx, &p, &rules, held); err != nil {
 			return p, err
 		}
 		end := seg.First + seg.Entries
@@ -96,20 +100,20 @@ func (s *Service) Plan(ctx context.Context) (p Plan, err error) {
 			break
 		}
 		p.Due, p.Before, p.Oldest = append(p.Due, *seg), end, nil
-		if !slices.Contains(rules, p.Longest) {
-			rules = append(rules, p.Longest)
+		if !slices.Contains(names, p.Longest) {
+			names = append(names, p.Longest)
 		}
 	}
-	slices.Sort(rules)
-	p.Rule = strings.Join(rules, ", ")
+	slices.Sort(names)
+	p.Rule = strings.Join(names, ", ")
 	return p, nil
 }
 
-// due judges p.Oldest by rules and holds.
-func (s *Service) due(ctx context.Context, p *Plan, held Held) (bool, error) {
+// due judges p.Oldest by the rules of the moment and holds.
+func (s *Service) due(ctx context.Context, p *Plan, rules *Rules, held Held) (bool, error) {
 	seg, now := p.Oldest, s.cfg.Now()
 	p.Until, p.Longest = time.Time{}, "for ever"
-	shortest := s.cfg.Rules.shortest()
+	shortest := rules.shortest()
 	if shortest == 0 {
 		return false, nil
 	}
@@ -123,7 +127,7 @@ func (s *Service) due(ctx context.Context, p *Plan, held Held) (bool, error) {
 	}
 	longest := -1
 	for k := range sum.kinds {
-		days, name := s.cfg.Rules.of(k)
+		days, name := rules.of(k)
 		if days == 0 {
 			p.Until, p.Longest = time.Time{}, name+" for ever"
 			return false, nil

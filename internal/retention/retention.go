@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/directory"
 )
 
 // Rules say for how many days entries are kept. 0: for ever.
@@ -27,17 +28,30 @@ type Rules struct {
 	Classifications map[string]int
 	// Clusters are for those of one cluster, and stand before Classifications.
 	Clusters map[string]int
+
+	least *Rules // of the configuration file, where others stand over them
 }
 
 // of returns the days of an entry, and the rule's name.
 func (r *Rules) of(k kind) (days int, name string) {
+	days, name, _ = r.own(k)
+	if r.least != nil {
+		if least, by, named := r.least.own(k); named && shorter(days, least) {
+			return least, by
+		}
+	}
+	return days, name
+}
+
+// own is of without what is the least; named is false for the default.
+func (r *Rules) own(k kind) (days int, name string, named bool) {
 	if d, ok := r.Clusters[k.cluster]; ok && k.cluster != "" {
-		return d, "cluster " + k.cluster
+		return d, "cluster " + k.cluster, true
 	}
 	if d, ok := r.Classifications[k.class]; ok && k.class != "" {
-		return d, "classification " + k.class
+		return d, "classification " + k.class, true
 	}
-	return r.Days, "default"
+	return r.Days, "default", false
 }
 
 // shortest is the least number of days that any rule has, 0 where all are for ever.
@@ -76,7 +90,10 @@ type Archive interface {
 type Config struct {
 	Log    Log
 	LogDir string
-	Rules  Rules
+	Rules  Rules // of the configuration file
+	// Set returns what administrators set in place of some of them, once that is
+	// recorded. Default: nothing.
+	Set func(ctx context.Context) ([]directory.RetentionRule, error)
 	// Held returns what stands under a hold now.
 	Held func(ctx context.Context) (Held, error)
 	// Taken returns the index of the first entry that somebody has yet to take:
@@ -140,7 +157,19 @@ func New(c Config) (*Service, error) {
 }
 
 // Rules returns the rules in force.
-func (s *Service) Rules() Rules { return s.cfg.Rules }
+func (s *Service) Rules(ctx context.Context) (Rules, error) {
+	if s.cfg.Set == nil {
+		return s.cfg.Rules, nil
+	}
+	set, err := s.cfg.Set(ctx)
+	if err != nil {
+		return Rules{}, err
+	}
+	return s.cfg.Rules.With(set), nil
+}
+
+// FileRules returns those of the configuration file.
+func (s *Service) FileRules() Rules { return s.cfg.Rules }
 
 // ArchivedTo says where segments are put before they go; empty: nowhere.
 func (s *Service) ArchivedTo() string {

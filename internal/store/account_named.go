@@ -3,23 +3,17 @@ package store
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/ringfence/ringfence/internal/directory"
 )
 
-// nameTime bounds how long [DB.AccountNamed] may take.
-const nameTime = time.Second
-
 // AccountNamed returns the id of the account that goes by a name: its address,
 // in any case of letters, or what stands before the @ of it where no other
 // account's does. What cannot be read is not found.
-func (db *DB) AccountNamed(name string) (id string, ok bool) {
+func (db *DB) AccountNamed(ctx context.Context, name string) (id string, ok bool) {
 	if name == "" || len(name) > 320 {
 		return "", false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), nameTime)
-	defer cancel()
 	query, args := `SELECT id FROM account WHERE email = ?`, []any{name}
 	if strings.Contains(name, "@") {
 		if c, err := directory.CanonicalEmail(name); err == nil {

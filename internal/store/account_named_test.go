@@ -13,14 +13,14 @@ func TestAccountNamed(t *testing.T) {
 	}
 	id, local := of(d, kim).ID, kim[:strings.Index(kim, "@")]
 	for name, want := range map[string]string{kim: id, strings.ToUpper(kim): id, local: id, "nobody@example.com": "", "nobody": "", "": "", "@": "", local + "@": "", strings.Repeat("x", 400): ""} {
-		if got, ok := db.AccountNamed(name); got != want || ok != (want != "") {
+		if got, ok := db.AccountNamed(t.Context(), name); got != want || ok != (want != "") {
 			t.Errorf("%q: %q, %v", name, got, ok)
 		}
 	}
 	if _, err := db.writer.Exec(`INSERT INTO account (id, email, name, roles, created) VALUES ('x', ?, 'Another', '[]', 0)`, local+"@elsewhere.example"); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := db.AccountNamed(local); ok {
+	if got, ok := db.AccountNamed(t.Context(), local); ok {
 		t.Errorf("one of two: %q", got)
 	}
 }

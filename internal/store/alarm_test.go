@@ -124,6 +124,40 @@ func TestAlarm_Involved(t *testing.T) {
 	}
 }
 
+// The owner of a vendor is not told of an alarm about their own account.
+func TestAlarm_OwnersOwn(t *testing.T) {
+	db := filled(t)
+	d, _, err := db.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := of(d, "amara@northwind.example")
+	if _, err := db.Change(t.Context(), actorOf(t, db, ines), func(d *directory.Directory) error {
+		for i := range d.Vendors {
+			if d.Vendors[i].Name == a.Vendor {
+				d.Vendors[i].Owner.Email = a.Email
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other := of(d, kim)
+	for id, account := range map[string]string{"own": a.ID, "other": other.ID} {
+		raised := alarm.Raised{To: []string{"hook", alarm.OwnerReceiver}, Alarm: alarm.Alarm{ID: id, At: time.Unix(1, 0), Account: account, Vendor: a.Vendor}}
+		if _, err := db.Raise(t.Context(), []alarm.Raised{raised}, nil); err != nil {
+			t.Fatal(err)
+		}
+		want := 2
+		if id == "own" {
+			want = 1
+		}
+		if got, err := db.Alarm(t.Context(), id); err != nil || len(got.Sends) != want || got.Sends[0].Receiver != "hook" {
+			t.Errorf("%s: told %+v, %v", id, got.Sends, err)
+		}
+	}
+}
+
 func TestAlarm_Rules(t *testing.T) {
 	db := open(t, Config{})
 	rules, err := db.AlarmRules(t.Context())

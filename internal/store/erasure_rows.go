@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,10 @@ import (
 	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 )
+
+// ErrPending reports that records wait for the access log. Nothing was changed
+// that is not changed again.
+var ErrPending = errors.New("records wait for the access log")
 
 // erasedTables hold what an account did and was told, which goes with it. What
 // it signs in with goes by [DB.ResetCredential]. Of warnings those stay that say
@@ -94,7 +99,9 @@ func standsAt(ctx context.Context, tx *sql.Tx, d *directory.Directory, email str
 // and its address wherever else it stands, by the id of the account. The account is
 // disabled and cannot be told from others that were erased but by its id. What
 // it accepted, and what was signed of policies, stays as it was: those are proofs.
-// No page of the file keeps what was there before. It may be repeated.
+// No page of the file keeps what was there before. It may be repeated. The error
+// is [ErrPending] while records wait for the access log, which finds by its
+// address whom they name.
 func (db *DB) EraseRows(ctx context.Context, account string) error {
 	err := db.ResetCredential(ctx, account)
 	if err == nil {
@@ -106,8 +113,10 @@ func (db *DB) EraseRows(ctx context.Context, account string) error {
 			return nil
 		})
 	}
-	if err == nil {
-		err = db.compact(ctx)
+	if _, done := db.compacted.Load(account); err == nil && !done { // a later step that fails has all of this repeated
+		if err = db.compact(ctx); err == nil {
+			db.compacted.Store(account, true)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("erasing an account: %w", err)
@@ -151,6 +160,13 @@ func (db *DB) scrub(ctx context.Context, tx *sql.Tx, account string) error {
 	if a == nil || a.Email == erased {
 		return nil // done before
 	}
+	var pending int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM outbox`).Scan(&pending); err != nil {
+		return err
+	}
+	if pending > 0 {
+		return ErrPending
+	}
 	for _, q := range []string{`DELETE FROM mail WHERE recipient = ?`, `UPDATE notice SET ip = '' WHERE instr(lower(detail), ?) > 0`,
 		`UPDATE assignment SET given_by = '` + erased + `' WHERE given_by = ?`} {
 		if _, err := tx.ExecContext(ctx, q, a.Email); err != nil {
@@ -193,11 +209,10 @@ func scrubTexts(ctx context.Context, tx *sql.Tx, email, account string) error {
 // scrubColumn replaces a text, in any case of letters, wherever a column holds it.
 func scrubColumn(ctx context.Context, tx *sql.Tx, table, column, old, new string) error {
 	old = strings.ToLower(old)
-	type row struct{ was, is string }
-	rows, err := rowsOf(ctx, tx, func(r scanner) (x row, err error) { return x, r.Scan(&x.was) },
+	texts, err := rowsOf(ctx, tx, func(r scanner) (s string, err error) { return s, r.Scan(&s) },
 		fmt.Sprintf(`SELECT DISTINCT %[2]q FROM %[1]q WHERE instr(lower(%[2]q), ?) > 0`, table, column), old)
-	for i := 0; err == nil && i < len(rows); i++ {
-		_, err = tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[2]q = ? WHERE %[2]q = ?`, table, column), replaceFold(rows[i].was, old, new), rows[i].was)
+	for i := 0; err == nil && i < len(texts); i++ {
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[2]q = ? WHERE %[2]q = ?`, table, column), replaceFold(texts[i], old, new), texts[i])
 	}
 	if err != nil {
 		return fmt.Errorf("erasing in %s.%s: %w", table, column, err)
@@ -241,10 +256,7 @@ func within(before, after string) bool {
 	if wordly(last) || strings.ContainsRune(".+%", last) {
 		return true
 	}
-	if strings.HasPrefix(after, ".") {
-		after = after[1:]
-	}
-	first, _ := utf8.DecodeRuneInString(after)
+	first, _ := utf8.DecodeRuneInString(strings.TrimPrefix(after, "."))
 	return wordly(first)
 }
 

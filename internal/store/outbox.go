@@ -6,12 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/ringfence/ringfence/policy"
 )
 
 // drainBatch is how many records Drain hands over between two deletions.
 const drainBatch = 256
+
+// ErrLater is what Drain's function returns for a record that the log has no
+// room for while it has some for others.
+var ErrLater = errors.New("the record has to wait")
 
 // enqueue adds a record to the outbox within the transaction of what it
 // records, so that neither can exist without the other.
@@ -86,17 +91,19 @@ func (db *DB) NextRecord(ctx context.Context) (*policy.Record, error) {
 // and returns how many were recorded. A row is deleted only after record has
 // returned without error, so a crash between the two hands it over again: the
 // same record with the same time. At the first error Drain stops, and that
-// record and all after it stay. The caller must be the access log's writer.
+// record and all after it stay; but a record of type log at which the error is
+// [ErrLater] changes nothing else, so it alone stays. The caller must be the
+// access log's writer.
 func (db *DB) Drain(ctx context.Context, record func(context.Context, *policy.Record) (uint64, error)) (int, error) {
 	db.drain.Lock()
 	defer db.drain.Unlock()
-	done := 0
+	done, after := 0, int64(math.MinInt64)
 	for {
-		rows, err := db.waiting(ctx)
+		rows, err := db.waiting(ctx, after)
 		if err != nil || len(rows) == 0 {
 			return done, err
 		}
-		first, last, n := rows[0].id, int64(0), 0
+		var ids []int64
 		var failed error
 		for _, w := range rows {
 			var r policy.Record
@@ -104,23 +111,31 @@ func (db *DB) Drain(ctx context.Context, record func(context.Context, *policy.Re
 				failed = fmt.Errorf("reading record %d of the outbox: %w", w.id, failed)
 				break
 			}
-			if _, failed = record(ctx, &r); failed != nil {
+			_, failed = record(ctx, &r)
+			if r.Type == policy.RecordLog && errors.Is(failed, ErrLater) {
+				after, failed = w.id, nil
+				continue
+			}
+			if failed != nil {
 				failed = fmt.Errorf("recording: %w", failed)
 				break
 			}
-			last, n = w.id, n+1
+			ids = append(ids, w.id)
 		}
-		if n > 0 {
+		if len(ids) > 0 {
 			// What is recorded is deleted even when ctx has ended meanwhile.
 			err := db.write(context.WithoutCancel(ctx), func(tx *sql.Tx) error {
-				// What was put before them meanwhile is not recorded yet.
-				_, err := tx.Exec(`DELETE FROM outbox WHERE id BETWEEN ? AND ?`, first, last)
-				return err
+				for _, id := range ids {
+					if _, err := tx.Exec(`DELETE FROM outbox WHERE id = ?`, id); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 			if err != nil {
 				return done, fmt.Errorf("emptying the outbox: %w", err)
 			}
-			done += n
+			done += len(ids)
 		}
 		if failed != nil {
 			return done, failed
@@ -133,9 +148,9 @@ type waiting struct {
 	record []byte
 }
 
-// waiting returns the oldest records of the outbox.
-func (db *DB) waiting(ctx context.Context) ([]waiting, error) {
-	rows, err := db.read().QueryContext(ctx, `SELECT id, record FROM outbox ORDER BY id LIMIT ?`, drainBatch)
+// waiting returns the oldest records of the outbox behind one.
+func (db *DB) waiting(ctx context.Context, after int64) ([]waiting, error) {
+	rows, err := db.read().QueryContext(ctx, `SELECT id, record FROM outbox WHERE id > ? ORDER BY id LIMIT ?`, after, drainBatch)
 	if err != nil {
 		return nil, fmt.Errorf("reading the outbox: %w", err)
 	}

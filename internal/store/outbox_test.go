@@ -124,3 +124,49 @@ func TestEnqueue_KeepsEveryField(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got[0], want)
 	}
 }
+
+// A record about a reading that has to wait does not hold up the changes
+// behind it, and is not lost.
+func TestDrain_PassesWhatHasToWait(t *testing.T) {
+	db := open(t, Config{Now: at(day)})
+	var want []string
+	for i := range drainBatch + 10 { // more that wait than are read at once
+		if err := db.Enqueue(t.Context(), &policy.Record{Type: policy.RecordLog, Action: fmt.Sprint("log.", i)}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprint("log.", i))
+	}
+	if err := db.Enqueue(t.Context(), &policy.Record{Type: policy.RecordAdmin, Action: "account.disable"}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	later := func(_ context.Context, r *policy.Record) (uint64, error) {
+		if r.Type == policy.RecordLog {
+			return 0, fmt.Errorf("no room: %w", ErrLater)
+		}
+		got = append(got, r.Action)
+		return 1, nil
+	}
+	for range 2 {
+		if _, err := db.Drain(t.Context(), later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(got, []string{"account.disable"}) {
+		t.Fatalf("got %v", got)
+	}
+	got = nil
+	for _, r := range drained(t, db) {
+		got = append(got, r.Action)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %d records, the first %v", len(got), got[:min(3, len(got))])
+	}
+	// A change never has to wait in this way: what is behind it builds on it.
+	if err := db.Enqueue(t.Context(), &policy.Record{Type: policy.RecordAdmin, Action: "account.disable"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Drain(t.Context(), func(context.Context, *policy.Record) (uint64, error) { return 0, ErrLater }); !errors.Is(err, ErrLater) {
+		t.Errorf("a change was passed over: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -99,6 +100,10 @@ func TestErasure(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := db.EraseRows(t.Context(), id); !errors.Is(err, ErrPending) {
+		t.Errorf("before all is recorded: %v", err)
+	}
+	records := drained(t, db)
 	for range 2 { // a crash between the steps has them done again
 		if err := db.EraseRows(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -143,8 +148,11 @@ func TestErasure(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	var actions []string
-	for _, r := range drained(t, db) {
+	for _, r := range append(records, drained(t, db)...) {
 		actions = append(actions, r.Action)
+		if strings.Contains(fmt.Sprint(*r), "amara@") {
+			t.Errorf("the address is recorded with %s: %+v", r.Action, r)
+		}
 		if r.Action == ActionErase && (r.Account != id || r.Detail["reason"] == "" || r.Email != "") {
 			t.Errorf("recorded %+v", r)
 		}

@@ -55,6 +55,8 @@ type DB struct {
 	wake    wake
 	secrets Secrets // nil: none can be sealed
 	cache   cache
+
+	compacted sync.Map // accounts after whose erasure the file was written anew
 }
 
 // Open opens or makes the database and brings its tables up to date. It

@@ -90,7 +90,8 @@ func (t *Table) Run(ctx context.Context, sql string, args []any, each func(scan 
 }
 
 // Schema returns the statement that makes the table, for those who make it
-// themselves: with it there, the gateway needs INSERT and SELECT alone.
+// themselves: with it there, the gateway needs INSERT and SELECT, and OPTIMIZE
+// and ALTER DELETE for erasures and for what age removes.
 func Schema(c Config) (string, error) {
 	name, err := c.name()
 	if err != nil {
@@ -141,11 +142,32 @@ func (t *Table) make(ctx context.Context, schema string) error {
 	if e, ok := errors.AsType[*serverError](err); ok && e.code == accessDenied {
 		err = nil
 	}
+	if err == nil {
+		err = t.widen(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("making the table: %w", err)
 	}
 	t.made.Store(true)
 	return nil
+}
+
+// widen adds the columns that a table from an older version does not have.
+// Entries that are there already have nothing in them.
+func (t *Table) widen(ctx context.Context) error {
+	adds := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		adds[i] = fmt.Sprintf("ADD COLUMN IF NOT EXISTS %s %s", c, columnType(c))
+	}
+	body, err := t.client.statement(ctx, url.Values{}, "ALTER TABLE "+t.name+" "+strings.Join(adds, ", "), nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+		body.Close()
+	}
+	if e, ok := errors.AsType[*serverError](err); ok && e.code == accessDenied {
+		return nil // an insert tells soon enough
+	}
+	return err
 }
 
 // Codes of the server's errors.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,9 +30,9 @@ func TestTable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("does one thing after the other")
 	}
-	url := deliverytest.ClickHouse(t)
+	address := deliverytest.ClickHouse(t)
 	all := enginetest.Log(t, filepath.Join(t.TempDir(), "log"), 1200)
-	c := Config{URL: url, Authorization: basic(user, password), Database: "logs", Origin: enginetest.Origin, Now: func() time.Time { return enginetest.Now }}
+	c := Config{URL: address, Authorization: basic(user, password), Database: "logs", Origin: enginetest.Origin, Now: func() time.Time { return enginetest.Now }}
 	enginetest.Tables(t, all, func(origin string) enginetest.Shared {
 		c := c
 		c.Origin = origin
@@ -41,6 +42,31 @@ func TestTable(t *testing.T) {
 		}
 		return x
 	})
+	// A table from before there was a column gets it, and what was there stays.
+	old, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := old.Count(t.Context(), query.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := old.client.statement(t.Context(), url.Values{}, `ALTER TABLE "logs"."ringfence" DROP COLUMN mode`, nil); err != nil {
+		t.Fatal(err)
+	} else {
+		body.Close()
+	}
+	c.Origin = "wider.example.com/log"
+	wider, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wider.Send(t.Context(), all[:10]); err != nil {
+		t.Fatalf("into a table from an older version: %v", err)
+	}
+	if n, err := old.Count(t.Context(), query.Request{}); err != nil || n != before+10 {
+		t.Errorf("%d entries, %v; want %d", n, err, before+10)
+	}
 	enginetest.Upkeep(t, func(origin string) enginetest.Kept {
 		c := c
 		c.Origin, c.Table = origin, "upkeep"

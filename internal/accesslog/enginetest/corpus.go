@@ -82,7 +82,7 @@ func oddities() []*policy.Record {
 		"/straße", "/STRASSE", "/ÜBER/Öl", "/über/öl", "/İstanbul", "/\u212Aelvin", "/ſtraight", "/ΣΊΣΥΦΟΣ", "/{p0:String}", "/$1::text", "/?p=1&param_p0=x", "/unit\x1fseparator",
 		"/" + strings.Repeat("long", 900), "/[\\x41]", "/.*", "/日本語", "/👩‍🔧", "/export/x*y",
 	} {
-		out = append(out, &policy.Record{Type: policy.RecordRequest, RequestID: "odd-" + string(rune('a'+i%26)), Account: "odd", Path: path, Method: "GET", Effect: "deny",
+		out = append(out, &policy.Record{Type: policy.RecordRequest, RequestID: "odd-" + string(rune('a'+i%26)), Account: "odd", Path: path, Method: "GET", Effect: "deny", Mode: []string{"", policy.ModeStrict, policy.ModeRelaxed}[i%3],
 			Cluster: []string{"claims", "", "CLAIMS"}[i%3], Status: []int{0, 403, 200}[i%3], BytesOut: policy.Int64(int64(i % 2)),
 			Reasons: [][]string{nil, {"a", "b"}, {"100%"}, {"a_b", "back\\slash"}, {"line\nbreak"}}[i%5]})
 	}
@@ -124,6 +124,7 @@ var fixed = []string{
 	`reasons:""`, "reasons:a", "reasons:a*", "reasons:*%", "reasons:a_*", `reasons:*"\\"*`, "reason:outside_hours", "not reasons:b", `agreements:""`, "agreements:nda@3", "query_names:q",
 	"detail:reason=*", "detail:a=b=c", "detail:empty=", "detail:*Groß", `detail:""`, "detail:*", "not detail:*",
 	"ip:10.0.0.0/8", "ip:0.0.0.0/0", "ip:::/0", "ip:2001:db8::/32", "ip:::1", "ip:fe80::/10", "ip:10.255.255.255/32", "ip:0.0.0.0/32", "ip:10.*", "not ip:10.0.0.0/8", `ip:"not an address"`,
+	"mode:relaxed", "mode:strict", `mode:""`, "not mode:relaxed", "mode:*", "relaxed",
 	"status:5xx", "status:200,404", "not status:>=0", "status:>=0", "duration:>1s", "bytes_out:0", "bytes_out:<1kB", "not bytes_out:0", "code_age:<1m", "index:0",
 	"since:30d", "until:2026-04-01", "since:2026-04-01 until:2026-04-02", "(since:2d or until:2026-03-03) effect:deny", "since:0s", "not since:30d",
 	"type:log", "action:*", "facts:*", `cluster:""`, "cluster:*", "cluster:claims", "cluster:CLAIMS", "PERMISSIONS", "firefox deny", "not (effect:allow or type:outcome)", "engagement:*-2025", "nowhere-to-be-found", "object:*'*",

@@ -3,10 +3,12 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,15 +34,15 @@ func filesIn(t *testing.T, dir string) []string {
 
 func TestName(t *testing.T) {
 	p := part{dayOf(time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC).UnixNano()), 0, 87000}
-	if got := p.name(); got != "v2-2026-11-22-00000000000000000000-00000000000000087000.parquet" {
+	if got := p.name(); got != "v3-2026-11-22-00000000000000000000-00000000000000087000.parquet" {
 		t.Error(got)
 	}
 	if got, ok := parseName(p.name()); !ok || got != p {
 		t.Errorf("%+v, %v", got, ok)
 	}
 	for _, name := range []string{
-		"v1-2026-11-22-00000000000000000000-00000000000000087000.parquet", "v2-2026-11-22-0-87000.parquet", "x.parquet",
-		"v2-2026-11-31-00000000000000000000-00000000000000087000.parquet", "v2-2026-11-22-00000000000000087000-00000000000000087000.parquet",
+		"v1-2026-11-22-00000000000000000000-00000000000000087000.parquet", "v3-2026-11-22-0-87000.parquet", "x.parquet",
+		"v2-2026-11-31-00000000000000000000-00000000000000087000.parquet", "v3-2026-11-22-00000000000000087000-00000000000000087000.parquet",
 	} {
 		if p, ok := parseName(name); ok {
 			t.Errorf("%s is read as %+v", name, p)
@@ -80,6 +82,18 @@ func TestUpdate_Leftovers(t *testing.T) {
 	}
 	if err := os.Remove(filepath.Join(dir, parts[5].name())); err != nil {
 		t.Fatal(err)
+	}
+	// As the version before wrote it, without the column mode.
+	if err := os.Rename(filepath.Join(dir, parts[7].name()), filepath.Join(dir, "v2"+strings.TrimPrefix(parts[7].name(), fmt.Sprintf("v%d", version)))); err != nil {
+		t.Fatal(err)
+	}
+	x, err := Open(Config{Dir: dir, LogDir: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if _, err := x.Count(t.Context(), query.Request{Where: query.Match{Field: query.Mode, Pattern: query.Exact("relaxed")}}); err != nil {
+		t.Errorf("searching beside files of another version: %v", err)
 	}
 	var done, of uint64
 	if err := Update(t.Context(), log, dir, func(d, o uint64) { done, of = d, o }); err != nil {

@@ -6,7 +6,7 @@
 //
 // A file's name says what it holds and which version of the columns it has:
 //
-//	v2-2026-11-22-00000000000000000000-00000000000000087000.parquet
+//	v3-2026-11-22-00000000000000000000-00000000000000087000.parquet
 //
 // is of that day (UTC), from the first index up to but not including the
 // second. Each file is written beside its place, synced and renamed; one that

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	version = 2
+	version = 3 // 2 had no column mode
 	ending  = ".parquet"
 )
 

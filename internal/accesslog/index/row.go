@@ -27,6 +27,7 @@ type row struct {
 	CodeAge        int64  `parquet:"code_age_s"`
 	Cluster        string `parquet:"cluster,dict"`
 	Classification string `parquet:"classification,dict"`
+	Mode           string `parquet:"mode,dict"`
 	Route          string `parquet:"route,dict"`
 	Protocol       string `parquet:"protocol,dict"`
 	Method         string `parquet:"method,dict"`
@@ -107,7 +108,7 @@ func (r *row) fill(e *accesslog.Entry) {
 		Index: int64(e.Index), Time: e.Time.UnixNano(), Node: e.Node, Type: string(e.Type), Action: e.Action, Result: e.Result,
 		RequestID: e.RequestID, Account: e.Account, Email: e.Email, Vendor: e.Vendor, Engagement: e.Engagement,
 		Session: e.Session, Credential: e.Credential, CodeAge: countOf(query.CodeAge, e),
-		Cluster: e.Cluster, Classification: e.Classification, Route: e.Route, Protocol: e.Protocol, Method: e.Method,
+		Cluster: e.Cluster, Classification: e.Classification, Mode: e.Mode, Route: e.Route, Protocol: e.Protocol, Method: e.Method,
 		Host: e.Host, Path: e.Path, QueryNames: join(e.QueryNames), SourceIP: e.SourceIP, UserAgent: e.UserAgent,
 		Effect: e.Effect, Reasons: join(e.Reasons), Revision: e.Revision, Facts: e.Facts, Agreements: join(e.Agreements),
 		Status: countOf(query.Status, e), BytesIn: countOf(query.BytesIn, e), BytesOut: countOf(query.BytesOut, e),

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -150,7 +151,8 @@ func (t *Table) Run(ctx context.Context, sql string, args []any, each func(scan 
 }
 
 // Schema returns the statements that make the table, for those who make it
-// themselves: with it there, the gateway needs INSERT and SELECT alone.
+// themselves: with it there, the gateway needs INSERT, SELECT, UPDATE and DELETE,
+// the last two for erasures and for what age removes.
 func Schema(tableName string) ([]string, error) {
 	name, err := quoted(tableName)
 	if err != nil {
@@ -159,13 +161,7 @@ func Schema(tableName string) ([]string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (\n", name)
 	for _, c := range table.Columns {
-		kind := `text COLLATE "C"`
-		switch c.Kind {
-		case table.Count:
-			kind = "bigint"
-		case table.List:
-			kind = `text[] COLLATE "C"`
-		}
+		kind, _ := columnType(c)
 		fmt.Fprintf(&b, "\t%s %s NOT NULL,\n", c, kind)
 	}
 	b.WriteString("\t\"time\" timestamptz GENERATED ALWAYS AS (to_timestamp(ns / 1e9::float8)) STORED,\n\tPRIMARY KEY (origin, \"index\")\n)")
@@ -205,11 +201,45 @@ func (t *Table) make(ctx context.Context) error {
 			})
 		}
 	}
+	if err == nil && there {
+		err = t.widen(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("making the table: %w", err)
 	}
 	t.made.Store(true)
 	return nil
+}
+
+// widen adds the columns that a table from an older version does not have.
+// Entries that are there already have nothing in them.
+func (t *Table) widen(ctx context.Context) error {
+	var names []string
+	err := t.pool.QueryRow(ctx, "SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped", t.name).Scan(&names)
+	if err != nil {
+		return err
+	}
+	for _, c := range table.Columns {
+		if slices.Contains(names, c.Name) {
+			continue
+		}
+		kind, empty := columnType(c)
+		if _, err := t.pool.Exec(ctx, fmt.Sprintf("ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s NOT NULL DEFAULT %s", t.name, c, kind, empty)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columnType returns a column's type and what stands there for nothing.
+func columnType(c table.Column) (kind, empty string) {
+	switch c.Kind {
+	case table.Count:
+		return "bigint", "-1"
+	case table.List:
+		return `text[] COLLATE "C"`, "'{}'"
+	}
+	return `text COLLATE "C"`, "''"
 }
 
 // Send implements [delivery.Sender]. Entries count as taken once the database

@@ -53,10 +53,44 @@ func TestTable(t *testing.T) {
 	if err := r.Send(t.Context(), all[:1]); err == nil {
 		t.Error("a reader wrote")
 	}
+	// A table from before there was a column gets it, and what was there stays.
+	exec(`ALTER TABLE ringfence DROP COLUMN mode, DROP COLUMN status, DROP COLUMN reasons`)
+	before, err := r.Count(t.Context(), query.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wider := opened(t, url, "wider.example.com/log")
+	if err := wider.Send(t.Context(), all[:10]); err != nil {
+		t.Fatalf("into a table from an older version: %v", err)
+	}
+	strict, err := query.Parse("mode:strict or status:200 or reasons:a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wider.Count(t.Context(), query.Request{Where: strict}); err != nil {
+		t.Errorf("asking for the new columns: %v", err)
+	}
+	if n, err := r.Count(t.Context(), query.Request{}); err != nil || n != before+10 {
+		t.Errorf("%d entries, %v; want %d", n, err, before+10)
+	}
 	exec(`DROP TABLE ringfence`)
 	enginetest.Upkeep(t, func(origin string) enginetest.Kept { return opened(t, url, origin) })
 	if err := r.Replace(t.Context(), all[:1]); err == nil {
 		t.Error("a reader replaced an entry")
+	}
+	// Whoever may only add entries is told so when one is to be forgotten or to go.
+	exec(`CREATE ROLE writer LOGIN PASSWORD 'writes'`)
+	exec(`GRANT SELECT, INSERT ON ringfence TO writer`)
+	w, err := Open(Config{URL: url, Username: "writer", Password: "writes", Origin: enginetest.Origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Send(t.Context(), all[:1]); err != nil {
+		t.Error(err)
+	}
+	if w.Replace(t.Context(), all[:1]) == nil || w.Trim(t.Context(), 1) == nil {
+		t.Error("an account that may only add entries changed or removed one")
 	}
 	// A fault of the database is no refusal: the entries are sent again.
 	exec(`ALTER TABLE ringfence ADD CONSTRAINT none CHECK (ns < 0) NOT VALID`)

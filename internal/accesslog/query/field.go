@@ -28,6 +28,7 @@ const (
 	Host
 	Route
 	Classification
+	Mode
 	Protocol
 	SourceIP
 	UserAgent
@@ -109,6 +110,7 @@ var fields = [fieldEnd]fieldInfo{
 	Host:           {name: "host", kind: Text, text: func(e *entry) string { return e.Host }},
 	Route:          {name: "route", kind: Text, text: func(e *entry) string { return e.Route }},
 	Classification: {name: "classification", kind: Text, text: func(e *entry) string { return e.Classification }},
+	Mode:           {name: "mode", kind: Text, text: func(e *entry) string { return e.Mode }},
 	Protocol:       {name: "protocol", kind: Text, text: func(e *entry) string { return e.Protocol }},
 	SourceIP:       {name: "source_ip", aliases: []string{"ip", "address"}, kind: Address, text: func(e *entry) string { return e.SourceIP }},
 	UserAgent:      {name: "user_agent", aliases: []string{"agent"}, kind: Text, text: func(e *entry) string { return e.UserAgent }},

@@ -34,6 +34,15 @@ type turn struct {
 	n    int // who asks or waits
 }
 
+// Turn waits for a place among those who ask e, for what reads the log itself,
+// until ctx ends. Leave gives it back. Without [InTurn] there is always one.
+func Turn(ctx context.Context, e Engine) (leave func(), err error) {
+	if t, ok := e.(*turns); ok {
+		return t.enter(ctx)
+	}
+	return func() {}, nil
+}
+
 // enter waits for a place, which leave gives back.
 func (t *turns) enter(ctx context.Context) (leave func(), err error) {
 	account, _ := ctx.Value(accountKey{}).(string)

@@ -55,6 +55,21 @@ func TestInTurn(t *testing.T) {
 		if slow.most.Load() != 4 || answered.Load() != 3 || late.Load() != 97 {
 			t.Errorf("%d at once, %d answered, %d late", slow.most.Load(), answered.Load(), late.Load())
 		}
+		var leave [3]func()
+		for i := range leave {
+			var err error
+			if leave[i], err = Turn(For(t.Context(), "api"), x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		short, stop := context.WithTimeout(For(t.Context(), "api"), time.Second)
+		defer stop()
+		if _, err := x.Count(short, Request{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("beside three readings: %v", err)
+		}
+		for _, f := range leave {
+			f()
+		}
 		if of := x.(*turns).of; len(of) != 0 {
 			t.Errorf("%d accounts are remembered", len(of))
 		}
