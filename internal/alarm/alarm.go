@@ -96,11 +96,14 @@ type Receiver struct {
 type Send struct {
 	Alarm    string
 	Receiver string // id, or [OwnerReceiver]
-	Tries    int    // failed ones
-	Next     time.Time
-	Fault    string // of the last try
-	Sent     time.Time
-	GivenUp  time.Time
+	// Acknowledged says that it tells of the acknowledgement, and not of the
+	// alarm: those who were told of that are told of this.
+	Acknowledged bool
+	Tries        int // failed ones
+	Next         time.Time
+	Fault        string // of the last try
+	Sent         time.Time
+	GivenUp      time.Time
 }
 
 // A Filter selects alarms. The zero Filter selects the newest of all.

@@ -180,7 +180,7 @@ func (c *Console) alarmPage(w http.ResponseWriter, r *http.Request, v *visit, f 
 	page := alarmPage{Base: v.page(alarmTitle(a.Title, a.Kind)), alarmRow: v.alarmRow(d, &a), Faults: f.Notes, Help: alarmKinds[a.Kind].help, Raised: a.Raised,
 		Rule: ui.Link{Label: alarmTitle(a.Title, a.Kind)}, Open: a.Open(), NoteText: a.Acknowledged.Note, PostURL: AlarmPath(a.ID),
 		Note: with(f.area("note", "What did you find?", 3), func(u *ui.Field) {
-			u.Required, u.MaxLength, u.Hint = true, maxNote, "It is kept with the alarm and in the access log."
+			u.Required, u.MaxLength, u.Hint = true, MaxAlarmNote, "It is kept with the alarm and in the access log."
 		})}
 	if page.Open && a.Involves(v.Session.Account) {
 		page.Barred, page.Others = barredText(&a, v.Session.Account), acknowledgers(d, &a, v.Now)
@@ -212,6 +212,9 @@ func newSendRow(d *directory.Directory, a *alarm.Alarm, s *alarm.Send, receivers
 	if i := slices.IndexFunc(receivers, func(x alarm.Receiver) bool { return x.ID == s.Receiver }); i >= 0 {
 		row.To = ui.Verbatim(receivers[i].Title)
 	}
+	if s.Acknowledged {
+		row.To = ui.Say("{1}, that it was acknowledged", row.To)
+	}
 	switch {
 	case !s.Sent.IsZero():
 		row.State, row.At = ui.Badge{Kind: ui.Good, Text: "sent"}, s.Sent
@@ -232,7 +235,8 @@ func (c *Console) alarmOf(r *http.Request, v *visit) (alarm.Alarm, error) {
 	return a, err
 }
 
-const maxNote = 1000
+// MaxAlarmNote is how many characters say what was found at an alarm.
+const MaxAlarmNote = 1000
 
 func (c *Console) acknowledgeAlarm(w http.ResponseWriter, r *http.Request, v *visit) error {
 	a, err := c.alarmOf(r, v)
@@ -247,8 +251,8 @@ func (c *Console) acknowledgeAlarm(w http.ResponseWriter, r *http.Request, v *vi
 	switch {
 	case note == "":
 		f.fault("note", "Say what you found, also where it was nothing.")
-	case utf8.RuneCountInString(note) > maxNote:
-		f.fault("note", "At most {1} characters.", maxNote)
+	case utf8.RuneCountInString(note) > MaxAlarmNote:
+		f.fault("note", "At most {1} characters.", MaxAlarmNote)
 	case !utf8.ValidString(note) || strings.ContainsFunc(note, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' }):
 		f.fault("note", "This holds characters that cannot be shown.")
 	}

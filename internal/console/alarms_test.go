@@ -367,6 +367,11 @@ func TestAlarms_Letter(t *testing.T) {
 	if !strings.Contains(m.Text, officeGate+"/console/alarms/x") {
 		t.Errorf("the mail lacks the page: %s", m.Text)
 	}
+	a.Acknowledged = alarm.Acknowledgement{Account: "rae", Note: "canary of the note", At: sampleNow}
+	title, text, m = Letterhead{Organisation: "Northwind", Gate: officeGate}.Alarm(d, a)
+	if all := title + text + m.Text; !strings.HasPrefix(m.Subject, "Acknowledged: ") || !strings.Contains(m.Text, "Rae Castillo acknowledged it on") || strings.Contains(all, "canary") || strings.ContainsAny(title+text+m.Subject, "\r\n\u2028") {
+		t.Errorf("of an acknowledgement: %q, %q, %q, %s", title, text, m.Subject, m.Text)
+	}
 	for _, k := range alarm.Kinds {
 		for _, what := range []string{"", "requests", "bytes", "rollback", "publish", "gap", "unwritable", "deadline", "disk"} {
 			a := alarm.Alarm{Kind: k, Account: "kim", Cluster: "claims", Facts: map[string]string{"what": what}}

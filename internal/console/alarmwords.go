@@ -149,8 +149,30 @@ func (h Letterhead) Alarm(d *directory.Directory, a *alarm.Alarm) (title, text s
 	if a.Entry != nil {
 		facts += "\nEntry of the access log: " + strconv.FormatUint(*a.Entry, 10)
 	}
+	if !a.Open() {
+		return h.acknowledged(d, a, title, text, facts)
+	}
 	return title, text, h.letter("Alarm: "+title, "Good day,", text, facts,
 		"Who may read the access log sees more, and acknowledges it: "+h.Gate+AlarmPath(a.ID))
+}
+
+// acknowledged words that an alarm was acknowledged. What was found stays with
+// the alarm: it may say of people what no mail should.
+func (h Letterhead) acknowledged(d *directory.Directory, a *alarm.Alarm, title, text, facts string) (string, string, MailText) {
+	who := a.Acknowledged.Account
+	if x := find(d.Accounts, accountWithID(who)); x != nil {
+		who = nameOf(x)
+	}
+	title = "Acknowledged: " + title
+	done := plainSentence(ui.Say("{1} acknowledged it on {2}.", who, clock(a.Acknowledged.At)).String())
+	return title, text + " " + done, h.letter(title, "Good day,", text, facts, done,
+		"What was found stands with the alarm, for whoever may read the access log: "+h.Gate+AlarmPath(a.ID))
+}
+
+// AlarmRuleWords returns the title of a rule and when it raises an alarm, in
+// English and on a line each.
+func AlarmRuleWords(r *alarm.Rule) (title, when string) {
+	return plainLine(alarmTitle(r.Title, r.Kind).String()), plainSentence(thresholdWords(r).String())
 }
 
 // barredText says why an account does not acknowledge an alarm.

@@ -67,7 +67,8 @@ func (w *worker) days(ctx context.Context, well func()) error {
 		return err
 	}
 	for {
-		if err := w.removeDays(ctx, have); err != nil {
+		removed, err := w.removeDays(ctx, have)
+		if err != nil {
 			return err
 		}
 		list, err := w.d.Days.List()
@@ -78,6 +79,9 @@ func (w *worker) days(ctx context.Context, well func()) error {
 			k, known := have[d.Date]
 			if d.Next <= w.cursor.Next && !known {
 				continue // left out on purpose
+			}
+			if known && (d.First > max(k.First, removed) || d.Next < k.Next) {
+				return fmt.Errorf("the log lacks entries of %s that nothing says were removed; what is kept of the day stays as it is", d.Date)
 			}
 			if err := w.day(ctx, d, k, have); err != nil {
 				return err
@@ -143,25 +147,26 @@ func (w *worker) putDay(ctx context.Context, d DayFile, f io.ReadSeeker, size in
 	return w.d.Days.Store.PutFile(ctx, DayName(d.Date), f, size, sum)
 }
 
-// removeDays takes away the days of which the log has nothing any more.
-func (w *worker) removeDays(ctx context.Context, have map[string]kept) error {
-	first, err := accesslog.FirstHeld(w.cfg.LogDir)
+// removeDays takes away the days that age has removed from the log as a whole,
+// and returns the first entry that it did not remove.
+func (w *worker) removeDays(ctx context.Context, have map[string]kept) (first uint64, err error) {
+	first, err = accesslog.RemovedBefore(ctx, w.cfg.LogDir)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, date := range slices.Sorted(maps.Keys(have)) {
 		if have[date].Next > first {
 			continue
 		}
 		if err := w.d.Days.Store.Remove(ctx, DayName(date)); err != nil {
-			return err
+			return 0, err
 		}
 		delete(have, date)
 		if err := writeDays(w.daysFile(), have); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return first, nil
 }
 
 func readDays(path string) (map[string]kept, error) {

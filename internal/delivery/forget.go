@@ -112,7 +112,7 @@ func readWish(path string) (x wish, err error) {
 
 // Times of a Keeper's upkeep.
 const (
-	lookForRemoved = time.Minute      // how often the log's first entry is looked at
+	lookForRemoved = time.Minute      // how often removals are looked for
 	upkeepTimeout  = 30 * time.Minute // of one account, or of one removal
 )
 
@@ -122,7 +122,7 @@ type upkeep struct {
 	again   time.Time // not before
 	tries   int
 	looked  time.Time
-	first   uint64 // of the log, when it was looked at
+	first   uint64 // that was not removed, when it was looked at
 	trimmed uint64
 }
 
@@ -136,14 +136,18 @@ func (w *worker) beginForgetting() error {
 }
 
 // upkeepDue reports whether the destination has something to forget or to remove.
-func (w *worker) upkeepDue() bool {
+func (w *worker) upkeepDue(ctx context.Context) bool {
 	now := w.cfg.Now()
 	if !w.keeps || now.Before(w.care.again) {
 		return false
 	}
 	if now.Sub(w.care.looked) >= lookForRemoved || w.care.looked.IsZero() {
-		if first, err := accesslog.FirstHeld(w.cfg.LogDir); err == nil {
-			w.care.first, w.care.looked = first, now
+		w.care.looked = now
+		first, err := accesslog.RemovedBefore(ctx, w.cfg.LogDir)
+		if err == nil {
+			w.care.first = first
+		} else if ctx.Err() == nil {
+			w.cfg.Logger.Warn("looking for what age removed from the log", "destination", w.d.Name, "err", err)
 		}
 	}
 	return w.care.first > w.care.trimmed || len(w.wishesDue()) > 0
@@ -169,7 +173,7 @@ func (w *worker) wishesDue() (out []string) {
 // it is shown, and tried again after a pause.
 func (w *worker) keepUp(ctx context.Context) {
 	k, ok := w.d.Sender.(Keeper)
-	if !ok || !w.upkeepDue() {
+	if !ok || !w.upkeepDue(ctx) {
 		return
 	}
 	err := w.trim(ctx, k)

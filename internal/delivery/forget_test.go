@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -222,6 +224,40 @@ func TestForget_Removed(t *testing.T) {
 		}
 		return first > 0
 	})
+	// Whoever deletes files of the log deletes nothing there.
+	list, err := accesslog.Sealed(c.LogDir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest, err := os.ReadFile(list[0].Path)
+	if err == nil {
+		err = os.Remove(list[0].Path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := accesslog.FirstHeld(c.LogDir); err != nil || held == 0 {
+		t.Fatalf("the log begins with %d, %v", held, err)
+	}
+	s, stop = start(t, c)
+	fillPeople(t, l, 1)
+	until(t, "delivery goes on", func() bool { return s.States()[0].Lag == 0 })
+	stop()
+	forged := fmt.Sprintf("ringfence access log removed v1\nfirst %d\nentry %d\n", first, l.Size()-1)
+	if err := os.WriteFile(filepath.Join(c.LogDir, "removed"), []byte(forged), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a forged word is found", func() bool { // once a checkpoint covers the entry
+		_, err := accesslog.RemovedBefore(t.Context(), c.LogDir)
+		_, tampered := errors.AsType[*accesslog.TamperedError](err)
+		return tampered
+	})
+	if table.trimmed != 0 {
+		t.Error("copies of deleted entries were removed")
+	}
+	if err := errors.Join(os.Remove(filepath.Join(c.LogDir, "removed")), os.WriteFile(list[0].Path, oldest, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	if err := l.Prune(t.Context(), accesslog.Removal{Before: first, Rule: "test", Actor: "operator"}); err != nil {
 		t.Fatal(err)
 	}

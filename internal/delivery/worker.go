@@ -116,7 +116,7 @@ func (w *worker) round(ctx context.Context, tries *int) (time.Duration, error) {
 	}
 	if err == nil {
 		w.keepUp(ctx)
-		inner, end := w.until(ctx, func() bool { return w.ordered() || w.changed() || w.upkeepDue() })
+		inner, end := w.until(ctx, func() bool { return w.ordered() || w.changed() || w.upkeepDue(ctx) })
 		err = w.deliver(inner, tries)
 		interrupted := inner.Err() != nil
 		end()

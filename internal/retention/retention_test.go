@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -393,11 +394,12 @@ func TestWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		began, ahead := time.Now(), time.Duration(0)
-		memory, drift, pruned := filepath.Join(t.TempDir(), "retention"), time.Duration(0), 0
+		began := time.Now()
+		var ahead, drift, pruned atomic.Int64 // the first two are durations
+		memory := filepath.Join(t.TempDir(), "retention")
 		start := func(r Rules) (*Service, func()) {
-			s, err := New(Config{Log: &countingLog{pruned: &pruned, Log: b.log}, LogDir: dir, Rules: r, Memory: memory, Drift: func() time.Duration { return drift },
-				Now:  func() time.Time { return b.now.Add(time.Since(began) + ahead) },
+			s, err := New(Config{Log: &countingLog{pruned: &pruned, Log: b.log}, LogDir: dir, Rules: r, Memory: memory, Drift: func() time.Duration { return time.Duration(drift.Load()) },
+				Now:  func() time.Time { return b.now.Add(time.Since(began) + time.Duration(ahead.Load())) },
 				Held: func(context.Context) (Held, error) { return Held{}, nil }, Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
@@ -408,42 +410,42 @@ func TestWaits(t *testing.T) {
 			return s, func() { stop(); <-done }
 		}
 		long, short := Rules{Days: 396}, Rules{Days: 40}
-		after := func(s *Service, d time.Duration, what, waits string, want int) {
+		after := func(s *Service, d time.Duration, what, waits string, want int64) {
 			t.Helper()
 			time.Sleep(d)
 			s.Ask("ada")
 			synctest.Wait()
-			if st := s.State(); st.Waits.Why != waits || st.Fault != "" || pruned != want {
-				t.Errorf("%s: waits for %+v, %d removals, want %q, %d; %s", what, st.Waits, pruned, waits, want, st.Fault)
+			if st := s.State(); st.Waits.Why != waits || st.Fault != "" || pruned.Load() != want {
+				t.Errorf("%s: waits for %+v, %d removals, want %q, %d; %s", what, st.Waits, pruned.Load(), waits, want, st.Fault)
 			}
 		}
 		s, stop := start(long)
 		after(s, 2*time.Minute, "the first look", WaitsFirst, 0)
 		after(s, 8*day, "a week later", "", 0)
-		ahead += 400 * day
+		ahead.Add(int64(400 * day))
 		after(s, time.Minute, "a jump ahead", WaitsClock, 0)
-		ahead -= 400 * day
+		ahead.Add(-int64(400 * day))
 		after(s, 2*day, "the clock is set right", WaitsClock, 0)
 		after(s, 8*day, "a week later", "", 0)
 		stop()
-		ahead += 400 * day
+		ahead.Add(int64(400 * day))
 		s, stop = start(long)
 		after(s, 2*time.Minute, "a jump between two processes", WaitsClock, 0)
 		for range 6 { // neither do further steps and starts shorten it
-			ahead += 2 * day
+			ahead.Add(int64(2 * day))
 			after(s, time.Hour, "a step each hour", WaitsClock, 0)
 		}
 		stop()
-		ahead -= 412 * day
+		ahead.Add(-int64(412 * day))
 		s, stop = start(long)
 		after(s, 8*day, "set right", "", 0)
 		stop()
 		s, stop = start(short)
 		after(s, 2*time.Minute, "a slip in the rules", WaitsRules, 0)
 		after(s, 6*day, "not a week later", WaitsRules, 0)
-		drift = -2 * time.Hour
+		drift.Store(-int64(2 * time.Hour))
 		after(s, 2*day, "the clock is off", WaitsDrift, 0)
-		drift = time.Second
+		drift.Store(int64(time.Second))
 		after(s, time.Minute, "settled", "", 1)
 		stop()
 	})
@@ -474,10 +476,10 @@ func TestWaits_Confirm(t *testing.T) {
 // countingLog removes nothing and counts how often it was to.
 type countingLog struct {
 	Log
-	pruned *int
+	pruned *atomic.Int64
 }
 
-func (l *countingLog) Prune(context.Context, accesslog.Removal) error { *l.pruned++; return nil }
+func (l *countingLog) Prune(context.Context, accesslog.Removal) error { l.pruned.Add(1); return nil }
 
 // TestApply_HoldMeanwhile: a hold that is placed while the log is removing, up
 // to the moment before the first file goes, keeps what it is for.

@@ -252,6 +252,10 @@ func (db *DB) Acknowledge(ctx context.Context, actor directory.Actor, id, note s
 			now.UnixNano(), actor.Account, actor.Email, note, id); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO alarm_send (alarm, receiver, acknowledged, next)
+			SELECT alarm, receiver, 1, ? FROM alarm_send WHERE alarm = ? AND acknowledged = 0 AND given_up IS NULL`, now.UnixNano(), id); err != nil {
+			return err
+		}
 		r := alarmRecord(actor, "alarm.acknowledge", "alarm:"+id, now, map[string]string{"rule": a.Rule, "note": note})
 		r.Account, r.Vendor, r.Cluster = a.Account, a.Vendor, a.Cluster
 		if a.Account != "" { // the actor's address is not that of whom it is about

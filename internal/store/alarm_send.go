@@ -15,16 +15,18 @@ import (
 // maxReceivers bounds the receivers of alarms.
 const maxReceivers = 50
 
-const sendColumns = `SELECT alarm, receiver, tries, next, fault, sent, given_up FROM alarm_send`
+const sendColumns = `SELECT alarm, receiver, acknowledged, tries, next, fault, sent, given_up FROM alarm_send`
 
 func scanSend(r scanner) (s alarm.Send, err error) {
-	err = r.Scan(&s.Alarm, &s.Receiver, &s.Tries, (*instant)(&s.Next), &s.Fault, (*instant)(&s.Sent), (*instant)(&s.GivenUp))
+	err = r.Scan(&s.Alarm, &s.Receiver, &s.Acknowledged, &s.Tries, (*instant)(&s.Next), &s.Fault, (*instant)(&s.Sent), (*instant)(&s.GivenUp))
 	return s, err
 }
 
-// ClaimSends takes what is to be sent now: of several processes each send goes to one.
+// ClaimSends takes what is to be sent now: of several processes each send goes to
+// one. That an alarm was acknowledged waits until it was told of the alarm.
 func (db *DB) ClaimSends(ctx context.Context, now, until time.Time, limit int) (out []alarm.Send, err error) {
-	const due = ` WHERE sent IS NULL AND given_up IS NULL AND next <= ?`
+	const due = ` WHERE sent IS NULL AND given_up IS NULL AND next <= ?
+		AND (acknowledged = 0 OR NOT EXISTS (SELECT 1 FROM alarm_send r WHERE r.alarm = alarm_send.alarm AND r.receiver = alarm_send.receiver AND r.acknowledged = 0 AND r.sent IS NULL AND r.given_up IS NULL))`
 	var some bool
 	if err := db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM alarm_send`+due+`)`, column(now)).Scan(&some); err != nil || !some {
 		return nil, busy(err)
@@ -48,7 +50,7 @@ func (db *DB) ClaimSends(ctx context.Context, now, until time.Time, limit int) (
 		}
 		rows.Close()
 		for _, s := range out {
-			if _, err := tx.ExecContext(ctx, `UPDATE alarm_send SET next = ? WHERE alarm = ? AND receiver = ?`, column(until), s.Alarm, s.Receiver); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE alarm_send SET next = ? WHERE alarm = ? AND receiver = ? AND acknowledged = ?`, column(until), s.Alarm, s.Receiver, s.Acknowledged); err != nil {
 				return err
 			}
 		}
@@ -63,8 +65,8 @@ func (db *DB) ClaimSends(ctx context.Context, now, until time.Time, limit int) (
 // NoteSend stores how a try to send went.
 func (db *DB) NoteSend(ctx context.Context, s alarm.Send) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE alarm_send SET tries = ?, next = ?, fault = ?, sent = ?, given_up = ? WHERE alarm = ? AND receiver = ?`,
-			s.Tries, column(s.Next), s.Fault, column(s.Sent), column(s.GivenUp), s.Alarm, s.Receiver)
+		_, err := tx.ExecContext(ctx, `UPDATE alarm_send SET tries = ?, next = ?, fault = ?, sent = ?, given_up = ? WHERE alarm = ? AND receiver = ? AND acknowledged = ?`,
+			s.Tries, column(s.Next), s.Fault, column(s.Sent), column(s.GivenUp), s.Alarm, s.Receiver, s.Acknowledged)
 		return err
 	})
 }

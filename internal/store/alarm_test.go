@@ -217,6 +217,58 @@ func TestAlarm_Sends(t *testing.T) {
 	}
 }
 
+// TestAlarm_AcknowledgementIsTold: whoever was told of an alarm, or still will
+// be, is told that it was acknowledged, after it; whom nothing reaches is not.
+func TestAlarm_AcknowledgementIsTold(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0).UTC()
+	db := open(t, Config{Now: func() time.Time { return now }})
+	if _, err := db.Raise(t.Context(), []alarm.Raised{{To: []string{"gone", "hook", alarm.OwnerReceiver}, Alarm: alarm.Alarm{ID: "a1", At: now}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	claim := func(at time.Time) (out []alarm.Send) {
+		t.Helper()
+		out, err := db.ClaimSends(t.Context(), at, at.Add(time.Minute), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	note := func(s alarm.Send) {
+		t.Helper()
+		if err := db.NoteSend(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due := claim(now) // by receiver
+	due[0].GivenUp = now
+	due[1].Next, due[1].Tries = now.Add(time.Hour), 1
+	due[2].Sent = now
+	for _, s := range due {
+		note(s)
+	}
+	if err := db.Acknowledge(t.Context(), alarmOperator, "a1", "A drill."); err != nil {
+		t.Fatal(err)
+	}
+	told := claim(now)
+	if len(told) != 1 || told[0].Receiver != alarm.OwnerReceiver || !told[0].Acknowledged {
+		t.Fatalf("told %+v", told)
+	}
+	told[0].Sent = now
+	note(told[0])
+	late := claim(now.Add(time.Hour))
+	if len(late) != 1 || late[0].Receiver != "hook" || late[0].Acknowledged {
+		t.Fatalf("the alarm itself comes first: %+v", late)
+	}
+	late[0].Sent = now
+	note(late[0])
+	if late = claim(now.Add(time.Hour)); len(late) != 1 || !late[0].Acknowledged || late[0].Tries != 0 {
+		t.Errorf("then its acknowledgement: %+v", late)
+	}
+	if a, err := db.Alarm(t.Context(), "a1"); err != nil || len(a.Sends) != 5 {
+		t.Errorf("%+v, %v", a.Sends, err)
+	}
+}
+
 // The secret of a webhook is sealed for its own receiver, stays while the
 // address does, and stands in no record; nor does the address, which may hold one.
 func TestAlarm_Receivers(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/ringfence/ringfence/internal/accesslog"
 	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/accesslog/synthetic"
+	"github.com/ringfence/ringfence/internal/durable/durabletest"
 )
 
 const testEntries = 8_000
@@ -48,11 +49,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, rebuildUntilKilled(os.Getenv(killLog), dir))
 		os.Exit(1)
 	}
-	code := m.Run()
-	if dir, err := testLog(); err == nil {
-		os.RemoveAll(filepath.Dir(dir))
-	}
-	os.Exit(code)
+	os.Exit(durabletest.InMemory(func() int {
+		code := m.Run()
+		if dir, err := testLog(); err == nil {
+			os.RemoveAll(filepath.Dir(dir))
+		}
+		return code
+	}))
 }
 
 // opened returns an index over the test log and all of its entries.

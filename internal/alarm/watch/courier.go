@@ -30,7 +30,7 @@ type CourierConfig struct {
 	Outbox alarm.Outbox
 	// Open decrypts the secret of a receiver.
 	Open func(id string, sealed []byte) ([]byte, error)
-	// Words words an alarm.
+	// Words words an alarm, or that it was acknowledged where it says so.
 	Words func(alarm.Alarm) Letter
 	// Owner returns the address of a vendor's owner; empty: nobody is named.
 	Owner func(vendor string) string
@@ -136,7 +136,11 @@ func (k *Courier) note(ctx context.Context, s alarm.Send, err error) error {
 		s.Tries++
 		s.Fault = clip(err.Error())
 		s.Next = now.Add(backOff(s.Tries))
-		if isPermanent(err) || aerr == nil && now.Sub(a.Raised) >= giveUpAfter {
+		began := a.Raised
+		if s.Acknowledged {
+			began = a.Acknowledged.At
+		}
+		if isPermanent(err) || aerr == nil && now.Sub(began) >= giveUpAfter {
 			s.GivenUp = now
 		}
 		k.c.Logger.Warn("an alarm could not be sent", "alarm", s.Alarm, "receiver", s.Receiver, "tries", s.Tries, "given_up", !s.GivenUp.IsZero(), "err", s.Fault)
@@ -168,6 +172,9 @@ func (k *Courier) tell(ctx context.Context, s *alarm.Send) error {
 	a, err := k.c.Outbox.Alarm(ctx, s.Alarm)
 	if err != nil {
 		return fmt.Errorf("reading the alarm: %w", err)
+	}
+	if !s.Acknowledged {
+		a.Acknowledged = alarm.Acknowledgement{} // that is told by a message of its own
 	}
 	if s.Receiver == alarm.OwnerReceiver {
 		to := k.c.Owner(a.Vendor)
@@ -201,7 +208,7 @@ func (k *Courier) Send(ctx context.Context, c alarm.Receiver, a alarm.Alarm) err
 		if err != nil {
 			return err
 		}
-		return postWebhook(ctx, &c, string(secret), k.c.AllowNetworks, "alarm_"+a.ID, now, body)
+		return postWebhook(ctx, &c, string(secret), k.c.AllowNetworks, messageID(a), now, body)
 	case alarm.Mail:
 		return k.mail(ctx, a, c.ID, c.Address)
 	case alarm.Syslog:
@@ -215,7 +222,7 @@ func (k *Courier) mail(ctx context.Context, a alarm.Alarm, receiver, to string) 
 		return permanent("no mail server is configured")
 	}
 	l := k.c.Words(a)
-	return k.c.Mail.Send(ctx, mail.Message{ID: "alarm_" + a.ID + "_" + receiver, To: to, Subject: l.Title, Text: l.Mail, Created: a.At})
+	return k.c.Mail.Send(ctx, mail.Message{ID: messageID(a) + "_" + receiver, To: to, Subject: l.Title, Text: l.Mail, Created: createdAt(a)})
 }
 
 func (k *Courier) syslog(ctx context.Context, c *alarm.Receiver, a alarm.Alarm) error {
@@ -233,10 +240,29 @@ func (k *Courier) syslog(ctx context.Context, c *alarm.Receiver, a alarm.Alarm) 
 	if severity == 0 {
 		severity = 5
 	}
+	if !a.Open() {
+		severity = 5
+	}
 	l := k.c.Words(a)
-	return s.SendText(ctx, delivery.Text{At: a.At, Severity: severity, Host: k.c.Node, ID: "alarm",
-		Parameters: map[string]string{"id": a.ID, "rule": a.Rule, "kind": string(a.Kind), "severity": a.Severity, "account": a.Account, "vendor": a.Vendor, "cluster": a.Cluster, "entry": entryOf(a, k.c.Origin)},
+	return s.SendText(ctx, delivery.Text{At: createdAt(a), Severity: severity, Host: k.c.Node, ID: "alarm",
+		Parameters: map[string]string{"id": a.ID, "rule": a.Rule, "kind": string(a.Kind), "severity": a.Severity, "account": a.Account, "vendor": a.Vendor, "cluster": a.Cluster, "entry": entryOf(a, k.c.Origin), "acknowledged_by": a.Acknowledged.Account},
 		Message:    l.Title + ". " + l.Text})
+}
+
+// messageID names a message, the same however often it is tried.
+func messageID(a alarm.Alarm) string {
+	if a.Open() {
+		return "alarm_" + a.ID
+	}
+	return "alarm_" + a.ID + "_acknowledged"
+}
+
+// createdAt is when what a message tells happened.
+func createdAt(a alarm.Alarm) time.Time {
+	if a.Open() {
+		return a.At
+	}
+	return a.Acknowledged.At
 }
 
 // message is the body of a webhook.
@@ -257,12 +283,20 @@ func (k *Courier) message(a alarm.Alarm) ([]byte, error) {
 		Facts    map[string]string `json:"facts,omitempty"`
 		Entry    string            `json:"entry,omitempty"`
 		URL      string            `json:"url"`
+		By       string            `json:"acknowledged_by,omitempty"`
+		ByAt     *time.Time        `json:"acknowledged_at,omitempty"`
+	}
+	kind, at := "alarm.raised", a.Raised
+	var byAt *time.Time
+	if !a.Open() {
+		done := a.Acknowledged.At.UTC()
+		kind, at, byAt = "alarm.acknowledged", done, &done
 	}
 	b, err := json.Marshal(struct {
 		Type      string    `json:"type"`
 		Timestamp time.Time `json:"timestamp"`
 		Data      data      `json:"data"`
-	}{"alarm.raised", a.Raised.UTC(), data{a.ID, a.Rule, a.Kind, a.Severity, l.Title, l.Text, a.At.UTC(), a.Account, a.Vendor, a.Cluster, a.About, a.Facts, entryOf(a, k.c.Origin), l.URL}})
+	}{kind, at.UTC(), data{a.ID, a.Rule, a.Kind, a.Severity, l.Title, l.Text, a.At.UTC(), a.Account, a.Vendor, a.Cluster, a.About, a.Facts, entryOf(a, k.c.Origin), l.URL, a.Acknowledged.Account, byAt}})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the alarm: %w", err)
 	}

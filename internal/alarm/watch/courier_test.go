@@ -50,7 +50,7 @@ func (m *memoryOutbox) NoteSend(_ context.Context, s alarm.Send) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.sends {
-		if m.sends[i].Alarm == s.Alarm && m.sends[i].Receiver == s.Receiver {
+		if m.sends[i].Alarm == s.Alarm && m.sends[i].Receiver == s.Receiver && m.sends[i].Acknowledged == s.Acknowledged {
 			m.sends[i] = s
 		}
 	}
@@ -204,6 +204,33 @@ func TestWebhook_Vector(t *testing.T) {
 	}
 	if err := CheckSecret(NewSecret()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCourier_Acknowledged: who was told of an alarm is told that it was
+// acknowledged, by a message with an id of its own; the one about the alarm says
+// nothing of that, however late it comes.
+func TestCourier_Acknowledged(t *testing.T) {
+	h := newHook(t)
+	p := newPost(t, h, loopback)
+	a := p.alarms["a1"]
+	a.Acknowledged = alarm.Acknowledgement{Account: "rae", Email: "rae@example.com", Note: "canary of the note", At: start.Add(time.Hour)}
+	p.alarms["a1"] = a
+	p.to("hook", alarm.OwnerReceiver)
+	p.round(t)
+	p.sends = append(p.sends, alarm.Send{Alarm: "a1", Receiver: "hook", Acknowledged: true}, alarm.Send{Alarm: "a1", Receiver: alarm.OwnerReceiver, Acknowledged: true})
+	p.round(t)
+	if len(h.bodies) != 2 || len(p.mails.got) != 2 || p.mails.got[0].ID == p.mails.got[1].ID || p.mails.got[1].To != "ines@example.com" {
+		t.Fatalf("%d posts, %+v", len(h.bodies), p.mails.got)
+	}
+	for i, want := range []string{`"type":"alarm.raised"`, `"type":"alarm.acknowledged"`} {
+		body := string(h.bodies[i])
+		if !strings.Contains(body, want) || strings.Contains(body, `"acknowledged_by":"rae"`) != (i == 1) || strings.Contains(body, "canary") || strings.Contains(body, "rae@") {
+			t.Errorf("message %d: %s", i, body)
+		}
+	}
+	if h.heads[0].Get("webhook-id") != "alarm_a1" || h.heads[1].Get("webhook-id") != "alarm_a1_acknowledged" {
+		t.Errorf("ids %q and %q", h.heads[0].Get("webhook-id"), h.heads[1].Get("webhook-id"))
 	}
 }
 
