@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -266,7 +267,12 @@ func (c *Console) inTurn(ctx context.Context, f accesslog.Filter, fn func(*acces
 // The answer is whole or an error: it is not begun before it is complete.
 func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) error {
 	q := r.URL.Query()
-	filter, f := parseSearch(q, v.Now, apiMostEntries)
+	older := maps.Clone(q)
+	delete(older, searchQuery)
+	filter, f := parseSearch(older, v.Now, apiMostEntries)
+	if q.Has(searchQuery) {
+		return c.apiQuery(w, r, v, filter, f)
+	}
 	if !f.OK() {
 		return c.apiFaults(w, v, f)
 	}
@@ -302,6 +308,62 @@ func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) e
 		next := maps.Clone(q)
 		next.Set(searchBefore, strconv.FormatUint(last, 10))
 		w.Header().Set("Link", "<"+apiPrefix+"/log/entries?"+url.Values(next).Encode()+`>; rel="next"`)
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
+	w.Write(body.Bytes())
+	return nil
+}
+
+// apiQuery answers a search in the query language, which the fields beside it narrow.
+func (c *Console) apiQuery(w http.ResponseWriter, r *http.Request, v *visit, filter accesslog.Filter, f *form) error {
+	q := r.URL.Query()
+	if len(q[searchQuery]) > 1 {
+		f.fault(searchQuery, "Give this once.")
+	}
+	n, err := query.Parse(q.Get(searchQuery))
+	if fault, ok := errors.AsType[*query.Error](err); ok {
+		f.fault(searchQuery, "At character {1}: {2}", fault.Column, queryFaultWords(fault))
+	}
+	if !f.OK() {
+		return c.apiFaults(w, v, f)
+	}
+	older := maps.Clone(q)
+	delete(older, searchQuery)
+	narrower, err := query.Parse(strings.Join(olderTerms(older, v.Now), " "))
+	if err != nil {
+		return fmt.Errorf("reading the fields of a search: %w", err)
+	}
+	n = query.All(n, narrower)
+	if filter.After > 0 || q.Get(searchAfter) != "" {
+		n = query.All(n, query.Range{Field: query.Index, Min: int64(filter.After) + 1, Max: math.MaxInt64})
+	}
+	want := cmp.Or(filter.Limit, apiEntries)
+	detail := map[string]string{"query": query.Print(n), searchLimit: strconv.Itoa(want), "via": "api"}
+	if filter.Before > 0 {
+		detail[searchBefore] = strconv.FormatUint(filter.Before, 10)
+	}
+	if err := c.recordRead(r, v, "log.query", "log", detail); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
+	defer cancel()
+	found, err := c.entriesOf(ctx, v.readable(n), v.Now, filter.Before, want+1) // one more shows whether there are more
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &ui.Error{Status: http.StatusServiceUnavailable, Code: "search_overdue", Detail: "The search took too long. Give since and until, and search less of the log at once.", Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("searching the access log: %w", err)
+	}
+	if len(found) > want {
+		found = found[:want]
+		next := maps.Clone(q)
+		next.Set(searchBefore, strconv.FormatUint(found[want-1].Index, 10))
+		w.Header().Set("Link", "<"+apiPrefix+"/log/entries?"+next.Encode()+`>; rel="next"`)
+	}
+	var body bytes.Buffer
+	for _, e := range found {
+		body.Write(e.Clear())
+		body.WriteByte('\n')
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
 	w.Write(body.Bytes())
