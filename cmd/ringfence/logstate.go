@@ -38,7 +38,7 @@ var (
 	logReserved = logMetric("reserved_segment", "1 while the segment for administrators' sign-ins and changes is at hand.")
 	logFree     = logMetric("disk_free_bytes", "Free bytes on the access log's disk.")
 	logTotal    = logMetric("disk_bytes", "Size of the access log's disk.")
-	logUnsigned = logMetric("unsigned_seconds", "Time since the newest checkpoint, while there are entries that it does not cover.")
+	logUnsigned = logMetric("unsigned_seconds", "How long an entry has waited for a checkpoint that covers it.")
 )
 
 // Describe implements [prometheus.Collector].

@@ -353,6 +353,7 @@ func (l *Log) durable(buf []byte, batch []placed, t *tree, last, start time.Time
 	}
 	l.latest.Store(last.UnixNano())
 	l.live.publish(buf, batch, t)
+	l.counters.waiting.CompareAndSwap(0, sinceBorn())
 	for i := range batch {
 		if batch[i].early {
 			c.early--

@@ -75,7 +75,14 @@ type counters struct {
 	commits, bytes, deadlines, missed, refused, sealed, early atomic.Uint64
 
 	lastCommit, slowest atomic.Int64 // nanoseconds
+	waiting             atomic.Int64 // since when entries wait for a checkpoint, in nanoseconds from born; 0: none do
 }
+
+// born is a moment of the monotonic clock, whatever is set on the machine's.
+var born = time.Now()
+
+// sinceBorn is never 0.
+func sinceBorn() int64 { return max(int64(time.Since(born)), 1) }
 
 // Stats are figures for metrics and the health page.
 type Stats struct {
@@ -93,21 +100,21 @@ type Stats struct {
 	Early          uint64 // relaxed records that were answered before they were durable
 	LastCommit     time.Duration
 	SlowestCommit  time.Duration // since the start
-	OldestUnsigned time.Duration // since the newest checkpoint, while there are entries that it does not cover
+	OldestUnsigned time.Duration // how long an entry has waited for a checkpoint that covers it
 }
 
 // Stats returns current figures.
 func (l *Log) Stats() Stats {
 	size := l.Size()
-	at, unsigned := l.signs.state()
+	at, _ := l.signs.state()
 	s := Stats{
 		Entries: size, Checkpointed: at, Commits: l.counters.commits.Load(), Bytes: l.counters.bytes.Load(),
 		Deadlines: l.counters.deadlines.Load(), Missed: l.counters.missed.Load(), Refused: l.counters.refused.Load(), Sealed: l.counters.sealed.Load(),
 		Queued: len(l.queue), Spares: l.keep.count(), Reserved: l.keep.reserved(), LastCommit: time.Duration(l.counters.lastCommit.Load()),
 	}
 	s.Early, s.SlowestCommit = l.counters.early.Load(), time.Duration(l.counters.slowest.Load())
-	if size > at {
-		s.OldestUnsigned = time.Since(unsigned)
+	if waiting := l.counters.waiting.Load(); size > at && waiting != 0 {
+		s.OldestUnsigned = time.Duration(max(sinceBorn()-waiting, 1))
 	}
 	return s
 }

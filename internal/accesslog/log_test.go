@@ -144,3 +144,35 @@ func TestLog_RecordsSurviveAndVerify(t *testing.T) {
 	x.close()
 	x.verify()
 }
+
+// TestStats_OldestUnsigned counts from the entry that waits, not from a
+// checkpoint of long ago: the first entry after a quiet hour is no trouble.
+func TestStats_OldestUnsigned(t *testing.T) {
+	x := newTestLog(t, nil).run()
+	defer x.close()
+	if err := x.sign(false); err != nil {
+		t.Fatal(err)
+	}
+	x.signs.mu.Lock()
+	x.signs.at = time.Now().Add(-time.Hour)
+	x.signs.mu.Unlock()
+	if d := x.Stats().OldestUnsigned; d != 0 {
+		t.Errorf("with nothing to sign: %v", d)
+	}
+	begin := sinceBorn()
+	x.record(request(1))
+	if d := x.Stats().OldestUnsigned; d <= 0 || int64(d) > sinceBorn()-begin {
+		t.Errorf("the first entry after an hour waits for %v", d)
+	}
+	x.counters.waiting.Add(-int64(time.Minute))
+	x.record(request(2))
+	if d := x.Stats().OldestUnsigned; d < time.Minute {
+		t.Errorf("behind one of a minute ago: %v", d)
+	}
+	if err := x.sign(false); err != nil {
+		t.Fatal(err)
+	}
+	if d := x.Stats().OldestUnsigned; d != 0 {
+		t.Errorf("once it is signed: %v", d)
+	}
+}

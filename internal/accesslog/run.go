@@ -161,6 +161,10 @@ func (l *Log) signNow(history bool) error {
 	l.signs.mu.Lock()
 	l.signs.last, l.signs.at, l.signs.msg = p, time.Now(), msg
 	l.signs.mu.Unlock()
+	l.counters.waiting.Store(0)
+	if l.Size() > p.size { // what came meanwhile, which may have looked before this was cleared
+		l.counters.waiting.CompareAndSwap(0, sinceBorn())
+	}
 	if !history && time.Since(l.signs.written) < historyEvery {
 		return nil
 	}
