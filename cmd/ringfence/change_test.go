@@ -388,7 +388,6 @@ deny contains {"code": "play", "message": "Nobody plays here.", "help": "Ask the
 // is neither handed in nor approved nor published by command; a log that cannot
 // be read lets nothing pass either. An emergency roll back asks for neither.
 func TestChange_RecordedHole(t *testing.T) {
-	t.Parallel()
 	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
