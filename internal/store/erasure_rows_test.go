@@ -207,6 +207,45 @@ func TestErasure_OfOthers(t *testing.T) {
 	}
 }
 
+// TestErasure_ForGood: nobody is given an account that was erased, of which the
+// access log could tell neither what it did nor from where; and a change of it is
+// not taken for the erasure.
+func TestErasure_ForGood(t *testing.T) {
+	db := filled(t)
+	actor, id := actorOf(t, db, ines), account(t, db, kim).ID
+	if err := db.AskErasure(t.Context(), actor, id, "asked for"); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	if err := db.EraseRows(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	erased := directory.ErasedEmail(id)
+	for what, edit := range map[string]func(*directory.Account){
+		"enabled": func(a *directory.Account) { a.Disabled = false },
+		"renamed": func(a *directory.Account) { a.Email = kim },
+	} {
+		_, err := db.Change(t.Context(), actor, func(d *directory.Directory) error {
+			edit(of(d, erased))
+			d.Assignments = nil
+			return nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "never used again") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error {
+		of(d, erased).TimeZone = "Europe/Berlin"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := drained(t, db); len(got) != 1 || got[0].Detail["erased"] != "" || !strings.Contains(got[0].Detail["time_zone"], "Europe/Berlin") {
+		t.Errorf("a later change is recorded as %+v", got)
+	}
+}
+
 func TestReplaceFold(t *testing.T) {
 	for text, want := range map[string]string{
 		"kim@a.example": "ID", "KIM@A.example, tim": "ID, tim", "İ Kim@a.example ẞ": "İ ID ẞ", "kim@a.exampleİ": "kim@a.exampleİ", "İkim@a.example": "İkim@a.example",
