@@ -51,20 +51,20 @@ var erasedColumns = [][3]string{
 // notScrubbed are columns, or with * whole tables, in which an erased address
 // stays, and why. Everywhere else it goes.
 var notScrubbed = map[string]string{
-	"account.email":              "the directory changes it",
-	"acceptance.*":               "the proof of a contract",
-	"agreement.*":                "what was agreed upon",
-	"agreement_version.*":        "what was agreed upon",
-	"policy_revision.*":          "who answers for policies that were in force, as it was signed",
-	"policy_module.*":            "policies that were in force",
-	"policy_draft_module.source": "policies, which a draft's hash is of",
-	"policy_shadow_module.*":     "policies",
-	"policy_loaded.*":            "policies that were in force",
-	"vendor.owner_email":         "nobody whose address stands there is erased",
-	"cluster.owner_email":        "nobody whose address stands there is erased",
-	"alarm_receiver.address":     "nobody whose address stands there is erased",
-	"provider_subject.subject":   "by which another account signs in: the erased one's row is gone",
-	"outbox.record":              "it goes into the access log, where it is sealed, and out of the table",
+	"account.email":            "the directory changes it",
+	"acceptance.*":             "the proof of a contract",
+	"agreement.*":              "what was agreed upon",
+	"agreement_version.*":      "what was agreed upon",
+	"policy_revision.*":        "who answers for policies that were in force, as it was signed",
+	"policy_module.*":          "policies that were in force",
+	"policy_draft_module.*":    "policies, which a draft's hash is of",
+	"policy_shadow_module.*":   "policies",
+	"policy_loaded.*":          "policies that were in force",
+	"vendor.owner_email":       "nobody whose address stands there is erased",
+	"cluster.owner_email":      "nobody whose address stands there is erased",
+	"alarm_receiver.address":   "nobody whose address stands there is erased",
+	"provider_subject.subject": "by which another account signs in: the erased one's row is gone",
+	"outbox.record":            "it goes into the access log, where it is sealed, and out of the table",
 }
 
 // freeTexts are what people write of one another, where names go as well.
