@@ -334,6 +334,25 @@ func TestApply_ArchiveFails(t *testing.T) {
 	}
 }
 
+// TestApply_ArchiveHasAnother: what an archive has of a log that was given up
+// stays, also while the archive does not answer.
+func TestApply_ArchiveHasAnother(t *testing.T) {
+	b := newBench(t)
+	b.now = b.now.Add(400 * day)
+	kept, name, another := NewFolder(t.TempDir(), testOrigin), NameOf(0), []byte("of another log")
+	if err := kept.Put(t.Context(), name, another); err != nil {
+		t.Fatal(err)
+	}
+	for what, a := range map[string]Archive{"answers": kept, "does not answer": spoiled{Archive: kept, get: errors.New("busy")}} {
+		if _, err := b.service(Rules{Days: 40}, a).Apply(t.Context(), "ada"); err == nil {
+			t.Errorf("an archive that %s took it", what)
+		}
+		if got, err := kept.Get(t.Context(), name); err != nil || !bytes.Equal(got, another) {
+			t.Errorf("an archive that %s has %d bytes now, %v", what, len(got), err)
+		}
+	}
+}
+
 // fixedLog counts how often it is asked.
 type fixedLog struct {
 	asked atomic.Int64
