@@ -10,6 +10,7 @@ import (
 // TestBrowser_Agreements writes a new version in a real browser, with its
 // preview and what changes, and accepts it as the person of whom it is demanded.
 func TestBrowser_Agreements(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	w.signIn(p, "ada@harbour.example")

@@ -144,7 +144,7 @@ func newAlarmList() *cobra.Command {
 					if l.Acknowledged != nil {
 						state = "acknowledged"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s. %s\n", l.ID, l.Time.Format(time.DateTime), l.Severity, state, l.Title, l.Text)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s. %s\n", l.ID, l.Time.Format(time.DateTime), l.Severity, state, plain(l.Title), plain(l.Text))
 				}
 				return w.Flush()
 			})
@@ -187,7 +187,7 @@ func newAlarmShow() *cobra.Command {
 				if asJSON {
 					return json.NewEncoder(out).Encode(l)
 				}
-				fmt.Fprintf(out, "%s\n%s\n\n", l.Title, l.Text)
+				fmt.Fprintf(out, "%s\n%s\n\n", plain(l.Title), plain(l.Text))
 				w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 				line := func(name, value string) {
 					if value != "" {
@@ -205,7 +205,7 @@ func newAlarmShow() *cobra.Command {
 				}
 				if l.Acknowledged != nil {
 					line("acknowledged", l.Acknowledged.Format(time.DateTime)+" UTC by "+l.AcknowledgedBy)
-					line("found", strings.ReplaceAll(l.Note, "\n", "\n\t"))
+					line("found", strings.ReplaceAll(plainText(l.Note), "\n", "\n\t"))
 				}
 				for _, s := range l.Told {
 					line("told", fmt.Sprintf("%s, of the %s: %s %s %s", s.Receiver, s.Of, s.State, s.At.Format(time.DateTime), s.Fault))

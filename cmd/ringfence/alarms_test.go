@@ -138,8 +138,8 @@ func TestAlarms_RaisedAndTold(t *testing.T) {
 	if err := json.Unmarshal([]byte(ringfence(t, "alarm", "list", "--json", "--data", dir)), &open); err != nil || open.Kind != "denials" {
 		t.Fatalf("%+v, %v", open, err)
 	}
-	ringfence(t, "alarm", "acknowledge", open.ID, "--note", "A drill.", "--data", dir)
-	if shown := ringfence(t, "alarm", "show", open.ID, "--data", dir); !strings.Contains(shown, "by operator") || !strings.Contains(shown, "A drill.") {
+	ringfence(t, "alarm", "acknowledge", open.ID, "--note", "A drill.\u009b2J", "--data", dir)
+	if shown := ringfence(t, "alarm", "show", open.ID, "--data", dir); !strings.Contains(shown, "by operator") || !strings.Contains(shown, "A drill.") || strings.Contains(shown, "\u009b") {
 		t.Errorf("shown is %s", shown)
 	}
 	eventually(t, 20*time.Second, "the bell rings for that as well", func() bool { return hook.count("alarm.acknowledged") == 2 })

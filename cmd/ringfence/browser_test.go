@@ -182,6 +182,7 @@ func (w *window) open(target string) {
 // TestBrowser_SignInReachAndRefusal is a contractor's day: headed to a
 // cluster, sign-in by keyboard, arrival, and a refusal that says why.
 func TestBrowser_SignInReachAndRefusal(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	a := p.account(t, "kim@northwind.example")
@@ -225,6 +226,7 @@ func TestBrowser_SignInReachAndRefusal(t *testing.T) {
 
 // TestBrowser_Enrolment takes an invitation from its link to the cluster.
 func TestBrowser_Enrolment(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	link := strings.TrimSpace(ringfence(t, "account", "invite", "new@northwind.example", "--name", "Nadia Weiss", "--vendor", "northwind",
@@ -283,6 +285,7 @@ func (p *process) grant(t testing.TB, email, cluster, engagement string) {
 
 // TestBrowser_Console is an administrator's and a reviewer's day.
 func TestBrowser_Console(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	kim := p.signIn(t, "kim@northwind.example", 0)

@@ -133,6 +133,7 @@ func (w *bundleWorld) fails(t *testing.T, args ...string) string {
 // force, whatever else is published is refused and said, and the last good one
 // outlives it all.
 func TestBundle_Gateway(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	w := newBundleWorld(t)
 	ringfence(t, "init", "--config", w.config, "--email", "ada@example.com")

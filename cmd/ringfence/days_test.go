@@ -19,6 +19,7 @@ import (
 // TestDelivery_Days: the program keeps a Parquet file for each day that is over
 // in an S3-compatible store, and makes it anew once an account is erased.
 func TestDelivery_Days(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	addr, objects := deliverytest.S3(t)
 	dir := t.TempDir()

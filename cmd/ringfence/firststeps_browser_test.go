@@ -58,6 +58,7 @@ func (k *walk) noted() string {
 // of a cluster. Six pages with six inputs take a person less than three
 // minutes: two passwords, a code, a recovery code, a box and a name.
 func TestBrowser_FirstStepsAreFew(t *testing.T) {
+	t.Parallel()
 	p := startDemo(t)
 	k := &walk{window: chromium(t)}
 	k.invited(p, "first@northwind.example")
@@ -79,6 +80,7 @@ func TestBrowser_FirstStepsAreFew(t *testing.T) {
 // TestBrowser_FirstStepsWithSpares takes every offer on the way: a second
 // device, and a security key. They add three pages and a code.
 func TestBrowser_FirstStepsWithSpares(t *testing.T) {
+	t.Parallel()
 	p := startDemo(t)
 	k := &walk{window: chromium(t)}
 	k.plugIn()

@@ -11,6 +11,7 @@ import (
 // TestGateway_EachAccountReachesItsClustersAndNoOther signs in as everybody
 // with the forms alone and goes to every cluster.
 func TestGateway_EachAccountReachesItsClustersAndNoOther(t *testing.T) {
+	t.Parallel()
 	p := startDemo(t)
 	for _, a := range p.ready.Accounts {
 		b := p.signIn(t, a.Email, 0)

@@ -12,6 +12,7 @@ import (
 // an entry with its proof computed in the browser, the account's timeline, and
 // a denial seen live as it happens.
 func TestBrowser_Reviewer(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	w := chromium(t)
 	p := startDemo(t)

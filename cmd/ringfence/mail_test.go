@@ -59,6 +59,7 @@ func (s *postSession) Data(r io.Reader) error {
 // An invitation that a command asked for is kept while no gateway runs and the
 // mail server is down, and sent once both are there.
 func TestMail_EndToEnd(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	file := filepath.Join(t.TempDir(), "ringfence.yaml")
 	smtpPort, gatePort := freePort(t), freePort(t)

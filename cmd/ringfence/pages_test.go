@@ -68,6 +68,7 @@ func (w *window) everyItemOnAPhone() {
 // TestBrowser_ContractorsPages shows what a contractor meets beside the
 // ordinary day: a token, a fresh code, an agreement, and access that is over.
 func TestBrowser_ContractorsPages(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	w.signIn(p, "kim@northwind.example")
@@ -96,6 +97,7 @@ func TestBrowser_ContractorsPages(t *testing.T) {
 // TestBrowser_AdministratorsPages opens every page and form of the console
 // that TestBrowser_Console does not.
 func TestBrowser_AdministratorsPages(t *testing.T) {
+	t.Parallel()
 	w := chromium(t)
 	p := startDemo(t)
 	w.signIn(p, "ada@harbour.example")

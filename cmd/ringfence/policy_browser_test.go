@@ -32,6 +32,7 @@ func (w *window) says(text string) {
 // test, read and approved by a second person, in force at once, and rolled back
 // alone in an emergency.
 func TestBrowser_PolicyStudio(t *testing.T) {
+	t.Parallel()
 	a, w := chromium(t), chromium(t)
 	p := startDemo(t)
 	kim := p.signIn(t, "kim@northwind.example", 0)

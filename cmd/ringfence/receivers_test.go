@@ -126,6 +126,7 @@ func secret(t *testing.T, dir, name, text string) string {
 // each kind, to real ones where there are some; what it delivered to the two
 // engines is searched in the console, and is gone from both once the account is erased.
 func TestDelivery_EverySystem(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	dir := t.TempDir()
 	database, warehouse := deliverytest.Postgres(t), deliverytest.ClickHouse(t)
@@ -187,6 +188,7 @@ func TestDelivery_EverySystem(t *testing.T) {
 
 // TestDelivery_Collector: OpenTelemetry's own collector gets every entry of the program.
 func TestDelivery_Collector(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	at, ca, indexes := deliverytest.Collector(t)
 	d := serveDemo(t, func(string) string {

@@ -18,6 +18,7 @@ import (
 // gateway once, and compares nginx's own log with ours: it finds that request
 // and, once a line is taken out, that entry. One of the two clusters is relaxed.
 func TestReconcile_Nginx(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	nginx := need(t, "nginx", "nginx-light")
 	dir := t.TempDir()

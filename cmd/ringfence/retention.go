@@ -50,15 +50,16 @@ func retentionConfig(cfg *config.Config, db *store.DB, l retention.Log, taken fu
 var errRulesWait = errors.New("changes wait to be recorded, and rules count from then on")
 
 // setRules returns the rules that administrators set. What was read just now is
-// in the access log once nothing waits to be recorded.
+// in the access log once nothing of theirs waits to be recorded. Readings may
+// wait: on a full disk they do until room is made, by these rules.
 func setRules(ctx context.Context, db *store.DB) ([]directory.RetentionRule, error) {
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		all, err := db.RetentionRules(ctx)
 		if err != nil || len(all) == 0 {
 			return nil, err
 		}
-		n, err := db.Pending(ctx)
-		if err != nil || n == 0 {
+		waits, err := db.RetentionPending(ctx)
+		if err != nil || !waits {
 			return all, err
 		}
 		if time.Now().After(deadline) {

@@ -31,8 +31,11 @@ func plain(s string) string {
 
 // printable words an error for a terminal, its line ends kept: a certificate or
 // an answer that somebody else made may be quoted in it.
-func printable(err error) string {
-	lines := strings.Split(err.Error(), "\n")
+func printable(err error) string { return plainText(err.Error()) }
+
+// plainText is plain for a text of several lines.
+func plainText(s string) string {
+	lines := strings.Split(s, "\n")
 	for i, l := range lines {
 		lines[i] = plain(strings.ReplaceAll(l, "\t", "    "))
 	}

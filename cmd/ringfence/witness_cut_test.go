@@ -76,6 +76,7 @@ func (p *process) readyz() int {
 // max_gap, the running program ends what is open on clusters and refuses what
 // is new, and says so in the log; once the witness is back it serves again.
 func TestWitnessGap_CutsOpenRequests(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	const gap = 5 * time.Second
 	w := filepath.Join(t.TempDir(), "w")

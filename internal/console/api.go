@@ -1,26 +1,19 @@
 package console
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ringfence/ringfence/auth"
-	"github.com/ringfence/ringfence/internal/accesslog"
-	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
@@ -29,12 +22,7 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
-const (
-	apiPrefix = "/api/v1"
-	// apiEntries is how many entries an answer holds when no limit is given,
-	// and apiMostEntries how many it may hold.
-	apiEntries, apiMostEntries = 100, 1000
-)
+const apiPrefix = "/api/v1"
 
 // apiRoutes is the table of the API. It takes the gate's session and no
 // bearer token: a token is good for one cluster, and the gate is none. Nothing
@@ -250,122 +238,5 @@ func (c *Console) apiRevokeToken(w http.ResponseWriter, r *http.Request, v *visi
 		return authError(err, "revoking a token")
 	}
 	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// inTurn reads the log itself when it is the account's turn among those who search.
-func (c *Console) inTurn(ctx context.Context, f accesslog.Filter, fn func(*accesslog.Entry) bool) error {
-	leave, err := query.Turn(ctx, c.Search)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return c.Log.Query(ctx, f, fn)
-}
-
-// apiEntries answers a search of the access log as one JSON object a line.
-// The answer is whole or an error: it is not begun before it is complete.
-func (c *Console) apiEntries(w http.ResponseWriter, r *http.Request, v *visit) error {
-	q := r.URL.Query()
-	older := maps.Clone(q)
-	delete(older, searchQuery)
-	filter, f := parseSearch(older, v.Now, apiMostEntries)
-	if q.Has(searchQuery) {
-		return c.apiQuery(w, r, v, filter, f)
-	}
-	if !f.OK() {
-		return c.apiFaults(w, v, f)
-	}
-	filter.Clusters = v.filterScope()
-	want := cmp.Or(filter.Limit, apiEntries)
-	filter.Limit = want + 1 // one more shows whether there are more
-	detail := searchDetail(q)
-	detail["via"] = "api"
-	if err := c.recordRead(r, v, "log.query", "log", detail); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
-	defer cancel()
-	var body bytes.Buffer
-	n, last, more := 0, uint64(0), false
-	err := c.inTurn(ctx, filter, func(e *accesslog.Entry) bool {
-		if n == want {
-			more = true
-			return false
-		}
-		body.Write(e.Clear())
-		body.WriteByte('\n')
-		n, last = n+1, e.Index
-		return true
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &ui.Error{Status: http.StatusServiceUnavailable, Code: "search_overdue", Detail: "The search took too long. Give since and until, and search less of the log at once.", Err: err}
-	}
-	if err != nil {
-		return fmt.Errorf("searching the access log: %w", err)
-	}
-	if more {
-		next := maps.Clone(q)
-		next.Set(searchBefore, strconv.FormatUint(last, 10))
-		w.Header().Set("Link", "<"+apiPrefix+"/log/entries?"+url.Values(next).Encode()+`>; rel="next"`)
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
-	w.Write(body.Bytes())
-	return nil
-}
-
-// apiQuery answers a search in the query language, which the fields beside it narrow.
-func (c *Console) apiQuery(w http.ResponseWriter, r *http.Request, v *visit, filter accesslog.Filter, f *form) error {
-	q := r.URL.Query()
-	if len(q[searchQuery]) > 1 {
-		f.fault(searchQuery, "Give this once.")
-	}
-	n, err := query.Parse(q.Get(searchQuery))
-	if fault, ok := errors.AsType[*query.Error](err); ok {
-		f.fault(searchQuery, "At character {1}: {2}", fault.Column, queryFaultWords(fault))
-	}
-	if !f.OK() {
-		return c.apiFaults(w, v, f)
-	}
-	older := maps.Clone(q)
-	delete(older, searchQuery)
-	narrower, err := query.Parse(strings.Join(olderTerms(older, v.Now), " "))
-	if err != nil {
-		return fmt.Errorf("reading the fields of a search: %w", err)
-	}
-	n = query.All(n, narrower)
-	if filter.After > 0 || q.Get(searchAfter) != "" {
-		n = query.All(n, query.Range{Field: query.Index, Min: int64(filter.After) + 1, Max: math.MaxInt64})
-	}
-	want := cmp.Or(filter.Limit, apiEntries)
-	detail := map[string]string{"query": query.Print(n), searchLimit: strconv.Itoa(want), "via": "api"}
-	if filter.Before > 0 {
-		detail[searchBefore] = strconv.FormatUint(filter.Before, 10)
-	}
-	if err := c.recordRead(r, v, "log.query", "log", detail); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
-	defer cancel()
-	found, err := c.entriesOf(ctx, v.readable(n), v.Now, filter.Before, want+1) // one more shows whether there are more
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &ui.Error{Status: http.StatusServiceUnavailable, Code: "search_overdue", Detail: "The search took too long. Give since and until, and search less of the log at once.", Err: err}
-	}
-	if err != nil {
-		return fmt.Errorf("searching the access log: %w", err)
-	}
-	if len(found) > want {
-		found = found[:want]
-		next := maps.Clone(q)
-		next.Set(searchBefore, strconv.FormatUint(found[want-1].Index, 10))
-		w.Header().Set("Link", "<"+apiPrefix+"/log/entries?"+next.Encode()+`>; rel="next"`)
-	}
-	var body bytes.Buffer
-	for _, e := range found {
-		body.Write(e.Clear())
-		body.WriteByte('\n')
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
-	w.Write(body.Bytes())
 	return nil
 }

@@ -34,47 +34,47 @@ func (l *largeLog) Size() uint64                                           { ret
 func (l *largeLog) Checkpoint() []byte                                     { return l.checkpoint }
 func (l *largeLog) Healthy() error                                         { return nil }
 
-// TestPages_OfALargeLog times the pages over a log of millions of entries that
+// BenchmarkPages_OfALargeLog times the pages over a log of millions of entries that
 // `ringfence log bench --entries 10000000 --dir DIR` made, when
 // RINGFENCE_TEST_LARGE_LOG names its DIR: none may take more than a second.
-func TestPages_OfALargeLog(t *testing.T) {
+func BenchmarkPages_OfALargeLog(b *testing.B) {
 	dir := os.Getenv("RINGFENCE_TEST_LARGE_LOG")
 	if dir == "" {
-		t.Skip("RINGFENCE_TEST_LARGE_LOG names no folder")
+		b.Skip("RINGFENCE_TEST_LARGE_LOG names no folder")
 	}
-	o := newOffice(t, plainText)
+	o := newOffice(b, plainText)
 	log := &largeLog{dir: filepath.Join(dir, "log")}
 	var err error
 	if log.checkpoint, err = os.ReadFile(filepath.Join(log.dir, "checkpoint")); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	if log.size, err = accesslog.CheckpointSize(log.checkpoint); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	began := time.Now()
 	x, err := logindex.Open(logindex.Config{Dir: filepath.Join(dir, "index"), LogDir: log.dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	defer x.Close()
-	rows, err := x.Search(t.Context(), query.Request{Now: o.now, Limit: 1})
+	rows, err := x.Search(b.Context(), query.Request{Now: o.now, Limit: 1})
 	if err != nil || len(rows) != 1 {
-		t.Fatal(len(rows), err)
+		b.Fatal(len(rows), err)
 	}
-	t.Logf("%d entries; the index was opened in %s", log.size, time.Since(began).Round(time.Millisecond))
+	b.Logf("%d entries; the index was opened in %s", log.size, time.Since(began).Round(time.Millisecond))
 	now := rows[0].Time.Add(time.Minute)
 	o.Console.Now = func() time.Time { return now } // sessions have a clock of their own
-	o.Console.Log, o.Console.Search, o.Console.LogFolder, o.Console.UI = log, x, log.dir, newRenderer(t)
+	o.Console.Log, o.Console.Search, o.Console.LogFolder, o.Console.UI = log, x, log.dir, newRenderer(b)
 	sample := func(q, field string) string {
-		t.Helper()
+		b.Helper()
 		n, err := query.Parse(q)
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		f := map[string]query.Field{"account": query.AccountID, "cluster": query.Cluster, "session": query.Session}[field]
-		rows, err := x.Search(t.Context(), query.Request{Where: n, Now: now, Limit: 1, Fields: []query.Field{f}})
+		rows, err := x.Search(b.Context(), query.Request{Where: n, Now: now, Limit: 1, Fields: []query.Field{f}})
 		if err != nil || len(rows) == 0 {
-			t.Fatal(q, err)
+			b.Fatal(q, err)
 		}
 		return rows[0].Values[0]
 	}
@@ -89,11 +89,11 @@ func TestPages_OfALargeLog(t *testing.T) {
 		{"recorded", recordedPath}, {"readers", readersPath},
 	}
 	began = time.Now()
-	if found, err := o.Console.entriesOf(t.Context(), is(query.AccountID, account), now, 0, ownRows+1); err != nil || len(found) != ownRows+1 {
-		t.Fatal(len(found), err)
+	if found, err := o.Console.entriesOf(b.Context(), is(query.AccountID, account), now, 0, ownRows+1); err != nil || len(found) != ownRows+1 {
+		b.Fatal(len(found), err)
 	}
 	if took := time.Since(began); took > time.Second {
-		t.Errorf("a page of an account's own entries takes %s", took)
+		b.Errorf("a page of an account's own entries takes %s", took)
 	}
 	only := os.Getenv("RINGFENCE_TEST_LARGE_PAGE")
 	for _, p := range pages {
@@ -110,13 +110,13 @@ func TestPages_OfALargeLog(t *testing.T) {
 			w := o.get(as, p.path)
 			took[i] = time.Since(began).Round(time.Millisecond)
 			if w.Code != http.StatusOK {
-				b, _ := io.ReadAll(w.Body)
-				t.Fatalf("%s: status %d %s %.2000s", p.name, w.Code, w.Header(), b)
+				text, _ := io.ReadAll(w.Body)
+				b.Fatalf("%s: status %d %s %.2000s", p.name, w.Code, w.Header(), text)
 			}
 		}
-		t.Logf("%-28s %8s %8s %8s", p.name, took[0], took[1], took[2])
+		b.Logf("%-28s %8s %8s %8s", p.name, took[0], took[1], took[2])
 		if took[1] > time.Second && took[2] > time.Second {
-			t.Errorf("%s takes %s", p.name, took[2])
+			b.Errorf("%s takes %s", p.name, took[2])
 		}
 	}
 }

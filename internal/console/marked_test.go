@@ -17,7 +17,7 @@ import (
 // markedRenderer returns a renderer that fails the test when a page has words
 // that no catalogue would translate and that data does not hold. Every page
 // that a test of this package opens goes through it.
-func markedRenderer(t *testing.T, data func() []string) *ui.Renderer {
+func markedRenderer(t testing.TB, data func() []string) *ui.Renderer {
 	t.Helper()
 	// Sessions go on saying what the directory said before; a device that nobody
 	// named has the name that package auth gives it; the others were typed by tests.
@@ -41,7 +41,7 @@ func markedRenderer(t *testing.T, data func() []string) *ui.Renderer {
 var readAttributes = []string{"title", "placeholder", "aria-label", "alt", "data-label"}
 
 // unmarked returns what a marked page says outside the marks, unless data has it.
-func unmarked(t *testing.T, body []byte, data []string) []string {
+func unmarked(t testing.TB, body []byte, data []string) []string {
 	doc, err := html.ParseWithOptions(strings.NewReader(string(body)), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ const officeGate = "https://gate.test:8443"
 // memory, on a clock that tests move.
 type office struct {
 	*Console
-	t       *testing.T
+	t       testing.TB
 	store   *authtest.Store
 	dir     *officeDirectory
 	entries *officeLog
@@ -283,7 +283,7 @@ func fillLog(o *office) {
 }
 
 // newOffice makes an office in which every role's account can sign in.
-func newOffice(t *testing.T, say sampleText) *office {
+func newOffice(t testing.TB, say sampleText) *office {
 	t.Helper()
 	o := &office{t: t, store: authtest.New(), now: sampleNow, cookies: map[string]string{}, say: say}
 	o.dir = &officeDirectory{o: o, d: fillDirectory(say)}
@@ -381,7 +381,7 @@ func (o *office) post(as, target string, fields url.Values) *httptest.ResponseRe
 }
 
 // shows fails the test unless the answer has the status and the texts.
-func shows(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...string) {
+func shows(t testing.TB, w *httptest.ResponseRecorder, status int, texts ...string) {
 	t.Helper()
 	if w.Code != status {
 		t.Fatalf("status %d, want %d:\n%s", w.Code, status, w.Body)
@@ -394,7 +394,7 @@ func shows(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...stri
 }
 
 // leadsTo fails the test unless the answer is a redirect there.
-func leadsTo(t *testing.T, w *httptest.ResponseRecorder, to string) {
+func leadsTo(t testing.TB, w *httptest.ResponseRecorder, to string) {
 	t.Helper()
 	if got := w.Header().Get("Location"); w.Code != http.StatusSeeOther || got != to {
 		t.Fatalf("status %d to %q, want %q:\n%s", w.Code, got, to, w.Body)

@@ -11,7 +11,7 @@ import (
 	"github.com/ringfence/ringfence/internal/ui"
 )
 
-func newRenderer(t *testing.T) *ui.Renderer {
+func newRenderer(t testing.TB) *ui.Renderer {
 	t.Helper()
 	u, err := ui.New(ui.Config{})
 	if err != nil {

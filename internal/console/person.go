@@ -152,7 +152,7 @@ func lastLogin(a *directory.Account, sessions []auth.Session) time.Time {
 func personActs(a *directory.Account, standing ui.Text, self bool, sessions int) []act {
 	at := personURL(a.ID)
 	acts := []act{{Label: "Edit", URL: at + "/edit"}}
-	if self {
+	if self || a.Erased() {
 		return acts
 	}
 	if !a.Disabled {

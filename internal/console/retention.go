@@ -24,7 +24,8 @@ type Retention interface {
 	Kept(ctx context.Context) ([]directory.RetentionRule, error)
 	// Set and Decide must return only once the act is recorded. The error of Set
 	// is [retention.ErrBelowFile] for less than the configuration file says; that of
-	// Decide [directory.ErrNoRule] or [directory.ErrNotAllowed].
+	// Decide [directory.ErrNoRule] or [directory.ErrNotAllowed], with a
+	// [change.SecondError] where two accounts could be one person.
 	Set(ctx context.Context, actor directory.Actor, r directory.RetentionRule) (directory.RetentionRule, error)
 	Decide(ctx context.Context, actor directory.Actor, id int64, approve bool) error
 	ArchivedTo() string

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/retention"
 )
@@ -23,6 +24,7 @@ type memoryRetention struct {
 	archive string
 	asked   []string
 	kept    []directory.RetentionRule // newest first
+	barred  error                     // of Decide
 }
 
 func (*memoryRetention) FileRules() retention.Rules {
@@ -55,6 +57,9 @@ func (m *memoryRetention) Decide(_ context.Context, actor directory.Actor, id in
 		}
 		if approve && r.AskedBy == actor.Account {
 			return directory.ErrNotAllowed
+		}
+		if m.barred != nil {
+			return m.barred
 		}
 		if r.State = directory.RetainRefused; approve {
 			r.State = directory.RetainStanding
@@ -175,6 +180,9 @@ func TestRetention_Rules(t *testing.T) {
 	shows(t, o.get("ada", retentionPath), http.StatusOK, approve)
 	shows(t, o.get("ada", refuse), http.StatusOK, "Refuse this rule?")
 	shows(t, o.get("ada", approve), http.StatusOK, "Keep entries for less time?", "Classification internal: 60 days", "&lt;b&gt;thrift")
+	m.barred = fmt.Errorf("deciding: %w: %w", directory.ErrNotAllowed, &change.SecondError{Code: change.SecondMade})
+	shows(t, o.post("ada", approve, nil), http.StatusForbidden, "one of you two made or changed")
+	m.barred = nil
 	if w := o.post("ada", approve, nil); w.Code != http.StatusSeeOther || m.kept[0].State != directory.RetainStanding {
 		t.Fatalf("approving: %d, %+v", w.Code, m.kept[0])
 	}

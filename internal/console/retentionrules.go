@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/retention"
 	"github.com/ringfence/ringfence/internal/ui"
@@ -201,6 +202,10 @@ func (c *Console) decideRetention(w http.ResponseWriter, r *http.Request, v *vis
 	err = c.Retention.Decide(r.Context(), v.Actor(), rule.ID, approve)
 	if errors.Is(err, directory.ErrNoRule) {
 		return ui.NotFound()
+	}
+	if _, ok := errors.AsType[*change.SecondError](err); ok {
+		return &ui.Error{Status: http.StatusForbidden, Err: err,
+			Detail: "Within the last 30 days one of you two made or changed the other’s account or sign-in, or one person did so with both. So that nobody approves alone, another administrator must approve it."}
 	}
 	if err != nil {
 		return privacyError(err)

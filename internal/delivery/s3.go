@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
@@ -114,7 +115,8 @@ func (s *S3) PutFile(ctx context.Context, name string, content io.ReadSeeker, si
 	return nil
 }
 
-// Get returns what was stored under the name, of at most a GiB and a half.
+// Get returns what was stored under the name, of at most a GiB and a half, or
+// [fs.ErrNotExist]. Whoever may not list a bucket is refused what is not there.
 func (s *S3) Get(ctx context.Context, name string) ([]byte, error) {
 	o, err := s.client.GetObject(ctx, s.cfg.Bucket, s.key(name), minio.GetObjectOptions{})
 	if err != nil {
@@ -122,6 +124,9 @@ func (s *S3) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 	defer o.Close()
 	b, err := io.ReadAll(io.LimitReader(o, 3<<29))
+	if code := minio.ToErrorResponse(err).Code; code == minio.NoSuchKey || code == minio.AccessDenied {
+		return nil, fmt.Errorf("fetching %s: %w: %w", name, fs.ErrNotExist, err)
+	}
 	if err != nil {
 		return nil, wrap("fetching "+name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -166,8 +167,8 @@ func TestSegments_Versitygw(t *testing.T) {
 			t.Errorf("fetching %s: %d bytes, %v", key, len(got), err)
 		}
 	}
-	if b, err := store.Get(t.Context(), "segments/none"); err == nil {
-		t.Errorf("what is not there is %d bytes", len(b))
+	if b, err := store.Get(t.Context(), "segments/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is not there is %d bytes, %v", len(b), err)
 	}
 	wrong, err := NewS3(S3Config{URL: "http://" + addr, Bucket: "ringfence-log", Origin: testOrigin, AccessKey: "kim", SecretKey: "wrong-secret"})
 	if err != nil {

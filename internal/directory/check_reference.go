@@ -103,6 +103,7 @@ func (c *checker) transition(have *Directory, now time.Time) {
 			c.agreement(i).fault("text", "the text of version %d never changes: raise the version", a.Version)
 		}
 	}
+	c.erased(have)
 	var stored *accounts
 	for i := range c.d.Accounts {
 		a := &c.d.Accounts[i]
@@ -118,6 +119,29 @@ func (c *checker) transition(have *Directory, now time.Time) {
 		if old := stored.find(a); old == nil || !old.Ends.Equal(a.Ends) {
 			c.account(i).fault("ends", "is more than %d days ahead: a contractor's account ends by %s",
 				MaxContractorTerm/(24*time.Hour), now.Add(MaxContractorTerm).UTC().Format(time.DateOnly))
+		}
+	}
+}
+
+// erased sees to it that an account that was erased is nobody's again: its key is
+// gone, so the access log would say neither what it did nor from where.
+func (c *checker) erased(have *Directory) {
+	gone := map[string]bool{}
+	for i := range have.Accounts {
+		if a := &have.Accounts[i]; a.Disabled && a.Erased() {
+			gone[a.ID] = true
+		}
+	}
+	for i := range c.d.Accounts {
+		a := &c.d.Accounts[i]
+		if !gone[a.ID] {
+			continue
+		}
+		if !a.Disabled {
+			c.account(i).fault("disabled", "is false: the account was erased and is never used again")
+		}
+		if !a.Erased() {
+			c.account(i).fault("email", "changes: the account was erased and is never used again")
 		}
 	}
 }

@@ -66,5 +66,8 @@ func (e *StandsError) Error() string {
 // reserved domain invalid, so that no mail can reach anybody.
 func ErasedEmail(account string) string { return "erased-" + account + "@erased.invalid" }
 
+// Erased reports whether the account's personal data was erased.
+func (a *Account) Erased() bool { return a.ID != "" && a.Email == ErasedEmail(a.ID) }
+
 // ErasedName is the name that an account has after its erasure.
 const ErasedName = "Erased person"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,7 +22,11 @@ func NameOf(first uint64) string { return fmt.Sprintf("segments/%020d.sealed", f
 func keep(ctx context.Context, a Archive, logDir string, first uint64, content []byte) error {
 	name := NameOf(first)
 	// A log that was given up has left its segments under the names of the next one's.
-	if have, err := a.Get(ctx, name); err == nil && !bytes.Equal(have, content) {
+	have, err := a.Get(ctx, name)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("looking whether it is there already: %w", err)
+	case err == nil && !bytes.Equal(have, content):
 		seg, err := accesslog.CheckSegment(ctx, logDir, have)
 		if err == nil && seg.First != first {
 			err = fmt.Errorf("it begins with entry %d", seg.First)

@@ -80,7 +80,8 @@ type Log interface {
 type Archive interface {
 	// Put must return only once the segment is safely kept under its name.
 	Put(ctx context.Context, name string, content []byte) error
-	// Get must return what was put under the name.
+	// Get must return what was put under the name, or [fs.ErrNotExist] where
+	// nothing was.
 	Get(ctx context.Context, name string) ([]byte, error)
 	// String must say where it is, without secrets.
 	String() string

@@ -334,15 +334,40 @@ func TestApply_ArchiveFails(t *testing.T) {
 	}
 }
 
-// fixedLog counts how often it is asked.
-type fixedLog struct {
-	asked *int
-	fail  *error
+// TestApply_ArchiveHasAnother: what an archive has of a log that was given up
+// stays, also while the archive does not answer.
+func TestApply_ArchiveHasAnother(t *testing.T) {
+	b := newBench(t)
+	b.now = b.now.Add(400 * day)
+	kept, name, another := NewFolder(t.TempDir(), testOrigin), NameOf(0), []byte("of another log")
+	if err := kept.Put(t.Context(), name, another); err != nil {
+		t.Fatal(err)
+	}
+	for what, a := range map[string]Archive{"answers": kept, "does not answer": spoiled{Archive: kept, get: errors.New("busy")}} {
+		if _, err := b.service(Rules{Days: 40}, a).Apply(t.Context(), "ada"); err == nil {
+			t.Errorf("an archive that %s took it", what)
+		}
+		if got, err := kept.Get(t.Context(), name); err != nil || !bytes.Equal(got, another) {
+			t.Errorf("an archive that %s has %d bytes now, %v", what, len(got), err)
+		}
+	}
 }
 
-func (l fixedLog) Removable() (uint64, error) { *l.asked++; return 0, *l.fail }
+// fixedLog counts how often it is asked.
+type fixedLog struct {
+	asked atomic.Int64
+	fails atomic.Bool
+}
 
-func (fixedLog) Prune(context.Context, accesslog.Removal) error { return errors.New("nothing is due") }
+func (l *fixedLog) Removable() (uint64, error) {
+	l.asked.Add(1)
+	if l.fails.Load() {
+		return 0, errors.New("the disk is gone")
+	}
+	return 0, nil
+}
+
+func (*fixedLog) Prune(context.Context, accesslog.Removal) error { return errors.New("nothing is due") }
 
 // TestRun_Daily: a minute after the start, then once a day, and hourly while it fails.
 func TestRun_Daily(t *testing.T) {
@@ -353,8 +378,8 @@ func TestRun_Daily(t *testing.T) {
 	}
 	now := b.now
 	synctest.Test(t, func(t *testing.T) {
-		asked, fault := 0, error(nil)
-		s, err := New(Config{Log: fixedLog{&asked, &fault}, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
+		log := &fixedLog{}
+		s, err := New(Config{Log: log, LogDir: dir, Rules: Rules{Days: 4000}, Now: func() time.Time { return now },
 			Held: func(context.Context) (Held, error) { return Held{}, nil }})
 		if err != nil {
 			t.Fatal(err)
@@ -365,19 +390,19 @@ func TestRun_Daily(t *testing.T) {
 		for i, wait := range []time.Duration{59 * time.Second, 2 * time.Second, 23 * time.Hour, time.Hour} {
 			time.Sleep(wait)
 			synctest.Wait()
-			if want := []int{0, 1, 1, 2}[i]; asked != want {
-				t.Errorf("look %d: asked %d times, want %d", i, asked, want)
+			if want := []int64{0, 1, 1, 2}[i]; log.asked.Load() != want {
+				t.Errorf("look %d: asked %d times, want %d", i, log.asked.Load(), want)
 			}
 		}
-		fault = errors.New("the disk is gone")
+		log.fails.Store(true)
 		for i, wait := range []time.Duration{24 * time.Hour, time.Hour, time.Hour, 23 * time.Hour, time.Hour} {
 			if i == 2 {
-				fault = nil
+				log.fails.Store(false)
 			}
 			time.Sleep(wait)
 			synctest.Wait()
-			if want := []int{3, 4, 5, 5, 6}[i]; asked != want || (s.State().Fault != "") != (i < 2) {
-				t.Errorf("look %d while it fails: asked %d times, want %d; %q", i, asked, want, s.State().Fault)
+			if want := []int64{3, 4, 5, 5, 6}[i]; log.asked.Load() != want || (s.State().Fault != "") != (i < 2) {
+				t.Errorf("look %d while it fails: asked %d times, want %d; %q", i, log.asked.Load(), want, s.State().Fault)
 			}
 		}
 		stop()

@@ -104,3 +104,22 @@ func TestPlan_Set(t *testing.T) {
 		t.Errorf("while rules cannot be read: %v", err)
 	}
 }
+
+// TestDecides: a change of the file is waited out also where a rule that was set
+// hides it: it is the least for clusters that have a rule of their own.
+func TestDecides(t *testing.T) {
+	set := []directory.RetentionRule{rule(directory.RetainClassification, "restricted", 1000), rule(directory.RetainCluster, "new", 90)}
+	decides := func(days int) string {
+		t.Helper()
+		s := &Service{cfg: Config{Rules: Rules{Days: 396, Classifications: map[string]int{"restricted": days}},
+			Set: func(context.Context) ([]directory.RetentionRule, error) { return set, nil }}}
+		text, err := s.decides(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	if long, short := decides(800), decides(30); long == short {
+		t.Errorf("entries of the cluster new that go after 90 days instead of 800 are not noticed: %s", long)
+	}
+}

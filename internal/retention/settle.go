@@ -112,7 +112,11 @@ func (s *Service) jumped(was, now, steady time.Time) bool {
 // the configuration file or by administrators.
 func (s *Service) decides(ctx context.Context) (string, error) {
 	r, err := s.Rules(ctx)
-	return fmt.Sprintf("{%v %v %v} %s", r.Days, r.Classifications, r.Clusters, s.ArchivedTo()), err
+	decides := fmt.Sprintf("{%v %v %v} %s", r.Days, r.Classifications, r.Clusters, s.ArchivedTo())
+	if l := r.least; l != nil { // a rule of the file counts also where another hides it
+		decides += fmt.Sprintf(" {%v %v %v}", l.Days, l.Classifications, l.Clusters)
+	}
+	return decides, err
 }
 
 // Confirm says that the clock is right and that the rules are meant: what is

@@ -21,7 +21,7 @@ func (db *DB) AccountNamed(ctx context.Context, name string) (id string, ok bool
 		}
 	} else { // "A" comes right after "@"
 		name = strings.ToLower(name)
-		query, args = `SELECT min(id) FROM account WHERE email >= ? AND email < ? HAVING count(*) = 1`, []any{name + "@", name + "A"}
+		query, args = `SELECT min(id) FROM account WHERE email >= ?1 || '@' AND email < ?1 || 'A' AND NOT EXISTS (SELECT 1 FROM account WHERE id = ?1) HAVING count(*) = 1`, []any{name}
 	}
 	err := db.read().QueryRowContext(ctx, query, args...).Scan(&id)
 	return id, err == nil

@@ -23,4 +23,11 @@ func TestAccountNamed(t *testing.T) {
 	if got, ok := db.AccountNamed(t.Context(), local); ok {
 		t.Errorf("one of two: %q", got)
 	}
+	// An address that begins with somebody's id is not whom that id names.
+	if _, err := db.writer.Exec(`INSERT INTO account (id, email, name, roles, created) VALUES ('y', ?, 'Posing', '[]', 0)`, id+"@elsewhere.example"); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := db.AccountNamed(t.Context(), id); ok {
+		t.Errorf("an id: %q", got)
+	}
 }

@@ -86,16 +86,14 @@ func changeRecord(actor directory.Actor, c *directory.Change) *policy.Record {
 }
 
 // withoutErased leaves the address and the name that an erasure takes away out
-// of the record about it.
+// of the record about it. What is changed of the account later is told.
 func withoutErased(r *policy.Record, c *directory.Change) {
-	switch o := c.After().(type) {
-	case *directory.Account:
-		if o.ID == "" || o.Email != directory.ErasedEmail(o.ID) {
-			return
-		}
-		r.Detail = map[string]string{"erased": "yes"}
-		r.Object = "account:" + o.Email
+	is, ok := c.After().(*directory.Account)
+	if was, had := c.Before().(*directory.Account); !ok || !is.Erased() || had && was.Erased() {
+		return
 	}
+	r.Detail = map[string]string{"erased": "yes"}
+	r.Object = "account:" + is.Email
 }
 
 // tellAccount adds the id of the account that a change is of, so that what the

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -30,38 +31,40 @@ var erasedTables = []string{
 	`DELETE FROM device_try WHERE account = ?`,
 	`DELETE FROM phone_invited WHERE account = ?`,
 	`DELETE FROM saved_search WHERE account = ? AND shared = 0`,
+	`UPDATE warning SET ip = '', user_agent = '' WHERE account = ?`,
 }
 
 // erasedColumns are addresses that stand beside the id of their account, also
-// such as it had before; ?1 is the id and ?2 what takes their place.
-var erasedColumns = []string{
-	`UPDATE warning SET email = ?2, ip = '', user_agent = '' WHERE account = ?1`,
-	`UPDATE saved_search SET email = ?2 WHERE account = ?1`,
-	`UPDATE sign_off SET email = ?2 WHERE account = ?1`,
-	`UPDATE alarm SET acknowledged_email = ?2 WHERE acknowledged_by = ?1`,
-	`UPDATE policy_draft_author SET email = ?2 WHERE account = ?1`,
-	`UPDATE policy_draft_note SET email = ?2 WHERE account = ?1`,
-	`UPDATE account_touch SET by_email = ?2 WHERE by = ?1`,
-	`UPDATE policy_shadow SET started_email = ?2 WHERE started_by = ?1`,
-	`UPDATE policy_shadow SET stopped_email = ?2 WHERE stopped_by = ?1`,
+// such as it had before: table, column of the id, column of the address.
+var erasedColumns = [][3]string{
+	{"warning", "account", "email"},
+	{"saved_search", "account", "email"},
+	{"sign_off", "account", "email"},
+	{"alarm", "acknowledged_by", "acknowledged_email"},
+	{"policy_draft_author", "account", "email"},
+	{"policy_draft_note", "account", "email"},
+	{"account_touch", "by", "by_email"},
+	{"policy_shadow", "started_by", "started_email"},
+	{"policy_shadow", "stopped_by", "stopped_email"},
 }
 
 // notScrubbed are columns, or with * whole tables, in which an erased address
 // stays, and why. Everywhere else it goes.
 var notScrubbed = map[string]string{
-	"account.email":              "the directory changes it",
-	"acceptance.*":               "the proof of a contract",
-	"agreement.*":                "what was agreed upon",
-	"agreement_version.*":        "what was agreed upon",
-	"policy_revision.*":          "who answers for policies that were in force, as it was signed",
-	"policy_module.*":            "policies that were in force",
-	"policy_draft_module.source": "policies, which a draft's hash is of",
-	"policy_shadow_module.*":     "policies",
-	"policy_loaded.*":            "policies that were in force",
-	"vendor.owner_email":         "nobody whose address stands there is erased",
-	"cluster.owner_email":        "nobody whose address stands there is erased",
-	"alarm_receiver.address":     "nobody whose address stands there is erased",
-	"outbox.record":              "it goes into the access log, where it is sealed, and out of the table",
+	"account.email":            "the directory changes it",
+	"acceptance.*":             "the proof of a contract",
+	"agreement.*":              "what was agreed upon",
+	"agreement_version.*":      "what was agreed upon",
+	"policy_revision.*":        "who answers for policies that were in force, as it was signed",
+	"policy_module.*":          "policies that were in force",
+	"policy_draft_module.*":    "policies, which a draft's hash is of",
+	"policy_shadow_module.*":   "policies",
+	"policy_loaded.*":          "policies that were in force",
+	"vendor.owner_email":       "nobody whose address stands there is erased",
+	"cluster.owner_email":      "nobody whose address stands there is erased",
+	"alarm_receiver.address":   "nobody whose address stands there is erased",
+	"provider_subject.subject": "by which another account signs in: the erased one's row is gone",
+	"outbox.record":            "it goes into the access log, where it is sealed, and out of the table",
 }
 
 // freeTexts are what people write of one another, where names go as well.
@@ -144,8 +147,8 @@ func (db *DB) scrub(ctx context.Context, tx *sql.Tx, account string) error {
 		return err
 	}
 	erased := directory.ErasedEmail(account)
-	for _, q := range erasedColumns {
-		if _, err := tx.ExecContext(ctx, q, account, erased); err != nil {
+	for _, c := range erasedColumns {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[3]q = ? WHERE %[2]q = ?`, c[0], c[1], c[2]), erased, account); err != nil {
 			return err
 		}
 	}
@@ -167,16 +170,24 @@ func (db *DB) scrub(ctx context.Context, tx *sql.Tx, account string) error {
 	if pending > 0 {
 		return ErrPending
 	}
-	for _, q := range []string{`DELETE FROM mail WHERE recipient = ?`, `UPDATE notice SET ip = '' WHERE instr(lower(detail), ?) > 0`,
-		`UPDATE assignment SET given_by = '` + erased + `' WHERE given_by = ?`} {
+	for _, q := range []string{`DELETE FROM mail WHERE recipient = ?`, `UPDATE assignment SET given_by = '` + erased + `' WHERE given_by = ?`} {
 		if _, err := tx.ExecContext(ctx, q, a.Email); err != nil {
+			return err
+		}
+	}
+	if err := scrubNotices(ctx, tx, a.Email); err != nil {
+		return err
+	}
+	// Who did it under that address was somebody else, who had it before.
+	for _, c := range erasedColumns {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE %[1]q SET %[3]q = %[2]q WHERE lower(%[3]q) = ? AND %[2]q <> ?`, c[0], c[1], c[2]), a.Email, account); err != nil {
 			return err
 		}
 	}
 	if err := scrubTexts(ctx, tx, a.Email, account); err != nil {
 		return err
 	}
-	if strings.Contains(strings.TrimSpace(a.Name), " ") && a.Name != directory.ErasedName { // one word may be any word
+	if oneOfAKind(have.directory, a) {
 		for _, c := range freeTexts {
 			table, column, _ := strings.Cut(c, ".")
 			if err := scrubColumn(ctx, tx, table, column, strings.TrimSpace(a.Name), directory.ErasedName); err != nil {
@@ -185,6 +196,32 @@ func (db *DB) scrub(ctx context.Context, tx *sql.Tx, account string) error {
 		}
 	}
 	return db.notify(tx, KindDirectory, "")
+}
+
+// oneOfAKind reports whether an account's name names it and nobody else: one
+// word may be any word, and others of that name keep it.
+func oneOfAKind(d *directory.Directory, a *directory.Account) bool {
+	name := strings.TrimSpace(a.Name)
+	return strings.Contains(name, " ") && name != directory.ErasedName &&
+		!slices.ContainsFunc(d.Accounts, func(b directory.Account) bool {
+			return b.ID != a.ID && strings.EqualFold(strings.TrimSpace(b.Name), name)
+		})
+}
+
+// scrubNotices takes away from where it came what notices say that an address did.
+func scrubNotices(ctx context.Context, tx *sql.Tx, email string) error {
+	type notice struct{ id, detail string }
+	all, err := rowsOf(ctx, tx, func(r scanner) (n notice, err error) { return n, r.Scan(&n.id, &n.detail) },
+		`SELECT id, detail FROM notice WHERE ip <> '' AND instr(lower(detail), ?) > 0`, email)
+	for i := 0; err == nil && i < len(all); i++ {
+		if replaceFold(all[i].detail, email, "") != all[i].detail { // not a longer address
+			_, err = tx.ExecContext(ctx, `UPDATE notice SET ip = '' WHERE id = ?`, all[i].id)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("erasing in notice.ip: %w", err)
+	}
+	return nil
 }
 
 // scrubTexts puts the account's id in place of its address in every column of
@@ -223,37 +260,46 @@ func scrubColumn(ctx context.Context, tx *sql.Tx, table, column, old, new string
 // replaceFold replaces old, which is in lower case, in any case of letters, but
 // not where it is the end or the beginning of another address or word.
 func replaceFold(s, old, new string) string {
-	folded := strings.ToLower(s)
-	if len(folded) != len(s) { // letters of other lengths: all of it goes, rather than the wrong part
-		if strings.Contains(folded, old) {
-			return new
-		}
-		return s
-	}
+	folded, at := fold(s)
 	var b strings.Builder
-	from := 0
-	for from < len(s) {
+	from, copied := 0, 0
+	for {
 		i := strings.Index(folded[from:], old)
 		if i < 0 {
-			break
+			return b.String() + s[copied:]
 		}
 		i += from
-		end := i + len(old)
-		b.WriteString(s[from:i])
-		if within(folded[:i], folded[end:]) {
-			b.WriteString(s[i:end])
-		} else {
+		from = i + len(old)
+		if !within(folded[:i], folded[from:]) {
+			b.WriteString(s[copied:at[i]])
 			b.WriteString(new)
+			copied = at[from]
 		}
-		from = end
 	}
-	return b.String() + s[from:]
 }
+
+// fold returns s in lower case, and where in s each byte of that and its end
+// come from: some letters are of another length then.
+func fold(s string) (string, []int) {
+	var b strings.Builder
+	at := make([]int, 0, len(s)+1)
+	for i, r := range s {
+		b.WriteRune(unicode.ToLower(r))
+		for len(at) < b.Len() {
+			at = append(at, i)
+		}
+	}
+	return b.String(), append(at, len(s))
+}
+
+// escaped is a character before the end of a text that JSON writes in letters,
+// such as a line's end or a <.
+var escaped = regexp.MustCompile(`\\(?:u[0-9a-f]{4}|[bfnrt])$`)
 
 // within reports whether a word goes on before or after a place.
 func within(before, after string) bool {
 	last, _ := utf8.DecodeLastRuneInString(before)
-	if wordly(last) || strings.ContainsRune(".+%", last) {
+	if (wordly(last) || strings.ContainsRune(".+%", last)) && !escaped.MatchString(before[max(0, len(before)-6):]) {
 		return true
 	}
 	first, _ := utf8.DecodeRuneInString(strings.TrimPrefix(after, "."))

@@ -154,3 +154,106 @@ func choiceOf(t *testing.T, db *sql.DB, table, column string) string {
 	}
 	return ""
 }
+
+// TestErasure_OfOthers: what an erasure takes away is of that account alone, even
+// if its address is the end of another's or was somebody else's before, and its
+// name another's too.
+func TestErasure_OfOthers(t *testing.T) {
+	db := filled(t)
+	actor, before := actorOf(t, db, ines), account(t, db, kim)
+	move := func(from, to, name string) {
+		if _, err := db.Change(t.Context(), operator, func(d *directory.Directory) error {
+			a := of(d, from)
+			a.Email, a.Name = to, name
+			for i := range d.Assignments {
+				if d.Assignments[i].Account == from {
+					d.Assignments[i].Account = to
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(kim, "kim.new@northwind.example", before.Name)
+	move("amara@northwind.example", kim, before.Name)
+	drained(t, db)
+	id, longer := account(t, db, kim).ID, "tim."+kim
+	for _, q := range []string{
+		`INSERT INTO sign_off (search, title, query, scope, first, past, matched, own, account, email, note, at) VALUES (0, '', 'İ email:` + kim + `', '', 0, 1, 1, 0, '` + before.ID + `', '` + kim + `', 'With ` + before.Name + `.', 1)`,
+		`INSERT INTO notice (id, account, kind, at, ip, user_agent, detail, seen) VALUES ('n1', '` + before.ID + `', 'x', 1, '192.0.2.1', '', '{"by":"` + longer + `"}', NULL),
+			('n2', '` + before.ID + `', 'x', 1, '192.0.2.1', '', '{"by":"Kim \u003c` + kim + `\u003e"}', NULL)`,
+		`INSERT INTO provider_subject (account, issuer, subject, at) VALUES ('` + before.ID + `', 'https://idp.example', '` + kim + `', 1)`,
+	} {
+		if _, err := db.writer.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.AskErasure(t.Context(), actor, id, "asked for"); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	if err := db.EraseRows(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got := columnOf(t, db.writer, `SELECT email || '|' || query || '|' || note FROM sign_off`); len(got) != 1 || got[0] != before.ID+"|İ email:"+id+"|With "+before.Name+"." {
+		t.Errorf("what somebody else signed off: %q", got)
+	}
+	if got := columnOf(t, db.writer, `SELECT ip || '|' || detail FROM notice WHERE id IN ('n1', 'n2') ORDER BY id`); len(got) != 2 || got[0] != `192.0.2.1|{"by":"`+longer+`"}` || got[1] != `|{"by":"Kim \u003c`+id+`\u003e"}` {
+		t.Errorf("notices: %q", got)
+	}
+	if got := columnOf(t, db.writer, `SELECT subject FROM provider_subject`); len(got) != 1 || got[0] != kim {
+		t.Errorf("how somebody else signs in: %q", got)
+	}
+}
+
+// TestErasure_ForGood: nobody is given an account that was erased, of which the
+// access log could tell neither what it did nor from where; and a change of it is
+// not taken for the erasure.
+func TestErasure_ForGood(t *testing.T) {
+	db := filled(t)
+	actor, id := actorOf(t, db, ines), account(t, db, kim).ID
+	if err := db.AskErasure(t.Context(), actor, id, "asked for"); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	if err := db.EraseRows(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, db)
+	erased := directory.ErasedEmail(id)
+	for what, edit := range map[string]func(*directory.Account){
+		"enabled": func(a *directory.Account) { a.Disabled = false },
+		"renamed": func(a *directory.Account) { a.Email = kim },
+	} {
+		_, err := db.Change(t.Context(), actor, func(d *directory.Directory) error {
+			edit(of(d, erased))
+			d.Assignments = nil
+			return nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "never used again") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := db.Change(t.Context(), actor, func(d *directory.Directory) error {
+		of(d, erased).TimeZone = "Europe/Berlin"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := drained(t, db); len(got) != 1 || got[0].Detail["erased"] != "" || !strings.Contains(got[0].Detail["time_zone"], "Europe/Berlin") {
+		t.Errorf("a later change is recorded as %+v", got)
+	}
+}
+
+func TestReplaceFold(t *testing.T) {
+	for text, want := range map[string]string{
+		"kim@a.example": "ID", "KIM@A.example, tim": "ID, tim", "İ Kim@a.example ẞ": "İ ID ẞ", "kim@a.exampleİ": "kim@a.exampleİ", "İkim@a.example": "İkim@a.example",
+		`{"a":"İ","b":"kim@a.example"}`: `{"a":"İ","b":"ID"}`, `"\u003ckim@a.example\u003e"`: `"\u003cID\u003e"`, `"Asked\nkim@a.example"`: `"Asked\nID"`,
+		"tim.kim@a.example": "tim.kim@a.example", "kim@a.example.org": "kim@a.example.org", "kim@a.example.": "ID.", "\xffkim@a.example": "\xffID", "kim@a.example kim@a.example": "ID ID",
+	} {
+		if got := replaceFold(text, "kim@a.example", "ID"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

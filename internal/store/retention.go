@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ringfence/ringfence/internal/change"
 	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -61,6 +62,15 @@ func (db *DB) RetentionRules(ctx context.Context) ([]directory.RetentionRule, er
 	return all, nil
 }
 
+// RetentionPending reports whether something about rules waits to be recorded.
+func (db *DB) RetentionPending(ctx context.Context) (waits bool, err error) {
+	err = db.read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM outbox WHERE json_extract(record, '$.action') LIKE 'retention.%')`).Scan(&waits)
+	if err != nil {
+		return false, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return waits, nil
+}
+
 // SetRetention sets a rule, or asks for it where second, given all rules of the
 // moment, says that another administrator must approve it, and records that. One
 // for the same that waits is withdrawn. The error is [directory.ErrNotAllowed]
@@ -109,7 +119,8 @@ func (db *DB) SetRetention(ctx context.Context, actor directory.Actor, r directo
 
 // DecideRetention approves a rule that waits, or refuses it, and records that.
 // The error is [directory.ErrNoRule], or [directory.ErrNotAllowed] for whoever is
-// no administrator or would approve what they asked for themselves.
+// no administrator or would approve what they asked for themselves; a
+// [change.SecondError] beside it where they could be one person under two names.
 func (db *DB) DecideRetention(ctx context.Context, actor directory.Actor, id int64, approve bool) error {
 	now := db.now()
 	err := db.write(ctx, func(tx *sql.Tx) error {
@@ -131,6 +142,9 @@ func (db *DB) DecideRetention(ctx context.Context, actor directory.Actor, id int
 			return directory.ErrNotAllowed
 		}
 		if approve {
+			if err := notTheSame(ctx, tx, have.directory, r.AskedBy, actor, now); err != nil {
+				return err
+			}
 			return db.standRetention(tx, ActionRetentionApprove, actor, &r, now)
 		}
 		if _, err := tx.Exec(`UPDATE retention_rule SET state = 'refused', decided = ?, decided_by = ? WHERE id = ?`, now.UnixNano(), actor.Account, id); err != nil {
@@ -140,6 +154,25 @@ func (db *DB) DecideRetention(ctx context.Context, actor directory.Actor, id int
 	})
 	if err != nil {
 		return fmt.Errorf("deciding on a rule of retention: %w", err)
+	}
+	return nil
+}
+
+// notTheSame refuses an administrator who made or changed the sign-in of who
+// asked lately, or the reverse, as a draft of policies does. Whoever works on
+// the machine can have the rules as they like and makes nobody suspect.
+func notTheSame(ctx context.Context, tx *sql.Tx, d *directory.Directory, asked string, actor directory.Actor, now time.Time) error {
+	if actor.Account == directory.Operator {
+		return nil
+	}
+	touches, err := touchesOf(ctx, tx, now)
+	if err != nil {
+		return err
+	}
+	author := person(d, directory.Actor{Account: asked}, now)
+	who := change.Candidate{Person: person(d, actor, now), InForce: true, Approver: true} // or rather, an administrator
+	if err := (&change.Draft{Authors: []change.Person{author}}).Second(who, touches, now, true); err != nil {
+		return fmt.Errorf("%w: %w", directory.ErrNotAllowed, err)
 	}
 	return nil
 }

@@ -69,6 +69,9 @@ func TestMerge(t *testing.T) {
 // TestUpdate_Leftovers: what a crash or another version left is tidied up, and
 // files that are gone are made again.
 func TestUpdate_Leftovers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes every file more than once")
+	}
 	log, dir := built(t)
 	whole := filesIn(t, dir)
 	parts, stale, err := list(dir, 0)

@@ -59,6 +59,9 @@ func doctor(t *testing.T, dir string, p part, change func(*row)) {
 // TestCheck_Doctored: a file that leaves entries out, as opening cannot tell, is
 // found by the command and by a gateway that runs, and its entries are found again.
 func TestCheck_Doctored(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes every file more than once")
+	}
 	log, dir := built(t)
 	if differ, err := Check(t.Context(), log, dir, nil); err != nil || len(differ) > 0 {
 		t.Fatalf("untouched: %v, %v", differ, err)

@@ -181,6 +181,9 @@ func TestPrune(t *testing.T) {
 // TestOpen_OtherLog: an index of another log, of a longer one or a damaged file
 // answers nothing; the log itself does, until the files are made again.
 func TestOpen_OtherLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes every file more than once")
+	}
 	_, dir := built(t)
 	other := t.TempDir()
 	if _, err := synthetic.Fill(t.Context(), other, 3000, 256<<10, nil); err != nil {
@@ -224,6 +227,9 @@ func TestOpen_OtherLog(t *testing.T) {
 // TestForget_Erased: once an account's key is destroyed, no file and no memory
 // gives what stood under it.
 func TestForget_Erased(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes every file more than once")
+	}
 	log := filepath.Join(t.TempDir(), "log")
 	if _, err := synthetic.Fill(t.Context(), log, 3000, 256<<10, nil); err != nil {
 		t.Fatal(err)
