@@ -164,6 +164,24 @@ func (g *gateway) anchor(ctx context.Context) error {
 	}
 }
 
+// continues reports whether the log in its folder goes on from all that is kept
+// apart from it.
+func continues(ctx context.Context, p paths, anchor []byte) bool {
+	vouched, err := vouchedFor(p, anchor)
+	if err != nil {
+		return false
+	}
+	now, err := os.ReadFile(filepath.Join(p.log(), "checkpoint"))
+	if err != nil {
+		return false
+	}
+	if n, err := accesslog.CheckpointSize(now); err != nil || n < vouched {
+		return false
+	}
+	_, err = accesslog.ProveConsistency(ctx, p.log(), anchor)
+	return err == nil
+}
+
 func newLogAbandon() *cobra.Command {
 	var t target
 	var reason string
@@ -173,7 +191,8 @@ func newLogAbandon() *cobra.Command {
 			"Abandon gives the last one up: the next start begins or accepts another. The first entry of\n" +
 			"one that begins names the newest root of the last one that is known, by what witnesses\n" +
 			"cosigned and what was kept apart, and why. Witnesses remember it all the same, until their\n" +
-			"operators agree. Restore the log instead where you can.",
+			"operators agree. Restore the log instead where you can. A log that is there and whole is not\n" +
+			"given up.",
 		Example: "  ringfence log abandon --reason 'disk lost on 3 March, no copy' --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if reason == "" {
@@ -191,6 +210,10 @@ func newLogAbandon() *cobra.Command {
 				}
 				if anchor == nil {
 					return errors.New("there is no earlier log to give up")
+				}
+				if continues(ctx, d.paths, anchor) {
+					return &hintError{errors.New("the access log is there and continues the checkpoint that was kept apart: nothing was lost"),
+						"Abandon is for a log that is gone. To begin another all the same, stop the gateway and move the folder " + d.paths.log() + " away first."}
 				}
 				detail := map[string]string{"reason": reason, "checkpoint": string(anchor)}
 				cosigned, err := os.ReadFile(d.paths.witnessed())

@@ -17,7 +17,7 @@ func newLogHolds() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "holds", Short: "List the legal holds", Args: exactly(),
-		Long:    "A legal hold keeps an account, or everybody who is assigned under an engagement,\nfrom being erased, until it is lifted.",
+		Long:    "A legal hold keeps an account, or everybody who is assigned under an engagement,\nfrom being erased, and entries about them from being removed by age, until it is lifted.",
 		Example: "  ringfence log holds --config /etc/ringfence/config.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := openDeployment(cmd.Context(), &t)
@@ -68,7 +68,7 @@ func newLogHold() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hold", Short: "Place a legal hold on an account or an engagement", Args: exactly(),
 		Long: "While a hold stands, the account, or each account that is assigned under the\n" +
-			"engagement, cannot be erased.",
+			"engagement, cannot be erased, and entries about it are not removed by age.",
 		Example: "  ringfence log hold --account kim@northwind.example --reason 'case 7' --config /etc/ringfence/config.yaml\n" +
 			"  ringfence log hold --engagement claims-2026 --reason 'audit' --data demo",
 		RunE: func(cmd *cobra.Command, _ []string) error {

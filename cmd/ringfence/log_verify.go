@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -21,6 +25,8 @@ func newLogVerify() *cobra.Command {
 			"checkpoint. It needs the public key only and works on a copy, offline. It fails with\n" +
 			"exit status 1 and names the first entry that does not match. Checkpoints that were kept\n" +
 			"elsewhere, such as a witness's, show with --against that the log was not rolled back.\n" +
+			"A deployment's own log is held against the checkpoint that its store keeps as well, and\n" +
+			"the newest that witnesses cosigned.\n" +
 			"With a BUNDLE it checks that file alone, as 'ringfence log evidence' writes it, and says\n" +
 			"what is proven, and by whose keys.",
 		Example: "  ringfence log verify --config /etc/ringfence/config.yaml\n  ringfence log verify --log /mnt/copy/log --key auditors-copy.pub --against checkpoint-of-the-witness\n" +
@@ -36,7 +42,20 @@ func newLogVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return verifyLog(cmd, dir, vkey, against, asJSON)
+			var kept []olderCheckpoint
+			if p.dir == "" { // a deployment's own log, whose checkpoint is kept apart from it
+				if kept, err = keptApart(cmd.Context(), &p.target); err != nil {
+					return err
+				}
+			}
+			for _, file := range against {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					return fmt.Errorf("reading the checkpoint to compare with: %w", err)
+				}
+				kept = append(kept, olderCheckpoint{"in " + file, b, false})
+			}
+			return verifyLog(cmd, dir, vkey, kept, asJSON)
 		},
 	}
 	p.flags(cmd)
@@ -46,22 +65,53 @@ func newLogVerify() *cobra.Command {
 	return cmd
 }
 
+// An olderCheckpoint is one that a log has to continue, and where it was found.
+type olderCheckpoint struct {
+	where string
+	text  []byte
+	here  bool // on the log's own machine
+}
+
+// keptApart returns the checkpoints that a deployment keeps apart from its log:
+// the store's, and the newest one that witnesses cosigned.
+func keptApart(ctx context.Context, t *target) (kept []olderCheckpoint, err error) {
+	cfg, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	db, err := openStore(ctx, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, &hintError{fmt.Errorf("reading the checkpoint that is kept apart: %w", err), "The log's folder alone is verified with --log."}
+	}
+	anchor, err := db.Anchor(ctx)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return nil, fmt.Errorf("reading the checkpoint that is kept apart: %w", err)
+	}
+	if anchor != nil {
+		kept = append(kept, olderCheckpoint{"that was kept apart", anchor, true})
+	}
+	cosigned, err := os.ReadFile(paths{cfg.Data}.witnessed())
+	switch {
+	case err == nil:
+		kept = append(kept, olderCheckpoint{"that witnesses cosigned", cosigned, true})
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("reading the cosigned checkpoint: %w", err)
+	}
+	return kept, nil
+}
+
 // verifyLog checks a log whole, and against checkpoints that were kept elsewhere.
-func verifyLog(cmd *cobra.Command, dir, vkey string, against []string, asJSON bool) error {
+func verifyLog(cmd *cobra.Command, dir, vkey string, against []olderCheckpoint, asJSON bool) error {
 	bar := newProgress(cmd.ErrOrStderr(), "Verifying")
 	report, err := accesslog.Verify(cmd.Context(), dir, vkey, bar.step)
 	bar.end()
 	if err != nil {
 		return fmt.Errorf("verifying %s: %w", dir, err)
 	}
-	for _, file := range against {
-		old, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("reading the checkpoint to compare with: %w", err)
-		}
-		if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old); err != nil {
-			err = fmt.Errorf("verifying %s: it does not continue the checkpoint in %s: %w", dir, file, err)
-			if was, rerr := accesslog.ReadCheckpoint(old, vkey); rerr == nil && report.Previous.Is(was) {
+	for _, old := range against {
+		if _, err := accesslog.ProveConsistency(cmd.Context(), dir, old.text); err != nil {
+			err = fmt.Errorf("verifying %s: it does not continue the checkpoint %s: %w", dir, old.where, err)
+			if was, rerr := accesslog.ReadCheckpoint(old.text, vkey); rerr == nil && report.Previous.Is(was) {
 				err = &hintError{err, "This log says itself that it began after the one of that checkpoint was given up. Ask why: 'ringfence log query action:log.abandon'."}
 			}
 			return err
@@ -78,8 +128,17 @@ func verifyLog(cmd *cobra.Command, dir, vkey string, against []string, asJSON bo
 	if err == nil && report.Previous != nil {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), previousWords(report.Previous))
 	}
-	if err == nil && len(against) > 0 {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(len(against), "checkpoint"))
+	here := 0
+	for _, old := range against {
+		if old.here {
+			here++
+		}
+	}
+	if err == nil && here > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s that this machine keeps apart from it.\n", plural(here, "checkpoint"))
+	}
+	if elsewhere := len(against) - here; err == nil && elsewhere > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "It continues %s from elsewhere.\n", plural(elsewhere, "checkpoint"))
 	}
 	return err
 }

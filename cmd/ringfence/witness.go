@@ -156,7 +156,7 @@ func newWitnessServe() *cobra.Command {
 
 // certificates returns where the certificate comes from; nil without TLS.
 func (s *witnessServing) certificates(dir string, logger *slog.Logger) (*certs.Manager, error) {
-	c := certs.Config{Dir: filepath.Join(dir, "certs"), Logger: logger, Hosts: func() []string { return []string{s.host} }, Fallback: s.host}
+	c := certs.Config{Dir: filepath.Join(dir, "certs"), Logger: logger, Fallback: s.host}
 	switch given := (s.certificate != "" || s.key != ""); {
 	case s.plain && !given && s.host == "":
 		return nil, nil
@@ -170,7 +170,17 @@ func (s *witnessServing) certificates(dir string, logger *slog.Logger) (*certs.M
 	default:
 		return nil, usagef("which TLS? Give --host, with --certificate and --key if you have them, or --plain")
 	}
-	return certs.New(c)
+	m, err := certs.New(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.SetHosts([]string{s.host}); err != nil { // every gateway would be turned away
+		if c.Mode == certs.ModeLocal {
+			err = &hintError{err, "To have one made for this host, move " + c.Dir + " aside. Gateways then need the new certs/ca.pem as ca_file."}
+		}
+		return nil, err
+	}
+	return m, nil
 }
 
 func (s *witnessServing) serve(ctx context.Context, dir string, logger *slog.Logger) (err error) {

@@ -358,7 +358,7 @@ func ruleQuery(f *form) string {
 	text := strings.TrimSpace(f.Value("query"))
 	n, err := watch.ParseQuery(text)
 	if q, ok := errors.AsType[*query.Error](err); ok {
-		f.fault("query", "At character {1}: {2}", q.Column, ui.Known(q.What))
+		f.fault("query", "At character {1}: {2}", q.Column, queryFaultWords(q))
 		return ""
 	}
 	if err != nil {

@@ -151,7 +151,7 @@ func (c *Console) addPartner(ctx context.Context, v *visit, page *entryPage, e *
 		return overdueIsNothing(err)
 	}
 	for _, found := range rows {
-		row := newEntryRow(pair{entry: entryOf(found)})
+		row := v.entryRow(pair{entry: entryOf(found)})
 		page.Partner = &row
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog/query"
+	"github.com/ringfence/ringfence/internal/directory"
 	"github.com/ringfence/ringfence/internal/ui"
 	"github.com/ringfence/ringfence/policy"
 )
@@ -28,6 +29,7 @@ type entryRow struct {
 	Clock     string
 	Who       string
 	WhoURL    string
+	ask       string // what a search for who did it asks for
 	Cluster   string
 	InURL     string // the search narrowed to the cluster; empty: it is no link
 	KindURL   string // the search narrowed to the effect; empty: it is no link
@@ -70,8 +72,12 @@ func effectBadge(effect string) ui.Badge {
 // newEntryRow makes one line of an entry.
 func newEntryRow(p pair) entryRow {
 	e := p.entry
-	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Day: e.Time.UTC().Format(time.DateOnly), Clock: e.Time.UTC().Format("15:04:05"), Who: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
-	if id := cmp.Or(e.Account, e.Actor); id != "" {
+	row := entryRow{Index: e.Index, URL: entryURL(e.Index), Time: e.Time, Day: e.Time.UTC().Format(time.DateOnly), Clock: e.Time.UTC().Format("15:04:05"), Who: cmp.Or(e.Email, e.Actor, e.Account), ask: cmp.Or(e.Email, e.Actor, e.Account), Cluster: e.Cluster, Mono: true}
+	id := cmp.Or(e.Actor, e.Account)
+	if e.Email != "" {
+		id = cmp.Or(e.Account, e.Actor) // whose address it is
+	}
+	if id != "" {
 		row.WhoURL = logURL(query.Match{Field: query.Account, Pattern: query.Exact(id)})
 	}
 	switch e.Type {
@@ -99,6 +105,16 @@ func newEntryRow(p pair) entryRow {
 	}
 	if last.Ended != "" {
 		row.Note = ui.Say("cut short: {1}", ui.Known(last.Ended))
+	}
+	return row
+}
+
+// entryRow is newEntryRow with the address of whoever did what is not about
+// themselves, such as an erasure: its entry holds their id alone.
+func (v *visit) entryRow(p pair) entryRow {
+	row := newEntryRow(p)
+	if a, ok := v.Snapshot.Account(row.Who); ok && p.entry.Email == "" && a.Email != directory.ErasedEmail(a.ID) {
+		row.Who = a.Email
 	}
 	return row
 }

@@ -28,6 +28,8 @@ var faultSentences = map[string]ui.Text{
 	"a value cannot begin with a parenthesis; in quotation marks it is text":                  "A value cannot begin with a parenthesis. In quotation marks it is text.",
 	"a comma separates the values of a field; in quotation marks it is text":                  "A comma separates the values of a field. In quotation marks it is text.",
 	"a condition is missing before this word; in quotation marks it is text":                  "A condition is missing before this word. In quotation marks it is text.",
+	"this word counts in small letters only; in quotation marks it is text":                   "This word counts in small letters only. In quotation marks it is text.",
+	"there are allow, challenge and deny":                                                     "There are allow, challenge and deny.",
 	`a backslash in quotation marks stands before " or \ only`:                                `A backslash in quotation marks stands before " or \ only.`,
 	"this is neither a span such as 7d nor a time such as 2026-11-30 or 2026-11-30T10:00:00Z": "This is neither a span such as 7d nor a time such as 2026-11-30 or 2026-11-30T10:00:00Z.",
 	"this is not a number such as 403, nor a range such as 400..499, >=500 or <10":            "This is not a number such as 403, nor a range such as 400..499, >=500 or <10.",

@@ -264,7 +264,7 @@ func (c *Console) readRecent(r *http.Request, v *visit, n query.Node, want int) 
 	}
 	var rows []entryRow
 	for _, p := range found.pairs {
-		rows = append(rows, newEntryRow(p))
+		rows = append(rows, v.entryRow(p))
 	}
 	return rows, nil
 }

@@ -69,7 +69,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, v *visit) error {
 			return err
 		}
 		for _, p := range found.pairs {
-			page.Rows = append(page.Rows, newEntryRow(p))
+			page.Rows = append(page.Rows, v.entryRow(p))
 		}
 	}
 	return c.show(w, r, http.StatusOK, "log-live", page)

@@ -118,7 +118,7 @@ func (c *Console) fillLog(ctx context.Context, v *visit, a *asked, page *logPage
 		return err
 	}
 	for _, p := range lines.pairs {
-		page.Rows = append(page.Rows, narrowing(newEntryRow(p), a.Node))
+		page.Rows = append(page.Rows, narrowing(v.entryRow(p), a.Node))
 	}
 	page.Pager = a.pager(lines)
 	if !a.More {
@@ -145,7 +145,7 @@ func narrowing(row entryRow, n query.Node) entryRow {
 		row.InURL = logURL(narrowed(n, is(query.Cluster, row.Cluster)))
 	}
 	if row.Who != "" {
-		row.WhoURL = logURL(narrowed(n, is(query.Account, row.Who)))
+		row.WhoURL = logURL(narrowed(n, is(query.Account, row.ask)))
 	}
 	if row.Effect != "" {
 		row.KindURL = logURL(narrowed(n, is(query.Effect, row.Effect)))
@@ -210,6 +210,10 @@ func faultOf(typed string, e *query.Error, path string) *queryFault {
 	f := &queryFault{What: queryFaultWords(e), Column: e.Column, Before: string(runes[:at]), At: string(runes[at:end]), After: string(runes[end:])}
 	if name, rest, ok := strings.Cut(f.At, ":"); ok && e.Nearest != "" && name != "" {
 		f.Better = f.Before + e.Nearest + ":" + rest + f.After
+		f.BetterURL = path + "?" + searchQuery + "=" + escapeQuery(f.Better)
+	}
+	if e.Nearest != "" && f.Better == "" && f.At != "" { // a word
+		f.Better = f.Before + e.Nearest + f.After
 		f.BetterURL = path + "?" + searchQuery + "=" + escapeQuery(f.Better)
 	}
 	if f.At == "" && utf8.RuneCountInString(f.Before) == len(runes) {

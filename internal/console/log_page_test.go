@@ -184,7 +184,7 @@ func TestLog_QueryFault(t *testing.T) {
 // Whatever package query says has words that are translated.
 func TestLog_FaultsAreWorded(t *testing.T) {
 	for _, bad := range []string{"x)", strings.Repeat("(", 60), "(a", "or", ")", "a:,", "a,b", `""`, "ip:(", "a(b", `"\x"`, "since:200w200w", "since:9999w", "until:1800-01-01", "status:9..1", "status:99999999999999999999", "bytes_out:1xb",
-		strings.Repeat("a ", 600), "since:7*", "\x00", "\xff", "bytes_out:9999999999999TB", "a -"} {
+		strings.Repeat("a ", 600), "since:7*", "\x00", "\xff", "bytes_out:9999999999999TB", "a -", "a OR b", "effect:denied"} {
 		_, err := query.Parse(bad)
 		fault, ok := err.(*query.Error)
 		if !ok {

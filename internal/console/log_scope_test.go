@@ -64,7 +64,11 @@ func TestLogScope_LimitedReviewer(t *testing.T) {
 				t.Errorf("/console/log%s leads to entry %d", q, index)
 			}
 		}
-		for line := range strings.Lines(o.get("rae", "/api/v1/log/entries"+q).Body.String()) {
+		more := "&"
+		if q == "" {
+			more = "?"
+		}
+		for line := range strings.Lines(o.get("rae", "/api/v1/log/entries"+q).Body.String() + o.get("rae", "/api/v1/log/entries"+q+more+"q=").Body.String()) {
 			if !strings.Contains(line, `"cluster":"claims"`) {
 				t.Errorf("/api/v1/log/entries%s shows %s", q, line)
 			}

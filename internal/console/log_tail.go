@@ -194,7 +194,7 @@ func (s *tail) flush() (more bool, err error) {
 	for !more {
 		select {
 		case e := <-s.lines:
-			s.rows = append(s.rows, newEntryRow(pair{entry: e}))
+			s.rows = append(s.rows, s.v.entryRow(pair{entry: e}))
 			s.seen = e.Index + 1
 			more = len(s.rows) == tailBatch
 			continue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringfence/ringfence/internal/accesslog"
+	"github.com/ringfence/ringfence/internal/accesslog/query"
 	"github.com/ringfence/ringfence/policy"
 )
 
@@ -76,5 +77,20 @@ func TestCut(t *testing.T) {
 		if got := cut(n, "Kim is away.").String(); got != want {
 			t.Errorf("cut(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+// A line names and leads to the same person, also where its entry holds only
+// the id of whoever did what is about somebody else.
+func TestEntryRow_NamesWhoDidIt(t *testing.T) {
+	o := newOffice(t, plainText)
+	v := o.visitOf(t, "rae")
+	row := v.entryRow(pair{entry: &accesslog.Entry{Record: policy.Record{Type: policy.RecordAdmin, Action: "account.erase", Account: "kim", Actor: "ada", Object: "account:kim"}}})
+	if want := logURL(is(query.Account, "ada")); row.Who != "ada@example.com" || row.WhoURL != want {
+		t.Errorf("%q leads to %q, want ada's address and %q", row.Who, row.WhoURL, want)
+	}
+	row = v.entryRow(pair{entry: &accesslog.Entry{Record: policy.Record{Type: policy.RecordLogin, Action: "account.invite", Account: "kim", Actor: "operator"}}})
+	if want := logURL(is(query.Account, "operator")); row.Who != "operator" || row.WhoURL != want {
+		t.Errorf("%q leads to %q, want %q", row.Who, row.WhoURL, want)
 	}
 }

@@ -144,7 +144,7 @@ func (c *Console) showReview(w http.ResponseWriter, r *http.Request, v *visit, f
 	}
 	for i := range found {
 		if e := entryOf(found[i]); v.maySee(e) {
-			page.Rows = append(page.Rows, newEntryRow(pair{entry: e}))
+			page.Rows = append(page.Rows, v.entryRow(pair{entry: e}))
 		}
 	}
 	page.Shown = len(page.Rows)

@@ -173,6 +173,8 @@ var roleWords = map[policy.Role]ui.Text{
 // actionNames says what the commonest actions are to people. The others are
 // readable as they are.
 var actionNames = map[string]ui.Text{
+	"log.reconcile":    "compared an upstream’s log with the access log",
+	"log.restore":      "fetched entries back from the archive",
 	"log.publish":      "read the log as tiles",
 	"log.abandon":      "gave up an earlier log",
 	"witness.lost":     "a witness does not cosign",

@@ -11,7 +11,8 @@
 // hold; "or" between them lets one suffice and binds less than standing side
 // by side; "not" or a minus sign before a term, or before parentheses, turns it
 // around. Values with commas between them are alternatives: effect:deny,challenge.
-// The three words count in small letters only; a quoted "or" is text.
+// The three words count in small letters only, and in capitals they are refused;
+// a quoted "or" is text.
 //
 //	text      a whole value, upper and lower case apart; * stands for any run
 //	          of characters, also none: path:/export* path:*permissions*.

@@ -3,9 +3,12 @@ package query
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ringfence/ringfence/policy"
 )
 
 // Bounds of what Parse reads, so that a query from elsewhere costs little.
@@ -59,6 +62,9 @@ func Parse(s string) (Node, error) {
 	}
 	return n, nil
 }
+
+// effects are all that a decision can be.
+var effects = []string{policy.Allow.String(), policy.Challenge.String(), policy.Deny.String()}
 
 type parser struct {
 	s     string
@@ -153,6 +159,13 @@ func (p *parser) unary(depth int) (Node, error) {
 	}
 	if p.keyword("or") || p.keyword("and") {
 		return nil, p.at(start, "a condition is missing before this word; in quotation marks it is text")
+	}
+	for _, word := range []string{"OR", "AND", "NOT"} {
+		if p.keyword(word) { // which other languages take, and which as text would find next to nothing
+			e := p.at(start, "this word counts in small letters only; in quotation marks it is text")
+			e.Nearest = strings.ToLower(word)
+			return nil, e
+		}
 	}
 	switch p.s[p.i] {
 	case ')':
@@ -267,6 +280,9 @@ func (p *parser) test(f Field) (Node, error) {
 		}
 		return Match{f, v.pattern}, nil
 	default:
+		if f == Effect && whole && raw != "" && !slices.Contains(effects, raw) {
+			return nil, p.at(start, "there are allow, challenge and deny")
+		}
 		return Match{f, v.pattern}, nil
 	}
 	if fault != nil {
@@ -351,7 +367,7 @@ func special(r rune) bool {
 
 // word reports whether s can stand without quotation marks as a text to be found anywhere.
 func word(s string) bool {
-	if s == "or" || s == "and" || s == "not" || s[0] == '-' {
+	if slices.Contains([]string{"or", "and", "not", "OR", "AND", "NOT"}, s) || s[0] == '-' {
 		return false
 	}
 	return strings.IndexFunc(s, func(r rune) bool { return special(r) || r == ':' }) < 0

@@ -125,6 +125,8 @@ func TestPrint_Canonical(t *testing.T) {
 		{`path:**a**`, `path:*a*`},
 		{`path:"a,b","c\"\\d"`, `path:"a,b","c\"\\d"`},
 		{`"or" x`, `"or" x`},
+		{`"OR" Or`, `"OR" Or`},
+		{`effect:den* effect:""`, `effect:den* effect:""`},
 		{`ip:10.1.2.3/8`, `source_ip:10.0.0.0/8`},
 		{`"a:b" "-c" "(" d-e`, `"a:b" "-c" "(" d-e`},
 		{`"since:7d"`, `"since:7d"`},

@@ -86,7 +86,7 @@ const maxLine = 1 << 20
 // Entries are judged from the first to the last that the log names, so that
 // one that was rotated is enough. It reads both as streams.
 func Run(ctx context.Context, upstream io.Reader, cfg Config) (*Report, error) {
-	r := &run{Config: cfg, open: map[uint64]*state{}, byID: map[string]*state{}, upstreams: map[string]bool{}, named: bits{},
+	r := &run{Config: cfg, open: map[uint64]*state{}, byID: map[string]*state{}, before: map[string]*accesslog.Entry{}, upstreams: map[string]bool{}, named: bits{},
 		Report: Report{Others: map[string]int{}, Findings: map[string]int{}}}
 	lines := bufio.NewReaderSize(upstream, 64<<10)
 	for {
@@ -141,11 +141,12 @@ type state struct {
 type run struct {
 	Config
 	Report
-	first     bool              // a line has named an entry
-	next      uint64            // the next entry to read
-	open      map[uint64]*state // by index
-	byID      map[string]*state // those without an outcome yet, by request id
-	upstreams map[string]bool   // that the log has requests of
+	first     bool                        // a line has named an entry
+	next      uint64                      // the next entry to read
+	open      map[uint64]*state           // by index
+	byID      map[string]*state           // those without an outcome yet, by request id
+	before    map[string]*accesslog.Entry // outcomes of requests from before the first, by request id
+	upstreams map[string]bool             // that the log has requests of
 	named     bits
 }
 
@@ -239,7 +240,9 @@ func (r *run) match(ctx context.Context, f Finding, index uint64) error {
 		if err != nil {
 			return err
 		}
-		st = r.take(e)
+		if st, err = r.takeBefore(ctx, e); err != nil {
+			return err
+		}
 	}
 	if st == nil {
 		f.Kind, f.What = UnknownEntry, "the entry is not of a request that was allowed on cluster "+r.Cluster
@@ -305,10 +308,12 @@ func (r *run) read(ctx context.Context, until uint64) error {
 		case policy.RecordOutcome:
 			st := r.byID[e.RequestID]
 			if st == nil {
+				if e.Cluster == r.Cluster {
+					r.before[e.RequestID] = &accesslog.Entry{Index: e.Index, Record: policy.Record{Status: e.Status, Ended: e.Ended, Upstream: e.Upstream}}
+				}
 				return nil
 			}
-			delete(r.byID, e.RequestID)
-			st.done, st.at, st.answered, st.ended, st.upstream = true, e.Index, e.Status, e.Ended, e.Upstream
+			r.outcome(st, e)
 			fault = r.settle(st)
 		}
 		return fault
@@ -326,6 +331,39 @@ func (r *run) take(e *accesslog.Entry) *state {
 	st := &state{index: e.Index, id: e.RequestID, method: e.Method, path: e.Path}
 	r.open[e.Index], r.byID[e.RequestID] = st, st
 	return st
+}
+
+// outcome notes how the request ended.
+func (r *run) outcome(st *state, e *accesslog.Entry) {
+	delete(r.byID, st.id)
+	st.done, st.at, st.answered, st.ended, st.upstream = true, e.Index, e.Status, e.Ended, e.Upstream
+}
+
+var errFound = errors.New("found")
+
+// takeBefore takes a request from before the first that was named. Its outcome
+// was perhaps passed already, or lies before the first itself.
+func (r *run) takeBefore(ctx context.Context, e *accesslog.Entry) (*state, error) {
+	st := r.take(e)
+	if st == nil {
+		return nil, nil
+	}
+	if o := r.before[st.id]; o != nil {
+		delete(r.before, st.id)
+		r.outcome(st, o)
+		return st, nil
+	}
+	err := accesslog.Scan(ctx, r.Dir, st.index+1, r.From, func(e *accesslog.Entry) error {
+		if e.Type != policy.RecordOutcome || e.RequestID != st.id {
+			return nil
+		}
+		r.outcome(st, e)
+		return errFound
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return nil, err
+	}
+	return st, nil
 }
 
 // end looks for the outcomes that are still to come and lists what has no line.

@@ -172,6 +172,33 @@ func TestRun_BothDirections(t *testing.T) {
 	}
 }
 
+// TestRun_BeforeTheFirst has lines that name earlier entries than the first line
+// does, as an upstream writes them that logs a request when it is over: their
+// status counts like any other's.
+func TestRun_BeforeTheFirst(t *testing.T) {
+	p := &pair{t: t, log: accesslogtest.New(t, 0)}
+	const up = "http://10.0.0.5:80"
+	done := func(n, status int) {
+		p.log.Add(t, &policy.Record{Type: policy.RecordOutcome, RequestID: fmt.Sprintf("r%d", n), Cluster: "claims", Status: status, Upstream: up})
+	}
+	over, stream := p.allow(1, "claims"), p.allow(2, "claims")
+	done(1, 200)
+	first := p.allow(3, "claims")
+	done(3, 200)
+	done(2, 200)
+	for _, l := range []struct {
+		n      int
+		entry  uint64
+		status int
+	}{{3, first, 200}, {1, over, 500}, {2, stream, 500}} {
+		p.line(fmt.Sprintf("%s#%d", origin, l.entry), "GET", fmt.Sprintf("/doc/%d", l.n), l.status)
+	}
+	want := []string{fmt.Sprintf("differs:2:%d", over), fmt.Sprintf("differs:3:%d", stream)}
+	if rep, found := p.run(reconcile.Config{}); !slices.Equal(found, want) || rep.Matched != 3 {
+		t.Errorf("found %v, want %v; %+v", found, want, rep)
+	}
+}
+
 // TestRun_WrongFormat: a log that has no field for the entry is refused, and
 // is not a log of nothing but requests without entries.
 func TestRun_WrongFormat(t *testing.T) {
