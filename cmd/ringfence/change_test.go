@@ -187,7 +187,6 @@ deny contains {"code": "x", "message": "Not now.", "help": "Ask."} if count([1 |
 // TestChange_TamperedStore: what is changed in the file itself is not put in
 // force, neither in a running gateway nor at a start, and is said.
 func TestChange_TamperedStore(t *testing.T) {
-	t.Parallel()
 	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
@@ -234,7 +233,6 @@ func TestChange_TamperedStore(t *testing.T) {
 // TestChange_Alone: one person's roll back is in force at once, and everybody
 // who could have been the second hears of it, as do the vendors' owners.
 func TestChange_Alone(t *testing.T) {
-	t.Parallel()
 	slow(t)
 	w := newChangeWorld(t)
 	g := w.gateway
