@@ -22,8 +22,8 @@ import (
 // queryHelp says in each command that takes a query what one is.
 const queryHelp = "QUERY is what the console's search takes: account:kim cluster:claims effect:deny\n" +
 	"path:/export* since:7d. Terms must all hold; \"or\" and \"not\" work as they read; a comma is\n" +
-	"between alternatives; * is any run of characters; a word alone is found anywhere. Options\n" +
-	"and QUERY may be used together."
+	"between alternatives; * is any run of characters; a word alone is found anywhere. A\n" +
+	"refused request has no status: ask for effect:deny. Options and QUERY may be used together."
 
 // A wanted is what a command was asked for: options and a query, both of which must hold.
 type wanted struct {
