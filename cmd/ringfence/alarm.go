@@ -144,7 +144,7 @@ func newAlarmList() *cobra.Command {
 					if l.Acknowledged != nil {
 						state = "acknowledged"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s. %s\n", l.ID, l.Time.Format(time.DateTime), l.Severity, state, plain(l.Title), plain(l.Text))
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s. %s\n", l.ID, l.Time.Format(time.DateTime), console.AlarmSeverityWord(l.Severity), state, plain(l.Title), plain(l.Text))
 				}
 				return w.Flush()
 			})
@@ -195,7 +195,7 @@ func newAlarmShow() *cobra.Command {
 					}
 				}
 				line("when", l.Time.Format(time.DateTime)+" UTC")
-				line("grave", l.Severity)
+				line("grave", console.AlarmSeverityWord(l.Severity))
 				line("rule", l.Rule)
 				line("account", l.Account)
 				line("vendor", l.Vendor)
@@ -302,7 +302,7 @@ func newAlarmRules() *cobra.Command {
 						}
 						continue
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, map[bool]string{true: "on", false: "off"}[r.On], r.Severity, when, title)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, map[bool]string{true: "on", false: "off"}[r.On], console.AlarmSeverityWord(r.Severity), when, title)
 				}
 				return w.Flush()
 			})

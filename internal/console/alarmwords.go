@@ -175,6 +175,9 @@ func AlarmRuleWords(r *alarm.Rule) (title, when string) {
 	return plainLine(alarmTitle(r.Title, r.Kind).String()), plainSentence(thresholdWords(r).String())
 }
 
+// AlarmSeverityWord returns how grave an alarm is, in English, as pages say it.
+func AlarmSeverityWord(severity string) string { return severityWords[severity].String() }
+
 // barredText says why an account does not acknowledge an alarm.
 func barredText(a *alarm.Alarm, account string) ui.Text {
 	if a.Actor == account {
